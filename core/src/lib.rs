@@ -1,0 +1,12 @@
+//! Lock-free, `no_std` concurrency primitives that may be used from an interrupt handler.
+#![no_std]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod sync;
+
+#[cfg(aqueduct_interrupt)]
+#[doc(hidden)]
+pub use sync::interrupt;

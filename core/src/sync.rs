@@ -1,0 +1,222 @@
+//! The only door to atomics, cells, fences and spin hints.
+//!
+//! Everything else in this crate imports them from here, so that the same algorithm, unchanged, runs on
+//! one of four floors:
+//!
+//! | floor | chosen by | what it is for |
+//! |---|---|---|
+//! | [`core::sync::atomic`] | default | every target with compare-and-swap |
+//! | `portable-atomic` | feature `portable-atomic` | targets without it; the *binary* picks the backend |
+//! | `loom` | `--cfg aqueduct_loom` | exploring interleavings and memory orderings |
+//! | the interrupt checker | `--cfg aqueduct_interrupt` | calling a hook before every atomic access |
+//!
+//! No other file may know which floor it stands on; `tests/tidy` checks it.
+
+pub(crate) use floor::{AtomicUsize, UnsafeCell, spin_loop};
+
+pub(crate) use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+/// Keeps two hot words off each other's cache line, where the target has cache lines to speak of.
+///
+/// On bare metal (`target_os = "none"`) it is the bare value: a microcontroller has one core and little
+/// memory.
+#[cfg(not(target_os = "none"))]
+pub(crate) use crossbeam_utils::CachePadded as Padded;
+
+#[cfg(target_os = "none")]
+pub(crate) use unpadded::Padded;
+
+#[cfg(target_os = "none")]
+mod unpadded {
+    pub(crate) struct Padded<T>(T);
+
+    impl<T> Padded<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(value)
+        }
+    }
+
+    impl<T> core::ops::Deref for Padded<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> core::ops::DerefMut for Padded<T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.0
+        }
+    }
+}
+
+/// Declares a function that is `const` on every floor but loom's, whose atomics are made at run time.
+macro_rules! const_unless_loom {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
+        #[cfg(not(aqueduct_loom))]
+        $(#[$attribute])*
+        $visibility const fn $($rest)*
+
+        #[cfg(aqueduct_loom)]
+        $(#[$attribute])*
+        $visibility fn $($rest)*
+    };
+}
+pub(crate) use const_unless_loom;
+
+/// Orders a `SeqCst` read-modify-write before a later `SeqCst` load of another word, under loom only.
+///
+/// The pairs that need this (labelled `sleep` in the protocols) use `SeqCst` on all four accesses, which
+/// orders them by the single total order and, on every target we know, costs nothing beyond the
+/// read-modify-write itself. loom treats a `SeqCst` load or store as an acquire or release and would
+/// report executions that the memory model forbids; there, and only there, a fence stands in.
+#[inline(always)]
+pub(crate) fn total_order() {
+    #[cfg(aqueduct_loom)]
+    loom::sync::atomic::fence(SeqCst);
+}
+
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+mod floor {
+    #[cfg(not(feature = "portable-atomic"))]
+    pub(crate) use core::sync::atomic::AtomicUsize;
+    #[cfg(feature = "portable-atomic")]
+    pub(crate) use portable_atomic::AtomicUsize;
+
+    pub(crate) use super::plain_cell::UnsafeCell;
+    pub(crate) use core::hint::spin_loop;
+}
+
+#[cfg(aqueduct_loom)]
+mod floor {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::AtomicUsize;
+}
+
+#[cfg(all(aqueduct_interrupt, not(aqueduct_loom)))]
+mod floor {
+    pub(crate) use super::interrupt::{AtomicUsize, spin_loop};
+    pub(crate) use super::plain_cell::UnsafeCell;
+}
+
+/// A cell with loom's interface over [`core::cell::UnsafeCell`]: access is a closure, so that loom can see
+/// where it begins and ends.
+#[cfg(not(aqueduct_loom))]
+mod plain_cell {
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        #[inline(always)]
+        pub(crate) const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+/// The floor of the interrupt checker: before every atomic access, and in every turn of a spin loop, a hook
+/// runs on the same thread, as an interrupt handler would.
+///
+/// Public, and hidden, for the checker in `tests/interrupt` alone.
+#[cfg(aqueduct_interrupt)]
+#[doc(hidden)]
+pub mod interrupt {
+    use core::sync::atomic::{self, AtomicPtr, Ordering};
+
+    static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+    /// Makes `hook` run before every atomic access of this crate, in every thread, from now on.
+    pub fn install(hook: fn()) {
+        HOOK.store(hook as *mut (), Ordering::Release);
+    }
+
+    fn step() {
+        let hook = HOOK.load(Ordering::Acquire);
+        if !hook.is_null() {
+            // SAFETY: the only store to HOOK, in `install`, is of a `fn()`.
+            let hook = unsafe { core::mem::transmute::<*mut (), fn()>(hook) };
+            hook();
+        }
+    }
+
+    pub(crate) fn spin_loop() {
+        step();
+        core::hint::spin_loop();
+    }
+
+    pub(crate) struct AtomicUsize(atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        pub(crate) const fn new(value: usize) -> Self {
+            Self(atomic::AtomicUsize::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            step();
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, value: usize, order: Ordering) {
+            step();
+            self.0.store(value, order);
+        }
+
+        pub(crate) fn swap(&self, value: usize, order: Ordering) -> usize {
+            step();
+            self.0.swap(value, order)
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: usize,
+            new: usize,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<usize, usize> {
+            step();
+            self.0.compare_exchange(current, new, success, failure)
+        }
+
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            current: usize,
+            new: usize,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<usize, usize> {
+            self.compare_exchange(current, new, success, failure)
+        }
+
+        pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+            step();
+            self.0.fetch_add(value, order)
+        }
+
+        pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+            step();
+            self.0.fetch_sub(value, order)
+        }
+
+        pub(crate) fn fetch_and(&self, value: usize, order: Ordering) -> usize {
+            step();
+            self.0.fetch_and(value, order)
+        }
+
+        pub(crate) fn fetch_or(&self, value: usize, order: Ordering) -> usize {
+            step();
+            self.0.fetch_or(value, order)
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! See `ci/interrupt`.
+#![cfg(aqueduct_interrupt)]

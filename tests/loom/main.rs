@@ -1,0 +1,2 @@
+//! See `ci/loom`.
+#![cfg(aqueduct_loom)]

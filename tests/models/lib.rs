@@ -1,0 +1,1 @@
+//! Sequential models of the public types, shared by the property tests and by fuzz/.

@@ -1,0 +1,2 @@
+//! See `CONTRIBUTING.md`.
+#![cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
