@@ -5,6 +5,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod queue;
 mod sync;
 
 #[cfg(aqueduct_interrupt)]

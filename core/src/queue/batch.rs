@@ -1,0 +1,176 @@
+//! `push_many` and `pop_many`: several tickets for one compare-and-swap.
+//!
+//! Between claiming and finishing they run their caller's code, an iterator or a closure. It may panic,
+//! take its time or use the very same ring: the tickets can be voided like any other, and a guard finishes
+//! what a panic leaves.
+
+use super::ring::{Ring, Unclaimable};
+use super::storage::Storage;
+use super::ticket::State;
+use crate::sync::SeqCst;
+
+impl<S: Storage> Ring<S> {
+    /// Puts values of `items` in until the ring is full or closed, or `items` ends; says how many.
+    pub(crate) fn push_many(&self, items: &mut impl Iterator<Item = S::Item>) -> usize {
+        let mut pushed = 0;
+        loop {
+            // A value that was taken from `items` cannot be given back: the place comes first.
+            let (least, most) = items.size_hint();
+            if most == Some(0) {
+                return pushed;
+            }
+            // void:look - SeqCst: a bound, not a decision. Each end of an iterator that does not know its
+            // length leaves a void ticket; this many without a pop, and we wait for pops.
+            if least == 0 && self.voids.load(SeqCst) >= 2 * self.capacity() {
+                return pushed;
+            }
+            let Ok(mut claimed) = self.claim_run(least.max(1)) else { return pushed };
+            while claimed.tickets > 0 {
+                let Some(value) = items.next() else { return pushed };
+                let ticket = claimed.take_one();
+                pushed += 1;
+                if self.fill(ticket, value).is_err() {
+                    // A consumer went on without us. The rest must come after this value, so the rest of
+                    // the tickets is given up and the value settles first.
+                    drop(claimed);
+                    // SAFETY: the value was written by `fill`, and the slot is still this party's.
+                    let value = unsafe { self.read(self.slot(ticket)) };
+                    if self.settle(ticket, value).is_err() {
+                        return pushed - 1;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Claims up to `want` tickets in a row.
+    fn claim_run(&self, want: usize) -> Result<ClaimedTail<'_, S>, Unclaimable> {
+        let geometry = self.geometry();
+        // push:aim - SeqCst: as in claim_tail.
+        let tail = self.tail.load(SeqCst);
+        let mut end = tail;
+        let mut tickets = 0;
+        // push:enter - SeqCst: as in claim_tail; a closed tail matches no state. A free slot stays free
+        // until its ticket is claimed, that is while the tail stands still.
+        while tickets < want.min(geometry.capacity)
+            && self.slot(end).state.load(SeqCst) == self.claimable(end).0
+        {
+            end = geometry.after(end);
+            tickets += 1;
+        }
+        // push:claim - SeqCst: as in advance_tail, for all of them at once.
+        if tickets > 1 && self.tail.compare_exchange(tail, end, SeqCst, SeqCst).is_ok() {
+            return Ok(ClaimedTail { ring: self, first: tail, tickets });
+        }
+        // One, or somebody was faster, or the way is not clear: as any push does.
+        Ok(ClaimedTail { ring: self, first: self.claim_tail()?, tickets: 1 })
+    }
+
+    /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
+    pub(crate) fn pop_many(&self, max: usize, mut f: impl FnMut(S::Item)) -> usize {
+        let mut popped = 0;
+        while popped < max {
+            let Some(mut claimed) = self.claim_values(max - popped) else { break };
+            while claimed.tickets > 0 {
+                popped += 1;
+                f(claimed.take_one());
+            }
+        }
+        popped
+    }
+
+    /// Claims up to `want` values in a row.
+    fn claim_values(&self, want: usize) -> Option<ClaimedHead<'_, S>> {
+        let geometry = self.geometry();
+        // pop:aim - SeqCst: as in claim_head.
+        let head = self.head.load(SeqCst);
+        let mut end = head;
+        let mut tickets = 0;
+        // pop:enter - SeqCst: as in claim_head. A value stays until its ticket is claimed, that is while
+        // the head stands still.
+        while tickets < want.min(geometry.capacity)
+            && self.is_value_of(end, State(self.slot(end).state.load(SeqCst)))
+        {
+            end = geometry.after(end);
+            tickets += 1;
+        }
+        // pop:claim - SeqCst: as in advance_head, for all of them at once.
+        if tickets > 1 && self.head.compare_exchange(head, end, SeqCst, SeqCst).is_ok() {
+            return Some(ClaimedHead { ring: self, first: head, tickets });
+        }
+        let (first, _) = self.claim_head().ok()?;
+        Some(ClaimedHead { ring: self, first, tickets: 1 })
+    }
+
+    /// Gives up a claimed ticket into which nothing was written.
+    fn give_up(&self, ticket: usize) {
+        let geometry = self.geometry();
+        let slot = self.slot(ticket);
+        let mut state = State::free(geometry.lap_of(ticket));
+        // void:count - SeqCst: as in `void`.
+        self.voids.fetch_add(1, SeqCst);
+        loop {
+            // pop:let_go - SeqCst: as in let_go; nothing was written, but what was read before us was.
+            match slot.state.compare_exchange(state.0, state.let_go(geometry).0, SeqCst, SeqCst) {
+                Ok(_) => return,
+                Err(now) if State(now).is_free() => state = State(now),
+                Err(now) => {
+                    // A consumer has voided it already, and counted it.
+                    // void:passed - SeqCst: as in pass_void.
+                    self.voids.fetch_sub(1, SeqCst);
+                    return self.let_go(slot, State(now));
+                }
+            }
+        }
+    }
+}
+
+/// Tickets at the tail that are claimed and not filled; what is left at the end is given up.
+struct ClaimedTail<'a, S: Storage> {
+    ring: &'a Ring<S>,
+    first: usize,
+    tickets: usize,
+}
+
+impl<S: Storage> ClaimedTail<'_, S> {
+    fn take_one(&mut self) -> usize {
+        let ticket = self.first;
+        self.first = self.ring.geometry().after(ticket);
+        self.tickets -= 1;
+        ticket
+    }
+}
+
+impl<S: Storage> Drop for ClaimedTail<'_, S> {
+    fn drop(&mut self) {
+        while self.tickets > 0 {
+            let ticket = self.take_one();
+            self.ring.give_up(ticket);
+        }
+    }
+}
+
+/// Tickets at the head that are claimed and not emptied; what is left at the end is dropped.
+struct ClaimedHead<'a, S: Storage> {
+    ring: &'a Ring<S>,
+    first: usize,
+    tickets: usize,
+}
+
+impl<S: Storage> ClaimedHead<'_, S> {
+    fn take_one(&mut self) -> S::Item {
+        let ticket = self.first;
+        self.first = self.ring.geometry().after(ticket);
+        self.tickets -= 1;
+        self.ring.empty_out(ticket, State::full(self.ring.geometry().lap_of(ticket)))
+    }
+}
+
+impl<S: Storage> Drop for ClaimedHead<'_, S> {
+    fn drop(&mut self) {
+        while self.tickets > 0 {
+            drop(self.take_one());
+        }
+    }
+}

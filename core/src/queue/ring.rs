@@ -1,0 +1,506 @@
+//! The ring: claim a ticket, use its slot, publish; and what to do when somebody stopped half-way.
+//!
+//! `push` and `pop` below are mirror images. PROTOCOL.md tells the story, proves the steps and lists the
+//! pairs that the labels in the comments name.
+//!
+//! Every access that a decision rests on is `SeqCst`. Within the ring acquire and release would do; but
+//! whoever finds the ring empty (or full) may go to sleep, and whoever pushed (or popped) then looks for
+//! sleepers: two words, each side writes one and reads the other. In the total order of `SeqCst` one of
+//! them sees the other, with no fence beside the read-modify-writes that are there anyway (label `sleep`
+//! in the protocol of waiting). On x86 and on ARM with `dmb` these instructions are those of
+//! acquire/release.
+
+use super::storage::{Slot, Storage};
+use super::ticket::{CLOSED, Geometry, State, is_before};
+use crate::sync::{AtomicUsize, PATIENCE, Padded, Relaxed, SeqCst, const_unless_loom, spin_loop};
+use core::mem::MaybeUninit;
+
+/// A bounded queue for any number of producers and consumers, in place, in which no operation waits for
+/// another.
+pub(crate) struct Ring<S: Storage> {
+    /// The next ticket to pop.
+    pub(super) head: Padded<AtomicUsize>,
+    /// The next ticket to push, and the closed bit.
+    pub(super) tail: Padded<AtomicUsize>,
+    /// How many void tickets `head` has yet to pass; never less than the truth.
+    pub(super) voids: AtomicUsize,
+    storage: S,
+}
+
+/// Why no value went in; the value comes back.
+#[derive(Debug)]
+pub(crate) enum Refused<T> {
+    Full(T),
+    Closed(T),
+}
+
+/// Why no value came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    Empty,
+    /// Empty, and closed, so that nothing will ever come.
+    Closed,
+}
+
+/// Why no ticket could be claimed.
+pub(super) enum Unclaimable {
+    Full,
+    Closed,
+}
+
+impl<S: Storage> Ring<S> {
+    const_unless_loom! {
+        pub(crate) const fn new(storage: S) -> Self {
+            Self {
+                head: Padded::new(AtomicUsize::new(0)),
+                tail: Padded::new(AtomicUsize::new(0)),
+                voids: AtomicUsize::new(0),
+                storage,
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------- push
+
+    /// Puts `value` in at the tail.
+    #[inline]
+    pub(crate) fn push(&self, mut value: S::Item) -> Result<(), Refused<S::Item>> {
+        loop {
+            let ticket = match self.claim_tail() {
+                Ok(ticket) => ticket,
+                Err(Unclaimable::Full) => return Err(Refused::Full(value)),
+                Err(Unclaimable::Closed) => return Err(Refused::Closed(value)),
+            };
+            match self.fill(ticket, value) {
+                Ok(()) => return Ok(()),
+                Err(voided) => value = self.take_back(ticket, voided),
+            }
+        }
+    }
+
+    /// Claims the ticket at the tail: its slot is then this party's alone.
+    #[inline]
+    pub(super) fn claim_tail(&self) -> Result<usize, Unclaimable> {
+        loop {
+            // push:aim - SeqCst: push:claim; what is older only costs a turn.
+            let tail = self.tail.load(SeqCst);
+            // push:enter - SeqCst: reads pop:let_go, so the value that was here is out before ours goes in.
+            let state = State(self.slot(tail).state.load(SeqCst));
+            if state == self.claimable(tail) {
+                if self.advance_tail(tail) {
+                    return Ok(tail);
+                }
+            } else {
+                self.tail_is_not_free(tail, state)?;
+            }
+        }
+    }
+
+    /// What the slot at `tail` must say for the ticket to be claimed. A closed tail carries a bit that no
+    /// slot has.
+    #[inline(always)]
+    pub(super) fn claimable(&self, tail: usize) -> State {
+        State::free(self.geometry().lap_of(tail) | tail & CLOSED)
+    }
+
+    #[inline(always)]
+    pub(super) fn advance_tail(&self, tail: usize) -> bool {
+        let after = self.geometry().after(tail);
+        // push:claim - SeqCst: pop:behind reads it, so that a pop which finds nothing before a sleep has
+        // seen every ticket claimed before the sleep; the slot itself is ordered by push:enter.
+        self.tail.compare_exchange(tail, after, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Writes the value into a claimed slot and shows it; on failure the ticket was voided, and the slot,
+    /// with the value in it, is still this party's.
+    #[inline(always)]
+    pub(super) fn fill(&self, ticket: usize, value: S::Item) -> Result<(), State> {
+        let slot = self.slot(ticket);
+        // SAFETY: this party claimed `ticket` and has not let go, so the slot is its own.
+        slot.value.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+        let mut state = State::free(self.geometry().lap_of(ticket));
+        loop {
+            // push:publish - SeqCst (Release would do inside the ring): pop:enter reads it, so the value is
+            // initialised; also the write that wait's `sleep` pairs rest on.
+            match slot.state.compare_exchange(state.0, state.published().0, SeqCst, SeqCst) {
+                Ok(_) => return Ok(()),
+                // Others passed over a later ticket of this slot: publish that too.
+                Err(now) if State(now).is_free() => state = State(now),
+                Err(now) => return Err(State(now)),
+            }
+        }
+    }
+
+    /// Undoes `fill`: takes the value out again and lets go of the slot.
+    #[cold]
+    pub(super) fn take_back(&self, ticket: usize, voided: State) -> S::Item {
+        let slot = self.slot(ticket);
+        // SAFETY: this party wrote the value, and the slot is still its own, since publishing failed.
+        let value = unsafe { self.read(slot) };
+        self.let_go(slot, voided);
+        value
+    }
+
+    /// What `push` does at a tail whose slot is not free for it: helps the tail past a void ticket, passes
+    /// over a slot that somebody holds, or finds that the ring is full.
+    #[cold]
+    fn tail_is_not_free(&self, tail: usize, state: State) -> Result<(), Unclaimable> {
+        if tail & CLOSED != 0 {
+            return Err(Unclaimable::Closed);
+        }
+        if self.is_void(tail, state) {
+            // Or `tail` was old; then this fails.
+            self.advance_tail(tail);
+            return Ok(());
+        }
+        // void:look - SeqCst: reads void:count; before `head`, so that 0 means no void ticket between the
+        // head read next and the tail.
+        let voids = self.voids.load(SeqCst);
+        let (head, is_leaving) = self.is_leaving(tail, state);
+        if is_leaving && self.moves_soon(self.slot(tail), state) {
+            return Ok(());
+        }
+        if self.is_any_free(tail, head, voids) && self.pass_over(tail, state, is_leaving) {
+            return Ok(());
+        }
+        // push:full - SeqCst: while the tail stood still no slot can have been filled, so that what was
+        // seen occupied after the first load was occupied at that load: full at that moment.
+        if self.tail.load(SeqCst) == tail { Err(Unclaimable::Full) } else { Ok(()) }
+    }
+
+    /// Whether `state` lets nobody claim `ticket` any more: it was voided, or claimed before.
+    #[inline]
+    pub(super) fn is_void(&self, ticket: usize, state: State) -> bool {
+        is_before(self.geometry().lap_of(ticket), state.next_lap(self.geometry()))
+    }
+
+    /// The head, and whether the occupant of the slot at `tail` is on its way out: its value is popped, or
+    /// was never shown, and only the party that has the slot is late.
+    pub(super) fn is_leaving(&self, tail: usize, state: State) -> (usize, bool) {
+        let geometry = self.geometry();
+        let occupant = geometry.ticket(geometry.lap_of(state.0), geometry.index_of(tail));
+        // push:behind - SeqCst: reads pop:claim; an old head shows fewer slots on their way out.
+        let head = self.head.load(SeqCst);
+        (head, state.is_held() || is_before(occupant, head))
+    }
+
+    /// Looks a few times whether the slot's party, half-way through, goes on.
+    fn moves_soon(&self, slot: &Slot<S::Item>, state: State) -> bool {
+        (0..PATIENCE).any(|_| {
+            spin_loop();
+            // push:enter, pop:enter - SeqCst: as in claim_tail and claim_head.
+            slot.state.load(SeqCst) != state.0
+        })
+    }
+
+    /// Voids the ticket at the tail, because its slot is occupied. False if the occupant was passed over
+    /// as often as its word can count.
+    pub(super) fn pass_over(&self, tail: usize, state: State, is_leaving: bool) -> bool {
+        let geometry = self.geometry();
+        let lap = geometry.lap_of(tail);
+        let (passed, tickets) = if is_leaving {
+            // A displacing push may have claimed an earlier ticket for the slot it already had: void, too.
+            let missed = lap.wrapping_sub(state.next_lap(geometry)) / geometry.lap;
+            (Some(State::held(lap)), missed + 1)
+        } else {
+            (state.skipped(geometry), 1)
+        };
+        if let Some(passed) = passed {
+            self.void(self.slot(tail), state, passed, tickets);
+        }
+        passed.is_some()
+    }
+
+    /// Whether a slot after the one at `tail` waits for its next ticket.
+    fn is_any_free(&self, tail: usize, head: usize, voids: usize) -> bool {
+        let geometry = self.geometry();
+        let mut ticket = tail;
+        for _ in 1..geometry.capacity {
+            ticket = geometry.after(ticket);
+            // Without void tickets, the slot of every ticket from head to tail is occupied.
+            if voids == 0 && !is_before(ticket.wrapping_sub(geometry.lap), head) {
+                return false;
+            }
+            // push:enter - SeqCst: as in claim_tail.
+            if self.slot(ticket).state.load(SeqCst) == State::free(geometry.lap_of(ticket)).0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    // ----------------------------------------------------------------- pop
+
+    /// Takes the value at the head out.
+    #[inline]
+    pub(crate) fn pop(&self) -> Result<S::Item, Nothing> {
+        let (ticket, state) = self.claim_head()?;
+        Ok(self.empty_out(ticket, state))
+    }
+
+    /// Claims the ticket at the head: its value, and its slot until it lets go, are then this party's alone.
+    #[inline]
+    pub(super) fn claim_head(&self) -> Result<(usize, State), Nothing> {
+        loop {
+            // pop:aim - SeqCst: pop:claim; what is older only costs a turn.
+            let head = self.head.load(SeqCst);
+            // pop:enter - SeqCst: reads push:publish, so the value is initialised.
+            let state = State(self.slot(head).state.load(SeqCst));
+            if self.is_value_of(head, state) {
+                if self.advance_head(head) {
+                    return Ok((head, state));
+                }
+            } else {
+                self.head_is_not_full(head, state)?;
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_value_of(&self, ticket: usize, state: State) -> bool {
+        state.is_full() && self.geometry().lap_of(state.0) == self.geometry().lap_of(ticket)
+    }
+
+    #[inline(always)]
+    pub(super) fn advance_head(&self, head: usize) -> bool {
+        let after = self.geometry().after(head);
+        // pop:claim - SeqCst: push:behind reads it, so that a push which finds no room before a sleep has
+        // seen every slot that was on its way out; the value is ordered by pop:enter.
+        self.head.compare_exchange(head, after, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Moves the value out of a claimed slot and lets go.
+    #[inline(always)]
+    pub(super) fn empty_out(&self, ticket: usize, state: State) -> S::Item {
+        let slot = self.slot(ticket);
+        // SAFETY: pop:enter saw the value published, and claiming the ticket made it this party's.
+        let value = unsafe { self.read(slot) };
+        self.let_go(slot, state);
+        value
+    }
+
+    /// Gives a slot that this party has, to the next ticket of it that is not void.
+    #[inline(always)]
+    pub(super) fn let_go(&self, slot: &Slot<S::Item>, mut state: State) {
+        loop {
+            let free = state.let_go(self.geometry());
+            // pop:let_go - SeqCst (Release would do inside the ring): push:enter reads it, so our reads of
+            // the value come before the next write; also the write that wait's `sleep` pairs rest on.
+            match slot.state.compare_exchange(state.0, free.0, SeqCst, SeqCst) {
+                Ok(_) => return,
+                // Somebody passed over one more ticket of this slot, or voided ours.
+                Err(now) => state = State(now),
+            }
+        }
+    }
+
+    /// What `pop` does at a head whose slot holds nothing for it: passes a void ticket, voids one that was
+    /// claimed and not published though later ones were, or finds that the ring is empty.
+    #[cold]
+    pub(super) fn head_is_not_full(&self, head: usize, state: State) -> Result<(), Nothing> {
+        let geometry = self.geometry();
+        let lap = geometry.lap_of(head);
+        let is_unpublished = state.is_free() && geometry.lap_of(state.0) == lap;
+        if !is_unpublished && self.is_void(head, state) {
+            self.pass_void(head);
+            return Ok(());
+        }
+        // pop:behind - SeqCst: reads push:claim; an old tail would hide a ticket claimed before our sleep.
+        let tail = self.tail.load(SeqCst);
+        let is_closed = tail & CLOSED != 0;
+        if tail & !CLOSED == head {
+            return Err(if is_closed { Nothing::Closed } else { Nothing::Empty });
+        }
+        let slot = self.slot(head);
+        if self.moves_soon(slot, state) {
+            return Ok(());
+        }
+        // On a closed ring nobody may publish once we have said "closed", so the ticket is voided whatever
+        // comes behind it; its party then learns that the ring is closed.
+        if !is_closed && !self.is_any_full(head, tail) {
+            // pop:empty - SeqCst: while the head's slot stood still nothing behind it can have been popped,
+            // so that what was seen unpublished now was unpublished at pop:behind: empty at that moment.
+            let unmoved = slot.state.load(SeqCst) == state.0;
+            return if unmoved { Err(Nothing::Empty) } else { Ok(()) };
+        }
+        self.void(slot, state, state.voided(geometry, lap), 1);
+        Ok(())
+    }
+
+    /// Whether a ticket after the one at `head`, and before `tail`, was published and is still in.
+    fn is_any_full(&self, head: usize, tail: usize) -> bool {
+        let geometry = self.geometry();
+        let mut ticket = geometry.after(head);
+        for _ in 1..geometry.capacity {
+            if !is_before(ticket, tail & !CLOSED) {
+                return false;
+            }
+            // pop:enter - SeqCst: as in claim_head.
+            let state = State(self.slot(ticket).state.load(SeqCst));
+            // A later lap counts too: this slot's ticket may be void and the next one published.
+            if state.is_full() && !is_before(geometry.lap_of(state.0), geometry.lap_of(ticket)) {
+                return true;
+            }
+            ticket = geometry.after(ticket);
+        }
+        false
+    }
+
+    /// Moves the head past a void ticket; the tail first, for a head beyond the tail would break everything.
+    fn pass_void(&self, head: usize) {
+        loop {
+            // pop:behind - SeqCst: as in head_is_not_full.
+            let tail = self.tail.load(SeqCst);
+            if tail & !CLOSED != head {
+                break;
+            }
+            self.advance_tail(tail);
+        }
+        if self.advance_head(head) {
+            // void:passed - SeqCst: void:look reads it; late, it costs a search, never a refusal.
+            self.voids.fetch_sub(1, SeqCst);
+        }
+    }
+
+    // --------------------------------------------------------- both sides
+
+    /// Moves an occupied slot from `state` to `voided`, by which `tickets` of it become void. Fails if the
+    /// slot has changed, which is as good: the caller looks again.
+    pub(super) fn void(&self, slot: &Slot<S::Item>, state: State, voided: State, tickets: usize) {
+        // void:count - SeqCst: void:look reads it; before the ticket is void, so that a count of 0 is never
+        // too low.
+        self.voids.fetch_add(tickets, SeqCst);
+        // void:mark - SeqCst: push:publish and pop:let_go of the party that has the slot fail on it.
+        if slot.state.compare_exchange(state.0, voided.0, SeqCst, SeqCst).is_err() {
+            // void:passed - SeqCst: as in pass_void.
+            self.voids.fetch_sub(tickets, SeqCst);
+        }
+    }
+
+    /// Lets nobody claim a ticket any more; what is in can still be popped. True for the first call.
+    pub(crate) fn close(&self) -> bool {
+        // close:mark - SeqCst: push:aim reads it, and push:claim fails on it.
+        self.tail.fetch_or(CLOSED, SeqCst) & CLOSED == 0
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // close:look - SeqCst: reads close:mark, also in the total order with a registration to sleep.
+        self.tail.load(SeqCst) & CLOSED != 0
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.geometry().capacity
+    }
+
+    /// The number of tickets claimed and not popped.
+    pub(crate) fn len(&self) -> usize {
+        loop {
+            // len:tail - SeqCst: reads push:claim.
+            let tail = self.tail.load(SeqCst);
+            // len:voids - SeqCst: reads void:count and void:passed.
+            let voids = self.voids.load(SeqCst);
+            // len:head - SeqCst: reads pop:claim.
+            let head = self.head.load(SeqCst);
+            // len:tail - SeqCst: the same tail again, so that the two belong together.
+            if self.tail.load(SeqCst) == tail {
+                let tickets = self.geometry().distance(head, tail & !CLOSED);
+                return tickets.saturating_sub(voids).min(self.capacity());
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn geometry(&self) -> Geometry {
+        self.storage.geometry()
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(&self, ticket: usize) -> &Slot<S::Item> {
+        let index = self.geometry().index_of(ticket);
+        debug_assert!(index < self.storage.slots().len());
+        // SAFETY: every ticket comes from 0 by `Geometry::after`, whose index stays below the capacity,
+        // and there are `capacity` slots.
+        unsafe { self.storage.slots().get_unchecked(index) }
+    }
+
+    /// # Safety
+    ///
+    /// The slot must be the caller's own and hold a value, which is moved out.
+    #[inline(always)]
+    pub(super) unsafe fn read(&self, slot: &Slot<S::Item>) -> S::Item {
+        slot.value.with(|cell| {
+            // SAFETY: the caller says that nobody else touches the cell.
+            let value = unsafe { cell.read() };
+            // SAFETY: the caller says that there is a value, and will not read it again.
+            unsafe { value.assume_init() }
+        })
+    }
+}
+
+/// What needs no claiming, since nobody else is there.
+impl<S: Storage> Ring<S> {
+    /// As [`push`](Self::push), without read-modify-writes on the way that is always open here.
+    pub(crate) fn push_mut(&mut self, value: S::Item) -> Result<(), Refused<S::Item>> {
+        // alone - Relaxed: `&mut self` orders everything that was done before.
+        let tail = self.tail.load(Relaxed);
+        let slot = self.slot(tail);
+        let state = State(slot.state.load(Relaxed));
+        if state != self.claimable(tail) {
+            return self.push(value);
+        }
+        // SAFETY: `&mut self`: nobody else is there, and a free slot holds no value.
+        slot.value.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+        // alone - Relaxed: whoever comes next is ordered after by what lets them borrow the ring.
+        slot.state.store(state.published().0, Relaxed);
+        self.tail.store(self.geometry().after(tail), Relaxed);
+        Ok(())
+    }
+
+    /// As [`pop`](Self::pop), without read-modify-writes on the way that is always open here.
+    pub(crate) fn pop_mut(&mut self) -> Result<S::Item, Nothing> {
+        // alone - Relaxed: `&mut self` orders everything that was done before.
+        let head = self.head.load(Relaxed);
+        let slot = self.slot(head);
+        let state = State(slot.state.load(Relaxed));
+        if !self.is_value_of(head, state) {
+            return self.pop();
+        }
+        // SAFETY: `&mut self`: nobody else is there, and a full slot holds a value.
+        let value = unsafe { self.read(slot) };
+        // alone - Relaxed: whoever comes next is ordered after by what lets them borrow the ring.
+        slot.state.store(state.let_go(self.geometry()).0, Relaxed);
+        self.head.store(self.geometry().after(head), Relaxed);
+        Ok(value)
+    }
+
+    /// Starts all counters `laps` laps on, for tests near the wrap.
+    pub(crate) fn start_at(&mut self, laps: usize) {
+        let start = laps.wrapping_mul(self.geometry().lap);
+        // alone - Relaxed: `&mut self`, before the ring is shared.
+        self.head.store(start, Relaxed);
+        self.tail.store(start, Relaxed);
+        for slot in self.storage.slots() {
+            slot.state.store(State::free(start).0, Relaxed);
+        }
+    }
+}
+
+impl<S: Storage> Drop for Ring<S> {
+    fn drop(&mut self) {
+        /// Goes on with the rest when a value's own `drop` panics.
+        struct Rest<'a, S: Storage>(&'a mut Ring<S>);
+
+        impl<S: Storage> Drop for Rest<'_, S> {
+            fn drop(&mut self) {
+                while self.0.pop_mut().is_ok() {}
+            }
+        }
+
+        if core::mem::needs_drop::<S::Item>() {
+            let rest = Rest(self);
+            while let Ok(value) = rest.0.pop_mut() {
+                drop(value);
+            }
+        }
+    }
+}

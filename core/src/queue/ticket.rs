@@ -1,0 +1,268 @@
+//! The two kinds of word that the ring is made of: tickets and slot states.
+//!
+//! A *ticket* names one place in the endless sequence of places: lap and index. `head` is the ticket that
+//! is popped next, `tail` the one that is pushed next.
+//!
+//! ```text
+//! ticket   | lap ........................ | index ....... | closed |
+//! state    | lap ........................ | skips | phase | 0      |
+//!            multiples of `Geometry::lap`   2 bits of phase
+//! ```
+//!
+//! Laps are counted in the same bits of both words, so a slot's lap and a ticket's lap compare without
+//! shifting, and a slot that is free in lap 0 is the word 0: a static queue lies in `.bss`.
+//!
+//! The index stays out of the state, since the slot is the index. Its bits hold the phase and the *skips*:
+//! how many later tickets of this slot were passed over while its occupant sat there. A slot cannot be
+//! skipped more often than there are other slots that were held and let go meanwhile, which is why a
+//! count below the capacity is enough (PROTOCOL.md, "State").
+
+use core::fmt;
+
+/// The bit of `tail` that says that nobody may claim a ticket any more.
+pub(super) const CLOSED: usize = 1;
+
+const INDEX_SHIFT: u32 = 1;
+const PHASE: usize = 0b110;
+const FREE: usize = 0b000;
+const FULL: usize = 0b010;
+const HELD: usize = 0b100;
+const SKIP: usize = 0b1000;
+
+/// The most values a ring can hold: 2^21 on 32-bit targets, 2^53 on 64-bit ones.
+///
+/// It leaves at least 256 laps before the words wrap.
+pub const MAX_CAPACITY: usize = usize::MAX >> 11;
+
+/// At least this many bits count skips, so that a small ring, too, can lose many tickets to batches whose
+/// iterator ended early (see `push_many`) before it must refuse a push it could have taken.
+const MIN_SKIP_BITS: u32 = if usize::BITS >= 64 { 16 } else { 3 };
+
+/// How many slots there are, and by how much a word grows from one lap to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(super) capacity: usize,
+    /// A power of two.
+    pub(super) lap: usize,
+}
+
+impl Geometry {
+    /// # Panics
+    ///
+    /// If `capacity` is 0 or above [`MAX_CAPACITY`].
+    pub(super) const fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "the capacity of a queue must be at least 1");
+        assert!(capacity <= MAX_CAPACITY, "the capacity of a queue must be at most MAX_CAPACITY");
+        let wide = capacity.next_power_of_two() * SKIP;
+        let least = SKIP << MIN_SKIP_BITS;
+        Self { capacity, lap: if wide > least { wide } else { least } }
+    }
+
+    #[inline(always)]
+    pub(super) const fn lap_of(self, word: usize) -> usize {
+        word & !(self.lap - 1)
+    }
+
+    #[inline(always)]
+    pub(super) const fn index_of(self, ticket: usize) -> usize {
+        (ticket & (self.lap - 1)) >> INDEX_SHIFT
+    }
+
+    /// The ticket for slot `index` in `lap`.
+    #[inline(always)]
+    pub(super) const fn ticket(self, lap: usize, index: usize) -> usize {
+        lap | index << INDEX_SHIFT
+    }
+
+    /// The ticket after this one; keeps the closed bit.
+    #[inline(always)]
+    pub(super) const fn after(self, ticket: usize) -> usize {
+        if self.index_of(ticket) + 1 < self.capacity {
+            ticket.wrapping_add(1 << INDEX_SHIFT)
+        } else {
+            self.lap_of(ticket).wrapping_add(self.lap) | ticket & CLOSED
+        }
+    }
+
+    /// How many tickets lie from `from` up to, and without, `to`.
+    pub(super) const fn distance(self, from: usize, to: usize) -> usize {
+        let laps = self.lap_of(to).wrapping_sub(self.lap_of(from)) / self.lap;
+        (laps * self.capacity).wrapping_add(self.index_of(to)).wrapping_sub(self.index_of(from))
+    }
+}
+
+/// Whether word `a` (a lap, or a ticket without its closed bit) lies behind word `b`, across the wrap.
+#[inline(always)]
+pub(super) const fn is_before(a: usize, b: usize) -> bool {
+    (a.wrapping_sub(b) as isize) < 0
+}
+
+/// What a slot's word says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct State(pub(super) usize);
+
+impl State {
+    /// Nobody has used the slot in `lap` yet, or whoever claimed it has not published.
+    #[inline(always)]
+    pub(super) const fn free(lap: usize) -> Self {
+        Self(lap | FREE)
+    }
+
+    /// The slot holds the value of its ticket in `lap`, until whoever claims it has moved it out.
+    #[inline(always)]
+    pub(super) const fn full(lap: usize) -> Self {
+        Self(lap | FULL)
+    }
+
+    /// A party that claimed the slot in some earlier lap, or in this one, still has it; its ticket in
+    /// `lap` is void.
+    #[inline(always)]
+    pub(super) const fn held(lap: usize) -> Self {
+        Self(lap | HELD)
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_free(self) -> bool {
+        self.0 & PHASE == FREE
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_full(self) -> bool {
+        self.0 & PHASE == FULL
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_held(self) -> bool {
+        self.0 & PHASE == HELD
+    }
+
+    /// How many of the slot's tickets after its own were passed over.
+    #[inline(always)]
+    pub(super) const fn skips(self, geometry: Geometry) -> usize {
+        (self.0 & (geometry.lap - 1)) / SKIP
+    }
+
+    /// The lap in which the slot can be claimed next, once its occupant lets go.
+    #[inline(always)]
+    pub(super) const fn next_lap(self, geometry: Geometry) -> usize {
+        let skipped = self.skips(geometry).wrapping_mul(geometry.lap);
+        geometry.lap_of(self.0).wrapping_add(skipped).wrapping_add(geometry.lap)
+    }
+
+    /// The same occupant, its value published.
+    #[inline(always)]
+    pub(super) const fn published(self) -> Self {
+        debug_assert!(self.is_free());
+        Self(self.0 | FULL)
+    }
+
+    /// The same occupant, with one more of the slot's tickets passed over; `None` where the count is full.
+    #[inline(always)]
+    pub(super) fn skipped(self, geometry: Geometry) -> Option<Self> {
+        let more = self.0 + SKIP;
+        (geometry.lap_of(more) == geometry.lap_of(self.0)).then_some(Self(more))
+    }
+
+    /// Nobody has the slot: it waits for the first ticket that is not void.
+    #[inline(always)]
+    pub(super) const fn let_go(self, geometry: Geometry) -> Self {
+        Self::free(self.next_lap(geometry))
+    }
+
+    /// The occupant keeps the slot, and its ticket, which was claimed and not published, is void.
+    #[inline(always)]
+    pub(super) const fn voided(self, geometry: Geometry, ticket_lap: usize) -> Self {
+        if geometry.lap_of(self.0) == ticket_lap {
+            // FREE, perhaps with skips: they stay void.
+            Self::held(self.next_lap(geometry).wrapping_sub(geometry.lap))
+        } else {
+            // An older occupant that had claimed this ticket for the slot it already had.
+            Self::held(ticket_lap)
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.0 & PHASE {
+            FREE => "FREE",
+            FULL => "FULL",
+            HELD => "HELD",
+            _ => "?",
+        };
+        write!(f, "{phase}({:#x})", self.0 & !PHASE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of slot states in PROTOCOL.md: from, step, to.
+    #[test]
+    fn every_row_of_the_table_of_states() {
+        for capacity in [1, 2, 3, 5, 8, 1000] {
+            let g = Geometry::new(capacity);
+            for lap in [0, g.lap, 0usize.wrapping_sub(g.lap), 0usize.wrapping_sub(2 * g.lap)] {
+                let next = lap.wrapping_add(g.lap);
+                let third = next.wrapping_add(g.lap);
+                let (free, full, held) = (State::free(lap), State::full(lap), State::held(lap));
+                // push publishes
+                assert_eq!(free.published(), full);
+                // pop lets go
+                assert_eq!(full.let_go(g), State::free(next));
+                // pop voids, push lets go
+                assert_eq!(free.voided(g, lap), held);
+                assert_eq!(held.let_go(g), State::free(next));
+                // push passes over an occupant
+                assert_eq!(full.skipped(g).unwrap().let_go(g), State::free(third));
+                assert_eq!(free.skipped(g).unwrap().published(), full.skipped(g).unwrap());
+                // a void ticket takes the tickets passed over with it
+                assert_eq!(free.skipped(g).unwrap().voided(g, lap), State::held(next));
+                // displace: the popped slot's next ticket was claimed, and voided
+                assert_eq!(full.voided(g, next), State::held(next));
+                for state in [free, full, held] {
+                    assert_eq!(
+                        [state.is_free(), state.is_full(), state.is_held()],
+                        [state == free, state == full, state == held]
+                    );
+                    assert_eq!(state.next_lap(g), next);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn skips_fill_up_and_stop_before_the_lap_changes() {
+        for capacity in [1, 2, 3, 9, 64, 100] {
+            let g = Geometry::new(capacity);
+            let mut state = State::full(g.lap);
+            let mut skips = 0;
+            while let Some(more) = state.skipped(g) {
+                skips += 1;
+                assert_eq!(more.skips(g), skips);
+                assert_eq!(more.next_lap(g), g.lap.wrapping_mul(skips + 2));
+                assert!(more.is_full());
+                state = more;
+            }
+            assert!(skips >= capacity - 1, "capacity {capacity}: only {skips}");
+        }
+    }
+
+    #[test]
+    fn tickets_advance_through_every_index_and_wrap() {
+        for capacity in [1, 2, 3, 7, 8, 100] {
+            let g = Geometry::new(capacity);
+            let start = 0usize.wrapping_sub(2 * g.lap);
+            let mut ticket = start;
+            for step in 0..capacity * 4 {
+                assert_eq!(g.index_of(ticket), step % capacity);
+                assert_eq!(g.distance(start, ticket), step);
+                let next = g.after(ticket);
+                assert!(is_before(ticket, next) && !is_before(next, ticket));
+                assert_eq!(g.after(ticket | CLOSED), next | CLOSED);
+                ticket = next;
+            }
+        }
+    }
+}
