@@ -5,8 +5,11 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod block_on;
 pub mod queue;
 mod sync;
+
+pub use block_on::block_on;
 
 #[cfg(aqueduct_interrupt)]
 #[doc(hidden)]

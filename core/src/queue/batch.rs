@@ -33,9 +33,7 @@ impl<S: Storage> Ring<S> {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
-                    // SAFETY: the value was written by `fill`, and the slot is still this party's.
-                    let value = unsafe { self.read(self.slot(ticket)) };
-                    if self.settle(ticket, value).is_err() {
+                    if self.settle_filled(ticket).is_err() {
                         return pushed - 1;
                     }
                     break;
@@ -104,7 +102,7 @@ impl<S: Storage> Ring<S> {
     }
 
     /// Gives up a claimed ticket into which nothing was written.
-    fn give_up(&self, ticket: usize) {
+    pub(crate) fn give_up(&self, ticket: usize) {
         let geometry = self.geometry();
         let slot = self.slot(ticket);
         let mut state = State::free(geometry.lap_of(ticket));

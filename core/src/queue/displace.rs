@@ -60,6 +60,14 @@ impl<S: Storage> Ring<S> {
         }
     }
 
+    /// Publishes, with a later ticket, the value that this party wrote into the slot of `voided`.
+    #[cold]
+    pub(super) fn settle_filled(&self, voided: usize) -> Result<(), S::Item> {
+        // SAFETY: `fill` wrote the value, and the slot is still this party's, since publishing failed.
+        let value = unsafe { self.read(self.slot(voided)) };
+        self.settle(voided, value)
+    }
+
     /// Publishes `value` with a slot that this party has, whose ticket is spent: in that slot with its next
     /// ticket, or in another one if the tail comes by a free one first. Fails, with the slot let go, on a
     /// closed ring and where an occupant cannot be passed over once more.

@@ -78,6 +78,23 @@ impl<S: Storage> Ring<S> {
         }
     }
 
+    /// Claims a place for `push_reserved` or `give_up`.
+    pub(crate) fn reserve(&self) -> Result<usize, Refused<()>> {
+        self.claim_tail().map_err(|unclaimable| match unclaimable {
+            Unclaimable::Full => Refused::Full(()),
+            Unclaimable::Closed => Refused::Closed(()),
+        })
+    }
+
+    /// Puts `value` into a place that this party reserved: at its ticket, or, if a consumer has gone on
+    /// without it, at a later one with the slot that it still has. Fails only if the ring was closed.
+    pub(crate) fn push_reserved(&self, ticket: usize, value: S::Item) -> Result<(), S::Item> {
+        match self.fill(ticket, value) {
+            Ok(()) => Ok(()),
+            Err(_) => self.settle_filled(ticket),
+        }
+    }
+
     /// Claims the ticket at the tail: its slot is then this party's alone.
     #[inline]
     pub(super) fn claim_tail(&self) -> Result<usize, Unclaimable> {
