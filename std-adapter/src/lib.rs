@@ -1,2 +1,17 @@
-//! Channels, contexts, threads and pipelines for std programs, on the lock-free core of aqueduct.
 #![forbid(unsafe_code)]
+
+pub use aqueduct_core as core;
+
+pub mod park;
+pub mod thread;
+pub mod timer;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex of ours, poisoned or not.
+///
+/// No mutex of this crate is held while foreign code (a waker, a callback, a destructor) runs, and our own
+/// code does not panic between two states, so poison would tell nothing about the data.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
