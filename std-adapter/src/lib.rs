@@ -1,7 +1,10 @@
+//! Channels, contexts, threads and pipelines for std programs, on the lock-free core of aqueduct.
 #![forbid(unsafe_code)]
 
 pub use aqueduct_core as core;
+pub use context::Context;
 
+pub mod context;
 pub mod park;
 pub mod thread;
 pub mod timer;

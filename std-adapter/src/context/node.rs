@@ -1,0 +1,294 @@
+//! The tree under [`Context`](super::Context): who is told when a node is done, and how it is decided.
+//!
+//! A node has one decision, `outcome`, made once. Making it and telling it are two steps, so that
+//! reading it never runs foreign code:
+//!
+//! - *decide*: whoever cancels, or looks at the clock first, sets `outcome`. A deadline that was inherited is
+//!   decided at the node that owns it, and copied from there, so that the two cannot disagree.
+//! - *tell*: whoever cancels, or the timer at the deadline, walks down from the node: decides each child in its parent's
+//!   sense, empties its table of followers, and only then wakes and calls.
+//!
+//! The race that would lose: a follower enters the table just after it was emptied. It does not: `outcome` is
+//! set before the table is locked to be emptied, and a follower looks at `outcome` with the table locked
+//! before it enters. So either the teller finds it, or it finds the outcome.
+//!
+//! Up, nodes hold each other strongly (a child needs its ancestors' deadline, cancellation and values); down,
+//! weakly, and a child that goes takes itself out of its parent's table. Walks in both directions,
+//! destruction included, are loops: a chain of 100,000 contexts needs no more stack than one.
+
+use super::{Cause, ContextError};
+use crate::lock;
+use crate::thread::{SpawnError, catch};
+use crate::timer::{self, Timer};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+pub(super) struct Node {
+    /// Where values, and unless `place` is unset cancellation, come from.
+    parent: Option<Arc<Node>>,
+    /// Where in the parent's table this node is; unset in a node that does not follow its parent.
+    place: OnceLock<u64>,
+    /// The earliest here or above: shared with the node that set it.
+    deadline: Option<Arc<Deadline>>,
+    value: Option<Box<dyn Any + Send + Sync>>,
+    outcome: OnceLock<Outcome>,
+    followers: Mutex<Followers>,
+}
+
+/// How a node ended.
+#[derive(Clone)]
+pub(super) struct Outcome {
+    pub(super) error: ContextError,
+    /// Only if one was given.
+    pub(super) cause: Option<Cause>,
+}
+
+impl From<ContextError> for Outcome {
+    fn from(error: ContextError) -> Self {
+        Self { error, cause: None }
+    }
+}
+
+/// A deadline, and the timer that tells it, if anybody waits who must be told.
+struct Deadline {
+    at: Instant,
+    /// The node that set it; all others that share it are below.
+    owner: Weak<Node>,
+    watch: Mutex<Watch>,
+}
+
+enum Watch {
+    /// Nobody waits: everybody who cares looks at the clock.
+    Idle,
+    /// Dropping the timer frees it.
+    Set { _timer: Timer },
+    /// The owner has been told.
+    Over,
+}
+
+#[derive(Default)]
+struct Followers {
+    /// In the order in which they came. A number is never used twice, so leaving twice is harmless.
+    table: BTreeMap<u64, Follower>,
+    next: u64,
+}
+
+/// What happens when a node is done.
+pub(super) enum Follower {
+    Child(Weak<Node>),
+    Wake(Waker),
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl Follower {
+    pub(super) fn run(self) {
+        match self {
+            Self::Child(_) => {}
+            Self::Wake(waker) => waker.wake(),
+            Self::Call(f) => f(),
+        }
+    }
+}
+
+impl Node {
+    /// A node that nothing above can cancel; it finds the values of `values_of` and above.
+    pub(super) fn root(values_of: Option<&Arc<Node>>) -> Arc<Self> {
+        Arc::new(Self {
+            parent: values_of.cloned(),
+            place: OnceLock::new(),
+            deadline: None,
+            value: None,
+            outcome: OnceLock::new(),
+            followers: Mutex::default(),
+        })
+    }
+
+    /// A node that ends with `parent`, or at `deadline` if that is earlier.
+    pub(super) fn derive(
+        parent: &Arc<Self>,
+        deadline: Option<Instant>,
+        value: Option<Box<dyn Any + Send + Sync>>,
+    ) -> Arc<Self> {
+        let node = Arc::new_cyclic(|owner| {
+            let inherited = parent.deadline.as_ref();
+            let own = deadline.filter(|&at| inherited.is_none_or(|inherited| at < inherited.at));
+            let deadline = match own {
+                None => inherited.cloned(),
+                Some(at) => {
+                    let watch = Mutex::new(Watch::Idle);
+                    Some(Arc::new(Deadline { at, owner: Weak::clone(owner), watch }))
+                }
+            };
+            Self {
+                parent: Some(Arc::clone(parent)),
+                place: OnceLock::new(),
+                deadline,
+                value,
+                outcome: OnceLock::new(),
+                followers: Mutex::default(),
+            }
+        });
+        match parent.follow(Follower::Child(Arc::downgrade(&node))) {
+            Ok(place) => {
+                let _ = node.place.set(place);
+            }
+            Err(_) => {
+                let outcome = parent.outcome.get().expect("only a node that is done refuses");
+                let _ = node.outcome.set(outcome.clone());
+            }
+        }
+        node
+    }
+
+    /// How this node ended, if it has: by its own or an inherited decision, or by the clock. Calls nobody.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        // The clock is not asked once it is decided.
+        self.outcome.get().or_else(|| {
+            self.deadline.as_ref()?;
+            self.look_at_clock(Instant::now());
+            self.outcome.get()
+        })
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.as_ref().map(|deadline| deadline.at)
+    }
+
+    pub(super) fn value<V: Any>(&self) -> Option<&V> {
+        let mut node = Some(self);
+        while let Some(here) = node {
+            let value = here.value.as_ref().and_then(|value| value.downcast_ref());
+            if value.is_some() {
+                return value;
+            }
+            node = here.parent.as_deref();
+        }
+        None
+    }
+
+    /// Decides for cancellation, unless it is decided, and tells.
+    pub(super) fn cancel(self: &Arc<Self>, cause: Option<Cause>) {
+        let now = Instant::now();
+        self.look_at_clock(now);
+        let _ = self.outcome.set(Outcome { error: ContextError::Canceled, cause });
+        self.leave_parent();
+        self.tell(now);
+    }
+
+    /// Adds to what happens when this node is done; gives it back if it is done.
+    pub(super) fn follow(&self, follower: Follower) -> Result<u64, Follower> {
+        self.outcome();
+        let mut followers = lock(&self.followers);
+        if self.outcome.get().is_some() {
+            return Err(follower);
+        }
+        let place = followers.next;
+        followers.next += 1;
+        followers.table.insert(place, follower);
+        Ok(place)
+    }
+
+    /// Takes a follower back, unless it was told already.
+    pub(super) fn unfollow(&self, place: u64) -> Option<Follower> {
+        lock(&self.followers).table.remove(&place)
+    }
+
+    /// Makes sure that the deadline, if there is one, will be told to the followers that are in the table now.
+    pub(super) fn watch_clock(&self) -> Result<(), SpawnError> {
+        let Some(deadline) = &self.deadline else { return Ok(()) };
+        let mut watch = lock(&deadline.watch);
+        if let Watch::Idle = *watch {
+            let owner = Weak::clone(&deadline.owner);
+            let _timer = timer::call_at(deadline.at, move || {
+                // Gone: then everybody below is gone too.
+                let Some(owner) = owner.upgrade() else { return };
+                let now = Instant::now();
+                owner.look_at_clock(now);
+                owner.leave_parent();
+                owner.tell(now);
+            })?;
+            *watch = Watch::Set { _timer };
+        }
+        Ok(())
+    }
+
+    /// Decides for the deadline if it has passed and nothing is decided.
+    fn look_at_clock(&self, now: Instant) {
+        let Some(deadline) = &self.deadline else { return };
+        if now < deadline.at || self.outcome.get().is_some() {
+            return;
+        }
+        let owner = deadline.owner.upgrade().expect("a node keeps all above it");
+        // It may have been cancelled just now, and have reached us next.
+        let outcome = owner.outcome.get_or_init(|| ContextError::DeadlineExceeded.into());
+        let _ = self.outcome.set(outcome.clone());
+    }
+
+    /// Tells all followers of this node, which is decided, and of all nodes below.
+    fn tell(self: &Arc<Self>, now: Instant) {
+        let mut told = Vec::new();
+        let mut nodes = vec![Arc::clone(self)];
+        while let Some(node) = nodes.pop() {
+            let outcome = node.outcome.get().expect("decided before it was put on the list");
+            node.stop_watching();
+            // A statement of its own: the lock is not held while nodes are upgraded, dropped, or decided.
+            let followers = mem::take(&mut lock(&node.followers).table);
+            for follower in followers.into_values() {
+                let Follower::Child(child) = follower else {
+                    told.push(follower);
+                    continue;
+                };
+                if let Some(child) = child.upgrade() {
+                    // Its own deadline may have passed unnoticed, before this happened.
+                    child.look_at_clock(now);
+                    let _ = child.outcome.set(outcome.clone());
+                    nodes.push(child);
+                }
+            }
+        }
+        let mut first_panic = None;
+        for follower in told {
+            if let Err(panicked) = catch(|| follower.run()) {
+                first_panic.get_or_insert(panicked);
+            }
+        }
+        if let Some(panicked) = first_panic
+            && !std::thread::panicking()
+        {
+            panicked.resume();
+        }
+    }
+
+    /// Frees the timer of a deadline that this node owns.
+    fn stop_watching(self: &Arc<Self>) {
+        if let Some(deadline) = &self.deadline
+            && deadline.owner.as_ptr() == Arc::as_ptr(self)
+        {
+            let watch = mem::replace(&mut *lock(&deadline.watch), Watch::Over);
+            drop(watch);
+        }
+    }
+
+    fn leave_parent(&self) {
+        if let (Some(parent), Some(&place)) = (&self.parent, self.place.get()) {
+            parent.unfollow(place);
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.leave_parent();
+        // Taken apart from the leaf upwards, in a loop: dropped from within, each would drop its parent, as
+        // deep as the chain is long.
+        let mut parent = self.parent.take();
+        while let Some(mut node) = parent.and_then(Arc::into_inner) {
+            node.leave_parent();
+            parent = node.parent.take();
+        }
+    }
+}
