@@ -8,6 +8,7 @@ extern crate alloc;
 mod block_on;
 pub mod queue;
 mod sync;
+pub mod wait;
 
 pub use block_on::block_on;
 

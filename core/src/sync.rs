@@ -14,6 +14,9 @@
 
 pub(crate) use floor::{AtomicUsize, UnsafeCell, spin_loop};
 
+#[cfg(feature = "alloc")]
+pub(crate) use floor::AtomicPtr;
+
 pub(crate) use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Keeps two hot words off each other's cache line, where the target has cache lines to speak of.
@@ -65,6 +68,25 @@ macro_rules! const_unless_loom {
 }
 pub(crate) use const_unless_loom;
 
+/// Builds an array of `$length` times `$new`, in a const context too except on loom's floor.
+#[cfg(not(aqueduct_loom))]
+macro_rules! array {
+    ($new:expr; $length:expr) => {
+        [const { $new }; $length]
+    };
+}
+#[cfg(aqueduct_loom)]
+macro_rules! array {
+    ($new:expr; $length:expr) => {
+        core::array::from_fn::<_, { $length }, _>(|_| $new)
+    };
+}
+pub(crate) use array;
+
+/// Whether a checker drives this build. Sizes that are free to choose are then small, so that a model of two
+/// or three parties reaches their limits.
+pub(crate) const CHECKED: bool = cfg!(any(aqueduct_loom, aqueduct_interrupt));
+
 /// Orders a `SeqCst` read-modify-write before a later `SeqCst` load of another word, under loom only.
 ///
 /// The pairs that need this (labelled `sleep` in the protocols) use `SeqCst` on all four accesses, which
@@ -91,8 +113,12 @@ pub(crate) const PATIENCE: usize = if cfg!(aqueduct_loom) {
 
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 mod floor {
+    #[cfg(all(feature = "alloc", not(feature = "portable-atomic")))]
+    pub(crate) use core::sync::atomic::AtomicPtr;
     #[cfg(not(feature = "portable-atomic"))]
     pub(crate) use core::sync::atomic::AtomicUsize;
+    #[cfg(all(feature = "alloc", feature = "portable-atomic"))]
+    pub(crate) use portable_atomic::AtomicPtr;
     #[cfg(feature = "portable-atomic")]
     pub(crate) use portable_atomic::AtomicUsize;
 
@@ -104,11 +130,15 @@ mod floor {
 mod floor {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
+    #[cfg(feature = "alloc")]
+    pub(crate) use loom::sync::atomic::AtomicPtr;
     pub(crate) use loom::sync::atomic::AtomicUsize;
 }
 
 #[cfg(all(aqueduct_interrupt, not(aqueduct_loom)))]
 mod floor {
+    #[cfg(feature = "alloc")]
+    pub(crate) use super::interrupt::AtomicPtr;
     pub(crate) use super::interrupt::{AtomicUsize, spin_loop};
     pub(crate) use super::plain_cell::UnsafeCell;
 }
@@ -145,9 +175,9 @@ mod plain_cell {
 #[cfg(aqueduct_interrupt)]
 #[doc(hidden)]
 pub mod interrupt {
-    use core::sync::atomic::{self, AtomicPtr, Ordering};
+    use core::sync::atomic::{self, Ordering};
 
-    static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+    static HOOK: atomic::AtomicPtr<()> = atomic::AtomicPtr::new(core::ptr::null_mut());
 
     /// Makes `hook` run before every atomic access of this crate, in every thread, from now on.
     pub fn install(hook: fn()) {
@@ -229,6 +259,32 @@ pub mod interrupt {
         pub(crate) fn fetch_or(&self, value: usize, order: Ordering) -> usize {
             step();
             self.0.fetch_or(value, order)
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);
+
+    #[cfg(feature = "alloc")]
+    impl<T> AtomicPtr<T> {
+        pub(crate) const fn new(value: *mut T) -> Self {
+            Self(atomic::AtomicPtr::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> *mut T {
+            step();
+            self.0.load(order)
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: *mut T,
+            new: *mut T,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<*mut T, *mut T> {
+            step();
+            self.0.compare_exchange(current, new, success, failure)
         }
     }
 }
