@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod block_on;
+pub mod channel;
 pub mod queue;
 mod sync;
 pub mod wait;

@@ -40,10 +40,10 @@ mod ring;
 mod storage;
 mod ticket;
 
-pub(crate) use ring::{Refused, Ring};
+pub(crate) use ring::{Nothing, Refused, Ring};
 #[cfg(feature = "alloc")]
 pub(crate) use storage::Heap;
-pub(crate) use storage::Inline;
+pub(crate) use storage::{Inline, Storage};
 pub use ticket::MAX_CAPACITY;
 
 use crate::sync::const_unless_loom;

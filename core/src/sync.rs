@@ -17,7 +17,7 @@ pub(crate) use floor::{AtomicUsize, UnsafeCell, spin_loop};
 #[cfg(feature = "alloc")]
 pub(crate) use floor::AtomicPtr;
 
-pub(crate) use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
+pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Keeps two hot words off each other's cache line, where the target has cache lines to speak of.
 ///

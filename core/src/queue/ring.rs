@@ -491,6 +491,7 @@ impl<S: Storage> Ring<S> {
     }
 
     /// Starts all counters `laps` laps on, for tests near the wrap.
+    #[cfg(feature = "alloc")]
     pub(crate) fn start_at(&mut self, laps: usize) {
         let start = laps.wrapping_mul(self.geometry().lap);
         // alone - Relaxed: `&mut self`, before the ring is shared.

@@ -1,0 +1,373 @@
+//! Bounded channels: a queue whose users can wait until there is a value, or room for one.
+//!
+//! A channel is a [`queue`], a wait queue for senders, one for receivers (see [`wait`]), and the
+//! rule of closing; nothing else. [`StaticChannel`] lies inline and is made at compile time; [`Channel`]
+//! (feature `alloc`) lies on the heap. Any number of parties may send and receive.
+//!
+//! What does not wait, such as [`try_send`](StaticChannel::try_send), may be called from an interrupt
+//! handler; what waits is a future, for an executor or for [`block_on`](crate::block_on()).
+//!
+//! # Closing
+//!
+//! Either side may [`close`](StaticChannel::close). From then on nothing goes in: senders, those that wait
+//! included, get their value back. What is in can still be received; then receivers are told. Nothing is
+//! lost in between: a value whose `send` returned `Ok` is received, or dropped with the channel.
+//!
+//! # Progress
+//!
+//! All but waiting is lock-free as in [`queue`](crate::queue#progress): it finishes in its own steps wherever
+//! any other context is frozen. Sending and receiving look for sleepers with one load, and touch their
+//! queue only if there is one.
+//!
+//! # Fairness
+//!
+//! Sleepers are woken in the order in which they went to sleep, one for each value (or place), and then
+//! compete with those that never slept: a value goes to whoever comes first. A sleeper that finds
+//! nothing goes to sleep again, at the end of the line.
+//!
+//! # Cancel safety
+//!
+//! Every future of this module may be dropped at any time: no value is lost, and a wake-up that was meant
+//! for it goes to the next sleeper. A [`Send`] that is dropped drops its value, unless that was taken out
+//! with [`Send::into_value`]; [`reserve`](StaticChannel::reserve) waits without a value.
+
+mod error;
+mod future;
+
+pub use error::{ForceSendError, RecvError, ReserveError, SendError, TryRecvError, TrySendError};
+pub use future::{AnyChannel, Permit, Recv, RecvMany, Reserve, Send};
+
+use crate::queue::{self, Inline, Ring};
+use crate::sync::const_unless_loom;
+use crate::wait::{self, Slots, WaitQueue};
+use core::fmt;
+
+/// A bounded channel of up to `N` values, inline and made at compile time.
+///
+/// `W` says how many parties can sleep on each side: see [`wait::Slots`].
+///
+/// # Examples
+///
+/// An interrupt handler hands samples to a task:
+///
+/// ```
+/// use aqueduct_core::channel::{StaticChannel, TrySendError};
+///
+/// static SAMPLES: StaticChannel<u16, 4> = StaticChannel::new();
+///
+/// fn on_interrupt(sample: u16) {
+///     if let Err(TrySendError::Full(sample)) = SAMPLES.try_send(sample) {
+///         // The task is late; say so, and drop the sample knowingly.
+///         drop(sample);
+///     }
+/// }
+///
+/// async fn task() -> u16 {
+///     SAMPLES.recv().await.unwrap()
+/// }
+///
+/// on_interrupt(3);
+/// assert_eq!(aqueduct_core::block_on(task(), core::hint::spin_loop), 3);
+/// ```
+pub struct StaticChannel<T, const N: usize, W: wait::Storage = Slots<8>> {
+    parts: Parts<Inline<T, N>, W>,
+}
+
+impl<T, const N: usize> StaticChannel<T, N> {
+    const_unless_loom! {
+        /// An empty, open channel with room for 8 sleepers on each side.
+        ///
+        /// # Panics
+        ///
+        /// At compile time, if `N` is 0 or above [`queue::MAX_CAPACITY`].
+        pub const fn new() -> Self {
+            Self::with_storage(Slots::new(), Slots::new())
+        }
+    }
+}
+
+impl<T, const N: usize, W: wait::Storage> StaticChannel<T, N, W> {
+    const_unless_loom! {
+        /// As `new`, with other storages for those who wait to send and to receive:
+        /// `StaticChannel::<T, N, Slots<2>>::with_storage(Slots::new(), Slots::new())`.
+        ///
+        /// # Panics
+        ///
+        /// At compile time, if `N` is 0 or above [`queue::MAX_CAPACITY`].
+        pub const fn with_storage(senders: W, receivers: W) -> Self {
+            Self { parts: Parts::new(Ring::new(Inline::new()), senders, receivers) }
+        }
+    }
+}
+
+impl<T, const N: usize> Default for StaticChannel<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A bounded channel on the heap, its capacity chosen at run time, with room for any number of sleepers.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct_core::channel::{Channel, RecvError, SendError};
+/// use core::hint::spin_loop;
+///
+/// let channel = Channel::new(1);
+/// aqueduct_core::block_on(channel.send("in time"), spin_loop)?;
+/// channel.close();
+/// assert_eq!(aqueduct_core::block_on(channel.send("late"), spin_loop), Err(SendError("late")));
+/// assert_eq!(aqueduct_core::block_on(channel.recv(), spin_loop), Ok("in time"));
+/// assert_eq!(aqueduct_core::block_on(channel.recv(), spin_loop), Err(RecvError));
+/// # Ok::<(), SendError<&str>>(())
+/// ```
+#[cfg(feature = "alloc")]
+pub struct Channel<T> {
+    parts: Parts<queue::Heap<T>, wait::Growable>,
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Channel<T> {
+    /// An empty, open channel of up to `capacity` values.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0 or above [`queue::MAX_CAPACITY`].
+    pub fn new(capacity: usize) -> Self {
+        let ring = Ring::new(queue::Heap::new(capacity));
+        Self { parts: Parts::new(ring, wait::Growable::new(), wait::Growable::new()) }
+    }
+}
+
+/// The queue and those who wait for it.
+struct Parts<S: queue::Storage, W: wait::Storage> {
+    ring: Ring<S>,
+    senders: WaitQueue<W>,
+    receivers: WaitQueue<W>,
+}
+
+impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
+    const_unless_loom! {
+        const fn new(ring: Ring<S>, senders: W, receivers: W) -> Self {
+            Self {
+                ring,
+                senders: WaitQueue::with_storage(senders),
+                receivers: WaitQueue::with_storage(receivers),
+            }
+        }
+    }
+
+    fn try_send(&self, value: S::Item) -> Result<(), TrySendError<S::Item>> {
+        self.ring.push(value)?;
+        self.receivers.notify(1);
+        Ok(())
+    }
+
+    fn try_recv(&self) -> Result<S::Item, TryRecvError> {
+        let value = self.ring.pop()?;
+        self.senders.notify(1);
+        Ok(value)
+    }
+
+    fn try_recv_many(&self, max: usize, f: impl FnMut(S::Item)) -> usize {
+        let received = self.ring.pop_many(max, f);
+        if received > 0 {
+            self.senders.notify(received);
+        }
+        received
+    }
+
+    fn force_send(&self, value: S::Item) -> Result<Option<S::Item>, ForceSendError<S::Item>> {
+        match self.ring.force_push(value) {
+            Ok(displaced) => {
+                self.receivers.notify(1);
+                Ok(displaced)
+            }
+            Err(closed) => Err(ForceSendError { value: closed.value, displaced: closed.displaced }),
+        }
+    }
+
+    /// The queue first, so that whoever is woken finds it closed.
+    fn close(&self) -> bool {
+        let first = self.ring.close();
+        self.receivers.close();
+        self.senders.close();
+        first
+    }
+}
+
+macro_rules! channel_of {
+    ([$($generics:tt)*] $channel:ty, $waiters:ty) => {
+        impl<$($generics)*> $channel {
+            /// Puts `value` in if there is room.
+            ///
+            /// # Errors
+            ///
+            /// Full, or closed; `value` comes back.
+            #[inline]
+            pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+                self.parts.try_send(value)
+            }
+
+            /// Waits for room and puts `value` in.
+            ///
+            /// # Errors
+            ///
+            /// Closed; `value` comes back.
+            pub fn send(&self, value: T) -> Send<'_, Self> {
+                Send::new(self, value)
+            }
+
+            /// Waits for room and keeps it, for a value that is still to be made.
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            pub fn reserve(&self) -> Reserve<'_, Self> {
+                Reserve::new(self)
+            }
+
+            /// Puts `value` in; if the channel is full, in place of the oldest value, which comes back.
+            ///
+            /// If every place belongs to an operation that is half-way through, there is no oldest value
+            /// to displace, and `value` itself comes back.
+            ///
+            /// # Errors
+            ///
+            /// Closed; `value` comes back, and what it would have displaced, if that was out already.
+            pub fn force_send(&self, value: T) -> Result<Option<T>, ForceSendError<T>> {
+                self.parts.force_send(value)
+            }
+
+            /// Takes the oldest value out if there is one.
+            ///
+            /// # Errors
+            ///
+            /// Empty; or closed and empty, so that nothing will come.
+            #[inline]
+            pub fn try_recv(&self) -> Result<T, TryRecvError> {
+                self.parts.try_recv()
+            }
+
+            /// Waits for a value and takes it out.
+            ///
+            /// # Errors
+            ///
+            /// Closed and empty.
+            pub fn recv(&self) -> Recv<'_, Self> {
+                Recv::new(self)
+            }
+
+            /// Takes up to `max` values out, as many as there are, and hands them to `f`, oldest first;
+            /// says how many.
+            ///
+            /// # Panics
+            ///
+            /// If `f` does. The values that were claimed and not handed over are dropped.
+            pub fn try_recv_many(&self, max: usize, f: impl FnMut(T)) -> usize {
+                self.parts.try_recv_many(max, f)
+            }
+
+            /// Waits for a value, then hands up to `max` of those that are there to `f`, oldest first; says
+            /// how many.
+            ///
+            /// # Errors
+            ///
+            /// Closed and empty.
+            pub fn recv_many<F: FnMut(T)>(&self, max: usize, f: F) -> RecvMany<'_, Self, F> {
+                RecvMany::new(self, max, f)
+            }
+
+            /// Closes the channel; true for the first call. See [closing](self#closing).
+            pub fn close(&self) -> bool {
+                self.parts.close()
+            }
+
+            /// Whether the channel was closed. Values may still be in.
+            pub fn is_closed(&self) -> bool {
+                self.parts.ring.is_closed()
+            }
+
+            /// How many values are in, those being put in and places reserved counted.
+            pub fn len(&self) -> usize {
+                self.parts.ring.len()
+            }
+
+            /// Whether [`len`](Self::len) is 0.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Whether [`len`](Self::len) is the [`capacity`](Self::capacity).
+            pub fn is_full(&self) -> bool {
+                self.len() == self.capacity()
+            }
+
+            /// How many values it can hold.
+            pub fn capacity(&self) -> usize {
+                self.parts.ring.capacity()
+            }
+        }
+
+        impl<$($generics)*> AnyChannel for $channel {}
+
+        impl<$($generics)*> future::Operations for $channel {
+            type Item = T;
+            type Waiters = $waiters;
+
+            fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+                self.parts.try_send(value)
+            }
+
+            fn try_recv(&self) -> Result<T, TryRecvError> {
+                self.parts.try_recv()
+            }
+
+            fn try_recv_many(&self, max: usize, f: impl FnMut(T)) -> usize {
+                self.parts.try_recv_many(max, f)
+            }
+
+            fn is_closed(&self) -> bool {
+                self.parts.ring.is_closed()
+            }
+
+            fn try_reserve(&self) -> Result<usize, TrySendError<()>> {
+                self.parts.ring.reserve().map_err(TrySendError::from)
+            }
+
+            fn send_reserved(&self, ticket: usize, value: T) -> Result<(), T> {
+                self.parts.ring.push_reserved(ticket, value)?;
+                self.parts.receivers.notify(1);
+                Ok(())
+            }
+
+            fn give_up(&self, ticket: usize) {
+                self.parts.ring.give_up(ticket);
+                self.parts.senders.notify(1);
+            }
+
+            fn senders(&self) -> &WaitQueue<$waiters> {
+                &self.parts.senders
+            }
+
+            fn receivers(&self) -> &WaitQueue<$waiters> {
+                &self.parts.receivers
+            }
+        }
+
+        impl<$($generics)*> fmt::Debug for $channel {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($channel))
+                    .field("len", &self.len())
+                    .field("capacity", &self.capacity())
+                    .field("is_closed", &self.is_closed())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+channel_of!([T, const N: usize, W: wait::Storage] StaticChannel<T, N, W>, W);
+#[cfg(feature = "alloc")]
+channel_of!([T] Channel<T>, wait::Growable);
