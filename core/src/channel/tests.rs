@@ -1,0 +1,208 @@
+extern crate std;
+
+use super::*;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::Wake;
+use std::vec::Vec;
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A task: a waker that counts, and a way to poll with it.
+#[derive(Default)]
+struct Task(Arc<Count>);
+
+impl Task {
+    fn poll<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
+        let waker = Waker::from(self.0.clone());
+        Pin::new(future).poll(&mut Context::from_waker(&waker))
+    }
+
+    fn wakes(&self) -> usize {
+        self.0.0.load(Ordering::Relaxed)
+    }
+}
+
+/// C28
+#[test]
+fn two_sleeping_receivers_and_two_sends_wake_both() {
+    let channel = StaticChannel::<u8, 4>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let (mut first, mut second) = (channel.recv(), channel.recv());
+    assert!(one.poll(&mut first).is_pending());
+    assert!(two.poll(&mut second).is_pending());
+    channel.try_send(1).unwrap();
+    channel.try_send(2).unwrap();
+    assert_eq!((one.wakes(), two.wakes()), (1, 1));
+    assert_eq!(one.poll(&mut first), Poll::Ready(Ok(1)));
+    assert_eq!(two.poll(&mut second), Poll::Ready(Ok(2)));
+}
+
+/// C31, C33, C34
+#[test]
+fn a_receiver_that_is_dropped_after_its_wake_up_passes_it_on() {
+    let channel = StaticChannel::<u8, 4>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let (mut first, mut second) = (channel.recv(), channel.recv());
+    assert!(one.poll(&mut first).is_pending());
+    assert!(two.poll(&mut second).is_pending());
+    channel.try_send(1).unwrap();
+    assert_eq!((one.wakes(), two.wakes()), (1, 0));
+    drop(first);
+    assert_eq!(two.wakes(), 1);
+    assert_eq!(two.poll(&mut second), Poll::Ready(Ok(1)));
+}
+
+#[test]
+fn a_sender_waits_for_room_and_is_woken_by_it() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let task = Task::default();
+    channel.try_send(1).unwrap();
+    let mut send = channel.send(2);
+    assert!(task.poll(&mut send).is_pending());
+    assert_eq!(channel.try_recv(), Ok(1));
+    assert_eq!(task.wakes(), 1);
+    assert_eq!(task.poll(&mut send), Poll::Ready(Ok(())));
+    assert_eq!(channel.try_recv(), Ok(2));
+}
+
+#[test]
+fn a_sender_that_gives_up_has_its_value_back() {
+    let channel = StaticChannel::<u8, 1>::new();
+    channel.try_send(1).unwrap();
+    let mut send = channel.send(2);
+    assert!(Task::default().poll(&mut send).is_pending());
+    assert_eq!(send.into_value(), Some(2));
+    assert_eq!((channel.try_recv(), channel.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
+}
+
+#[test]
+fn closing_wakes_everybody_and_loses_nothing() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let (sender, receiver) = (Task::default(), Task::default());
+    channel.try_send(1).unwrap();
+    let mut send = channel.send(2);
+    assert!(sender.poll(&mut send).is_pending());
+    assert!(channel.close());
+    assert!(!channel.close());
+    assert_eq!(sender.wakes(), 1);
+    assert_eq!(sender.poll(&mut send), Poll::Ready(Err(SendError(2))));
+    assert_eq!(channel.try_send(3), Err(TrySendError::Closed(3)));
+    assert_eq!(channel.force_send(3).unwrap_err().value, 3);
+    assert!(matches!(receiver.poll(&mut channel.reserve()), Poll::Ready(Err(ReserveError))));
+    assert_eq!(receiver.poll(&mut channel.recv()), Poll::Ready(Ok(1)));
+    assert_eq!(receiver.poll(&mut channel.recv()), Poll::Ready(Err(RecvError)));
+    assert_eq!(channel.try_recv(), Err(TryRecvError::Closed));
+
+    let channel = StaticChannel::<u8, 1>::new();
+    let mut recv = channel.recv();
+    assert!(receiver.poll(&mut recv).is_pending());
+    channel.close();
+    assert_eq!(receiver.wakes(), 1);
+    assert_eq!(receiver.poll(&mut recv), Poll::Ready(Err(RecvError)));
+}
+
+fn reserve<C: AnyChannel>(mut reserve: Reserve<'_, C>) -> Permit<'_, C> {
+    match Task::default().poll(&mut reserve) {
+        Poll::Ready(permit) => permit.unwrap(),
+        Poll::Pending => panic!("there is room"),
+    }
+}
+
+#[test]
+fn a_permit_is_a_place_in_line() {
+    let channel = StaticChannel::<u8, 3>::new();
+    let permit = reserve(channel.reserve());
+    channel.try_send(2).unwrap();
+    assert_eq!(channel.len(), 2);
+    permit.send(1).unwrap();
+    assert_eq!((channel.try_recv(), channel.try_recv()), (Ok(1), Ok(2)));
+}
+
+#[test]
+fn a_permit_holds_nobody_up_and_still_has_its_place_later() {
+    let channel = StaticChannel::<u8, 2>::new();
+    let permit = reserve(channel.reserve());
+    for value in 2..9 {
+        channel.try_send(value).unwrap();
+        assert_eq!(channel.try_send(0), Err(TrySendError::Full(0)), "one place is reserved");
+        assert_eq!(channel.try_recv(), Ok(value));
+    }
+    channel.try_send(9).unwrap();
+    permit.send(1).unwrap();
+    assert_eq!((channel.try_recv(), channel.try_recv()), (Ok(9), Ok(1)));
+}
+
+#[test]
+fn a_dropped_permit_makes_room_for_a_sleeper() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let task = Task::default();
+    let permit = reserve(channel.reserve());
+    let mut send = channel.send(1);
+    assert!(task.poll(&mut send).is_pending());
+    drop(permit);
+    assert_eq!(task.wakes(), 1);
+    assert_eq!(task.poll(&mut send), Poll::Ready(Ok(())));
+    assert_eq!(channel.try_recv(), Ok(1));
+}
+
+/// C11
+#[test]
+fn a_forgotten_permit_costs_its_place_and_nothing_else() {
+    let channel = StaticChannel::<Arc<()>, 2>::new();
+    let value = Arc::new(());
+    core::mem::forget(reserve(channel.reserve()));
+    for _ in 0..5 {
+        channel.try_send(value.clone()).unwrap();
+        assert!(channel.try_send(value.clone()).is_err());
+        channel.try_recv().unwrap();
+    }
+    channel.try_send(value.clone()).unwrap();
+    drop(channel);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_permit_on_a_closed_channel_gives_the_value_back() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let permit = reserve(channel.reserve());
+    channel.close();
+    assert_eq!(channel.try_recv(), Err(TryRecvError::Closed));
+    assert_eq!(permit.send(1), Err(SendError(1)));
+}
+
+#[test]
+fn many_at_once_wake_as_many_as_they_make_room_for() {
+    let channel = StaticChannel::<u8, 2>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let mut received = Vec::new();
+    assert!(one.poll(&mut channel.recv_many(5, |_| ())).is_pending());
+    channel.try_send(1).unwrap();
+    channel.try_send(2).unwrap();
+    let (mut third, mut fourth) = (channel.send(3), channel.send(4));
+    assert!(one.poll(&mut third).is_pending());
+    assert!(two.poll(&mut fourth).is_pending());
+    let got = one.poll(&mut channel.recv_many(5, |value| received.push(value)));
+    assert_eq!(got, Poll::Ready(Ok(2)));
+    assert_eq!(received, [1, 2]);
+    assert_eq!((one.wakes(), two.wakes()), (1, 1));
+    assert_eq!(channel.force_send(7), Ok(None));
+    assert_eq!(channel.force_send(8), Ok(None));
+    assert_eq!(channel.force_send(9), Ok(Some(7)));
+    channel.close();
+    let none = one.poll(&mut channel.recv_many(0, |_| ()));
+    assert_eq!(none, Poll::Ready(Ok(0)));
+    assert_eq!(channel.try_recv_many(9, |value| received.push(value)), 2);
+    assert_eq!(one.poll(&mut channel.recv_many(5, |_| ())), Poll::Ready(Err(RecvError)));
+    assert_eq!(received, [1, 2, 8, 9]);
+}
