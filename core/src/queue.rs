@@ -5,7 +5,7 @@
 //!
 //! # When to use something else
 //!
-//! One producer and one consumer for ever: a single-producer ring is faster. A queue whose user must sleep
+//! One producer and one consumer for ever: [`spsc`] is faster. A queue whose user must sleep
 //! when it is empty: [`channel`](crate::channel). An unbounded queue: not here; bounds are the point.
 //!
 //! # Progress
@@ -37,6 +37,7 @@
 mod batch;
 mod displace;
 mod ring;
+pub mod spsc;
 mod storage;
 mod ticket;
 

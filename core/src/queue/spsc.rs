@@ -1,0 +1,672 @@
+//! Rings for exactly one producer and one consumer: wait-free, and cheaper than a queue for many.
+//!
+//! The two ends are values of their own, [`Producer`] and [`Consumer`], which can go to two threads, or to a
+//! thread and an interrupt handler. [`StaticRing`] lies inline and is made at compile time; [`ring`] (feature
+//! `alloc`) puts one on the heap.
+//!
+//! # Progress
+//!
+//! Every operation is wait-free: it finishes in a bounded number of its own steps, whatever the other end
+//! does, and wherever it is frozen.
+//!
+//! # Ordering
+//!
+//! Linearizable, first in, first out. "Full" and "empty" are exact: an end that finds so has looked at the
+//! other end's index. What happened before a value was pushed happens before what follows its pop.
+//!
+//! The ends keep a copy of each other's index and look at the original only when the copy says full or empty,
+//! so that in steady flow the two touch each other's cache line once per lap and not once per value. (The
+//! idea is that of M. Thompson's and of FastFlow's rings; indices run over twice the capacity, so that full and
+//! empty differ without a wasted slot.)
+
+use crate::sync::{
+    Acquire, AtomicUsize, Padded, Relaxed, Release, SeqCst, UnsafeCell, const_unless_loom,
+};
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+/// A slot; which end may touch it follows from the indices: those from `head` up to `tail` belong to the
+/// consumer, the others to the producer.
+type Slot<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// What both ends share besides the slots. Indices run from 0 to twice the capacity.
+struct Indices {
+    /// The next value to pop. The consumer's to write.
+    head: Padded<AtomicUsize>,
+    /// The next place to push to. The producer's to write.
+    tail: Padded<AtomicUsize>,
+    /// How many ends are gone.
+    gone: AtomicUsize,
+}
+
+impl Indices {
+    const_unless_loom! {
+        const fn new() -> Self {
+            Self {
+                head: Padded::new(AtomicUsize::new(0)),
+                tail: Padded::new(AtomicUsize::new(0)),
+                gone: AtomicUsize::new(0),
+            }
+        }
+    }
+}
+
+/// A ring of `N` slots for one producer and one consumer, inline and made at compile time.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct_core::queue::spsc::StaticRing;
+///
+/// let mut ring = StaticRing::<u32, 4>::new();
+/// let (mut producer, mut consumer) = ring.split();
+/// std::thread::scope(|s| {
+///     s.spawn(move || (0..100).for_each(|n| while producer.push(n).is_err() {}));
+///     s.spawn(move || (0..100).for_each(|n| loop {
+///         if let Some(value) = consumer.pop() {
+///             break assert_eq!(value, n);
+///         }
+///     }));
+/// });
+/// ```
+///
+/// One side in a static, for an interrupt handler: split a ring that lives for ever, such as one in a
+/// `static_cell::StaticCell`, and move the ends to where they are used.
+pub struct StaticRing<T, const N: usize> {
+    indices: Indices,
+    slots: [Slot<T>; N],
+}
+
+// SAFETY: shared, a ring only offers its length; its ends hand values of T from one thread to another.
+unsafe impl<T: Send, const N: usize> Sync for StaticRing<T, N> {}
+
+impl<T, const N: usize> StaticRing<T, N> {
+    const_unless_loom! {
+        /// An empty ring. A capacity of 0 does not compile.
+        pub const fn new() -> Self {
+            const { assert!(N > 0, "the capacity of a ring must be at least 1") };
+            const { assert!(N <= usize::MAX / 4, "the capacity of a ring must be at most usize::MAX / 4") };
+            Self {
+                indices: Indices::new(),
+                slots: crate::sync::array![UnsafeCell::new(MaybeUninit::uninit()); N],
+            }
+        }
+    }
+
+    /// The two ends. What an earlier pair left in the ring is still there.
+    pub fn split(&mut self) -> (Producer<'_, T>, Consumer<'_, T>) {
+        // split:reset - Relaxed: `&mut self`: the earlier ends are gone, and what they did is ordered before.
+        self.indices.gone.store(0, Relaxed);
+        ends(|| Shared::new(&self.indices, &self.slots, None))
+    }
+
+    /// How many values it can hold.
+    pub const fn capacity(&self) -> usize {
+        N
+    }
+}
+
+impl<T, const N: usize> Default for StaticRing<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, const N: usize> Drop for StaticRing<T, N> {
+    fn drop(&mut self) {
+        drop_values(&self.indices, &self.slots);
+    }
+}
+
+impl<T, const N: usize> fmt::Debug for StaticRing<T, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticRing").field("capacity", &N).finish_non_exhaustive()
+    }
+}
+
+/// A ring on the heap for one producer and one consumer; it is freed with the second end.
+///
+/// # Panics
+///
+/// If `capacity` is 0 or above `usize::MAX / 4`.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = aqueduct_core::queue::spsc::ring(2);
+/// assert_eq!(producer.push_many(&mut ["a", "b", "c"].into_iter()), 2);
+/// assert_eq!(consumer.peek(), Some(&"a"));
+/// assert_eq!(consumer.pop(), Some("a"));
+/// drop(producer);
+/// assert!(consumer.is_abandoned());
+/// assert_eq!(consumer.pop(), Some("b"));
+/// ```
+#[cfg(feature = "alloc")]
+pub fn ring<T>(capacity: usize) -> (Producer<'static, T>, Consumer<'static, T>) {
+    use alloc::boxed::Box;
+
+    struct OnHeap<T> {
+        indices: Indices,
+        slots: Box<[Slot<T>]>,
+    }
+
+    /// # Safety
+    ///
+    /// `indices` is that of an `OnHeap<T>` from the box below, and nobody uses it any more.
+    unsafe fn free<T>(indices: NonNull<Indices>) {
+        let on_heap = indices.as_ptr().wrapping_byte_sub(core::mem::offset_of!(OnHeap<T>, indices));
+        // SAFETY: the caller says that this box was leaked below and that nobody uses it.
+        drop(unsafe { Box::from_raw(on_heap.cast::<OnHeap<T>>()) });
+    }
+
+    impl<T> Drop for OnHeap<T> {
+        fn drop(&mut self) {
+            drop_values(&self.indices, &self.slots);
+        }
+    }
+
+    assert!(capacity > 0, "the capacity of a ring must be at least 1");
+    assert!(capacity <= usize::MAX / 4, "the capacity of a ring must be at most usize::MAX / 4");
+    let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let on_heap = Box::into_raw(Box::new(OnHeap::<T> { indices: Indices::new(), slots }));
+    // SAFETY: `on_heap` is a box of ours, which lives until the second end frees it.
+    let OnHeap { indices, slots } = unsafe { &*on_heap };
+    ends(|| Shared::new(indices, slots, Some(free::<T>)))
+}
+
+/// Drops what is left in a ring without ends.
+fn drop_values<T>(indices: &Indices, slots: &[Slot<T>]) {
+    ends(|| Shared::new(indices, slots, None)).1.clear();
+}
+
+/// The two ends of a ring that has none. Both start from what is in it.
+fn ends<'a, T>(shared: impl Fn() -> Shared<'a, T>) -> (Producer<'a, T>, Consumer<'a, T>) {
+    let (ours, theirs) = (shared(), shared());
+    let indices = ours.indices();
+    // split:start - Relaxed: no other end exists yet, and what earlier ones did is ordered before.
+    let (head, tail) = (indices.head.load(Relaxed), indices.tail.load(Relaxed));
+    (Producer { shared: ours, tail, head }, Consumer { shared: theirs, head, tail })
+}
+
+/// How to free a ring on the heap, for which nobody has a use any more.
+type Free = unsafe fn(NonNull<Indices>);
+
+/// One end's way to the ring.
+struct Shared<'a, T> {
+    indices: NonNull<Indices>,
+    slots: NonNull<[Slot<T>]>,
+    /// For the second end to go, if the ring is on the heap.
+    free: Option<Free>,
+    ring: PhantomData<(&'a (), T)>,
+}
+
+// SAFETY: an end that moves to another thread takes with it the right to its half of the slots, whose values
+// are T, and to its index; the other end is another value.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: through a shared reference an end only offers its length and, for the consumer, a look at a value
+// that no other thread may look at the same time: `peek` takes `&mut self`.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<T> Shared<'_, T> {
+    /// The ring must live as long as 'a, or until `free` is called.
+    fn new(indices: &Indices, slots: &[Slot<T>], free: Option<Free>) -> Self {
+        Self { indices: indices.into(), slots: slots.into(), free, ring: PhantomData }
+    }
+
+    #[inline(always)]
+    fn indices(&self) -> &Indices {
+        // SAFETY: the ring lives as long as 'a, or until the second end goes.
+        unsafe { self.indices.as_ref() }
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of an index, or of one lap on.
+    #[inline(always)]
+    fn slot(&self, index: usize) -> &Slot<T> {
+        let place = if index < self.capacity() { index } else { index - self.capacity() };
+        debug_assert!(place < self.capacity());
+        // SAFETY: the ring lives as long as 'a, or until the second end goes.
+        let slots = unsafe { self.slots.as_ref() };
+        // SAFETY: indices stay below twice the capacity.
+        unsafe { slots.get_unchecked(place) }
+    }
+
+    /// The index `by` places on; `by` is at most the capacity.
+    #[inline(always)]
+    fn after(&self, index: usize, by: usize) -> usize {
+        let next = index + by;
+        if next < 2 * self.capacity() { next } else { next - 2 * self.capacity() }
+    }
+
+    /// How many places lie from `head` to `tail`.
+    #[inline(always)]
+    fn distance(&self, head: usize, tail: usize) -> usize {
+        if tail >= head { tail - head } else { tail + 2 * self.capacity() - head }
+    }
+
+    fn len(&self) -> usize {
+        // spsc:head, spsc:tail - Acquire: whoever asks from one end knows its own index; the other's may move
+        // on meanwhile, one way only.
+        let head = self.indices().head.load(Acquire);
+        self.distance(head, self.indices().tail.load(Acquire)).min(self.capacity())
+    }
+
+    fn is_abandoned(&self) -> bool {
+        // spsc:look - Acquire: reads spsc:gone, so all that the other end pushed or popped is there to see.
+        self.indices().gone.load(Acquire) != 0
+    }
+}
+
+impl<T> Drop for Shared<'_, T> {
+    fn drop(&mut self) {
+        // spsc:gone - SeqCst (AcqRel would do): spsc:look reads it; and the second end to go reads the first, so
+        // that it frees the ring after the first is done with it.
+        let gone = self.indices().gone.fetch_add(1, SeqCst);
+        if let (1, Some(free)) = (gone, self.free) {
+            // SAFETY: both ends are gone, and this is the ring that they were made with.
+            unsafe { free(self.indices) }
+        }
+    }
+}
+
+/// The end of a ring that pushes.
+pub struct Producer<'a, T> {
+    shared: Shared<'a, T>,
+    /// Our index, of which the shared one is a copy.
+    tail: usize,
+    /// The consumer's index as we last saw it.
+    head: usize,
+}
+
+impl<T> Producer<'_, T> {
+    /// Puts `value` in at the tail.
+    ///
+    /// # Errors
+    ///
+    /// If the ring is full, `value` comes back.
+    #[inline]
+    pub fn push(&mut self, value: T) -> Result<(), T> {
+        if self.free() == 0 && self.look_again() == 0 {
+            return Err(value);
+        }
+        self.write(self.tail, value);
+        self.publish(1);
+        Ok(())
+    }
+
+    /// Puts values of `items` in until the ring is full or `items` ends; says how many went in.
+    ///
+    /// They become visible together, for one write of the index. A value is only taken from `items` when
+    /// there is room for it, so none is lost.
+    ///
+    /// # Panics
+    ///
+    /// If `items` does; what it had given is in.
+    pub fn push_many(&mut self, items: &mut impl Iterator<Item = T>) -> usize {
+        /// Publishes what was written, also if the iterator panics.
+        struct Written<'p, 'a, T> {
+            producer: &'p mut Producer<'a, T>,
+            count: usize,
+        }
+
+        impl<T> Drop for Written<'_, '_, T> {
+            fn drop(&mut self) {
+                self.producer.publish(self.count);
+            }
+        }
+
+        let room = self.look_again();
+        let mut written = Written { producer: self, count: 0 };
+        for value in items.take(room) {
+            let producer = &*written.producer;
+            producer.write(producer.shared.after(producer.tail, written.count), value);
+            written.count += 1;
+        }
+        written.count
+    }
+
+    /// How many places are free, by what we know.
+    #[inline(always)]
+    fn free(&self) -> usize {
+        self.shared.capacity() - self.shared.distance(self.head, self.tail)
+    }
+
+    /// How many places are free, by what the consumer says.
+    fn look_again(&mut self) -> usize {
+        // spsc:room - Acquire: reads spsc:pop, so the consumer is done with the slots that it gave back.
+        // SeqCst, so that a producer that finds no room and goes to sleep is seen by the pop that makes some.
+        self.head = self.shared.indices().head.load(SeqCst);
+        self.free()
+    }
+
+    #[inline(always)]
+    fn write(&self, index: usize, value: T) {
+        // SAFETY: the slots from our tail to the consumer's head are ours, and hold no value.
+        self.shared.slot(index).with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, count: usize) {
+        self.tail = self.shared.after(self.tail, count);
+        // spsc:push - Release: spsc:values reads it, so the values are written.
+        self.shared.indices().tail.store(self.tail, Release);
+    }
+
+    /// How many values are in.
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Whether no value is in.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// How many values the ring can hold.
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity()
+    }
+
+    /// Whether the consumer is gone, so that nobody will pop what is pushed.
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.is_abandoned()
+    }
+}
+
+/// The end of a ring that pops.
+pub struct Consumer<'a, T> {
+    shared: Shared<'a, T>,
+    /// Our index, of which the shared one is a copy.
+    head: usize,
+    /// The producer's index as we last saw it.
+    tail: usize,
+}
+
+impl<T> Consumer<'_, T> {
+    /// Takes the oldest value out; `None` if the ring is empty.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        if self.head == self.tail && self.look_again() == 0 {
+            return None;
+        }
+        let value = self.read(self.head);
+        self.give_back(1);
+        Some(value)
+    }
+
+    /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
+    ///
+    /// Their places are given back together, for one write of the index.
+    ///
+    /// # Panics
+    ///
+    /// If `f` does; the values that it was not given stay in.
+    pub fn pop_many(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
+        /// Gives back the places of what was read, also if the closure panics.
+        struct Read<'c, 'a, T> {
+            consumer: &'c mut Consumer<'a, T>,
+            count: usize,
+        }
+
+        impl<T> Drop for Read<'_, '_, T> {
+            fn drop(&mut self) {
+                self.consumer.give_back(self.count);
+            }
+        }
+
+        let there = self.look_again().min(max);
+        let mut read = Read { consumer: self, count: 0 };
+        while read.count < there {
+            let consumer = &*read.consumer;
+            let value = consumer.read(consumer.shared.after(consumer.head, read.count));
+            read.count += 1;
+            f(value);
+        }
+        read.count
+    }
+
+    /// The oldest value, left where it is.
+    pub fn peek(&mut self) -> Option<&T> {
+        if self.head == self.tail && self.look_again() == 0 {
+            return None;
+        }
+        let value = self.shared.slot(self.head).with(|cell| {
+            // SAFETY: the slots from our head to the producer's tail are ours, and stay so while we are
+            // borrowed.
+            let cell = unsafe { &*cell };
+            // SAFETY: they hold values.
+            unsafe { cell.assume_init_ref() }
+        });
+        Some(value)
+    }
+
+    /// Drops all values that are in.
+    pub fn clear(&mut self) {
+        /// Goes on with the rest when a value's own `drop` panics.
+        struct Rest<'c, 'a, T>(&'c mut Consumer<'a, T>);
+
+        impl<T> Drop for Rest<'_, '_, T> {
+            fn drop(&mut self) {
+                while self.0.pop().is_some() {}
+            }
+        }
+
+        let rest = Rest(self);
+        while rest.0.pop().is_some() {}
+    }
+
+    /// How many values are there, by what the producer says.
+    fn look_again(&mut self) -> usize {
+        // spsc:values - Acquire: reads spsc:push, so the values are written. SeqCst, so that a consumer that
+        // finds none and goes to sleep is seen by the push that brings one.
+        self.tail = self.shared.indices().tail.load(SeqCst);
+        self.shared.distance(self.head, self.tail)
+    }
+
+    #[inline(always)]
+    fn read(&self, index: usize) -> T {
+        self.shared.slot(index).with(|cell| {
+            // SAFETY: the slots from our head to the producer's tail are ours.
+            let value = unsafe { cell.read() };
+            // SAFETY: they hold values, and this one is not read again: the caller gives it back.
+            unsafe { value.assume_init() }
+        })
+    }
+
+    #[inline(always)]
+    fn give_back(&mut self, count: usize) {
+        self.head = self.shared.after(self.head, count);
+        // spsc:pop - Release: spsc:room reads it, so we are done with the slots.
+        self.shared.indices().head.store(self.head, Release);
+    }
+
+    /// How many values are in.
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Whether no value is in.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// How many values the ring can hold.
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity()
+    }
+
+    /// Whether the producer is gone. What is in can still be popped; nothing will be added.
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.is_abandoned()
+    }
+}
+
+impl<T> fmt::Debug for Producer<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Consumer<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::rc::Rc;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_capacity_goes_round_and_round() {
+        for capacity in 1..6 {
+            let (mut producer, mut consumer) = ring(capacity);
+            let mut next = 0..;
+            let mut expected = 0..;
+            for step in 0..50 {
+                let count = producer.push_many(&mut next.by_ref().take(step % (capacity + 1)));
+                assert_eq!(count, step % (capacity + 1));
+                assert_eq!((producer.len(), consumer.len()), (count, count));
+                assert_eq!(producer.is_full(), count == capacity);
+                for _ in 0..count {
+                    let value = expected.next();
+                    assert_eq!(consumer.peek().copied(), value);
+                    assert_eq!(consumer.pop(), value);
+                }
+                assert_eq!(consumer.peek(), None);
+                assert!(consumer.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn full_gives_the_value_back_and_one_pop_makes_room() {
+        let (mut producer, mut consumer) = ring(2);
+        assert_eq!(
+            [producer.push(1), producer.push(2), producer.push(3)],
+            [Ok(()), Ok(()), Err(3)]
+        );
+        assert_eq!(consumer.pop(), Some(1));
+        assert_eq!([producer.push(4), producer.push(5)], [Ok(()), Err(5)]);
+        let mut rest = Vec::new();
+        assert_eq!(consumer.pop_many(9, |value| rest.push(value)), 2);
+        assert_eq!(rest, [2, 4]);
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_once_with_the_second_end() {
+        let value = Rc::new(());
+        for first in ["producer", "consumer"] {
+            let (mut producer, mut consumer) = ring(4);
+            for _ in 0..3 {
+                producer.push(value.clone()).unwrap();
+            }
+            consumer.pop().unwrap();
+            match first {
+                "producer" => {
+                    drop(producer);
+                    assert!(consumer.is_abandoned());
+                    assert_eq!(Rc::strong_count(&value), 3);
+                    drop(consumer);
+                }
+                _ => {
+                    drop(consumer);
+                    assert!(producer.is_abandoned());
+                    assert_eq!(Rc::strong_count(&value), 3);
+                    drop(producer);
+                }
+            }
+            assert_eq!(Rc::strong_count(&value), 1);
+        }
+    }
+
+    #[test]
+    fn a_static_ring_keeps_its_values_between_two_pairs_of_ends() {
+        let value = Rc::new(());
+        let mut ring = StaticRing::<_, 3>::new();
+        for _ in 0..2 {
+            let (mut producer, _) = ring.split();
+            producer.push(value.clone()).unwrap();
+        }
+        assert_eq!(ring.split().1.len(), 2);
+        drop(ring);
+        assert_eq!(Rc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn an_iterator_or_a_closure_that_panics_loses_nothing() {
+        let (mut producer, mut consumer) = ring(4);
+        let mut items = (0..3).map(|n| if n < 2 { n } else { panic!("the third") });
+        assert!(catch_unwind(AssertUnwindSafe(|| producer.push_many(&mut items))).is_err());
+        assert_eq!(consumer.len(), 2);
+        assert!(catch_unwind(AssertUnwindSafe(|| consumer.pop_many(2, |_| panic!()))).is_err());
+        assert_eq!((consumer.pop(), consumer.pop()), (Some(1), None));
+    }
+
+    #[test]
+    fn a_drop_that_panics_does_not_keep_the_rest_from_being_dropped() {
+        struct Bomb {
+            armed: bool,
+            _count: Rc<()>,
+        }
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                assert!(!self.armed, "armed");
+            }
+        }
+        let count = Rc::new(());
+        let (mut producer, consumer) = ring(4);
+        for armed in [false, true, false] {
+            assert!(producer.push(Bomb { armed, _count: count.clone() }).is_ok());
+        }
+        drop(producer);
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(consumer))).is_err());
+        assert_eq!(Rc::strong_count(&count), 1);
+    }
+
+    #[test]
+    fn two_threads_see_every_value_in_order() {
+        let (mut producer, mut consumer) = ring(3);
+        std::thread::scope(|s| {
+            s.spawn(move || {
+                for n in 0..20_000 {
+                    while producer.push(n).is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut expected = 0;
+            while expected < 20_000 {
+                let before = expected;
+                consumer.pop_many(2, |value| {
+                    assert_eq!(value, expected);
+                    expected += 1;
+                });
+                if expected == before {
+                    std::thread::yield_now();
+                }
+            }
+        });
+    }
+}
