@@ -10,9 +10,8 @@
 //! - Several may wait, in order of arrival: [`WaitQueue`].
 //! - You wait for an item, a permit or a lock: those types have a queue inside already.
 //!
-//! # How it works
-//!
-//! The protocol, its states and what was tried and rejected, is told in [`protocol`].
+//! The protocol, with its proofs:
+#![doc = include_str!("wait/PROTOCOL.md")]
 
 use core::fmt;
 use core::future::Future;
@@ -29,9 +28,6 @@ mod slots;
 mod state;
 #[cfg(all(test, not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests;
-
-#[doc = include_str!("wait/PROTOCOL.md")]
-pub mod protocol {}
 
 #[cfg(feature = "alloc")]
 pub use slots::Growable;

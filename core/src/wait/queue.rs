@@ -1,7 +1,7 @@
 //! The queue of waiters: the one algorithm under everything in this crate that can wait.
 //!
 //! [`Waiters`] is generic over the [`Primitive`] that it serves, which owns the word and says who may have
-//! what, and over the storage of the slots. The story is in [`protocol`](super::protocol); each ordering below
+//! what, and over the storage of the slots. The story is in PROTOCOL.md; each ordering below
 //! carries a label, and the Pairs table there names its partner.
 //!
 //! This file has the parties that come and go: the registrant, the poller, the canceller, whoever posts. The one
