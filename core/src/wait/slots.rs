@@ -12,7 +12,7 @@ mod growable;
 #[cfg(feature = "alloc")]
 pub use growable::Growable;
 
-/// A place for waiters: [`Slots`] or [`Growable`](crate::wait::Growable). Sealed.
+/// A place for waiters: [`Slots`] or [`Growable`]. Sealed.
 pub trait Storage: Sealed + Send + Sync {}
 
 /// What the queue asks of a storage.
@@ -131,6 +131,6 @@ mod tests {
 
     #[test]
     fn a_slot_takes_what_its_documentation_says() {
-        assert_eq!(size_of::<Slot>(), 8 * size_of::<usize>());
+        assert_eq!(size_of::<Slot>(), size_of::<[usize; 8]>());
     }
 }

@@ -10,7 +10,7 @@ const DRAINING: usize = 1 << 0;
 const DIRTY: usize = 1 << 1;
 /// Somebody of class 0 waits; classes 1 and 2 follow. Set by the registrant, cleared by the drainer on leaving.
 const HAS: usize = 1 << 2;
-const HAS_ANY: usize = (HAS << 0) | (HAS << 1) | (HAS << 2);
+const HAS_ANY: usize = HAS | (HAS << 1) | (HAS << 2);
 
 /// The first bit of the word that belongs to the primitive.
 pub(crate) const FREE_BIT: u32 = 5;
