@@ -4,6 +4,7 @@
 pub use aqueduct_core as core;
 pub use context::Context;
 
+pub mod channel;
 pub mod context;
 pub mod park;
 pub mod thread;

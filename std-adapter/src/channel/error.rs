@@ -1,0 +1,253 @@
+//! What sending and receiving can fail with. The names are crossbeam-channel's.
+//!
+//! Whatever was to be sent is in the error, to be taken back with `into_inner`.
+
+use crate::context::ContextError;
+use std::error::Error;
+use std::fmt;
+
+/// The channel is closed, or nobody is left to receive. The value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T>(pub T);
+
+/// [`Sender::try_send`](super::Sender::try_send) did not send. The value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TrySendError<T> {
+    /// There is no room now.
+    Full(T),
+    /// The channel is closed, or nobody is left to receive.
+    Disconnected(T),
+}
+
+/// A send with a time limit did not send. The value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SendTimeoutError<T> {
+    /// There was no room in time.
+    Timeout(T),
+    /// The channel is closed, or nobody is left to receive.
+    Disconnected(T),
+}
+
+/// [`Sender::send_ctx`](super::Sender::send_ctx) did not send. The value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SendCtxError<T> {
+    /// The context was done first, and why.
+    Done(T, ContextError),
+    /// The channel is closed, or nobody is left to receive.
+    Disconnected(T),
+}
+
+/// The channel is empty, and closed or without senders: nothing will ever come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecvError;
+
+/// [`Receiver::try_recv`](super::Receiver::try_recv) received nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// There is nothing now.
+    Empty,
+    /// There is nothing, and nothing will ever come.
+    Disconnected,
+}
+
+/// A receive with a time limit received nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvTimeoutError {
+    /// Nothing came in time.
+    Timeout,
+    /// There is nothing, and nothing will ever come.
+    Disconnected,
+}
+
+/// [`Receiver::recv_ctx`](super::Receiver::recv_ctx) received nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvCtxError {
+    /// The context was done first, and why.
+    Done(ContextError),
+    /// There is nothing, and nothing will ever come.
+    Disconnected,
+}
+
+impl<T> SendError<T> {
+    /// The value that was not sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(1);
+    /// drop(receiver);
+    /// assert_eq!(sender.send("hello").unwrap_err().into_inner(), "hello");
+    /// ```
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> TrySendError<T> {
+    /// The value that was not sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(value) | Self::Disconnected(value) => value,
+        }
+    }
+
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// Whether nobody can receive any more.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected(_))
+    }
+}
+
+impl<T> SendTimeoutError<T> {
+    /// The value that was not sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Timeout(value) | Self::Disconnected(value) => value,
+        }
+    }
+
+    /// Whether there was no room in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether nobody can receive any more.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected(_))
+    }
+}
+
+impl<T> SendCtxError<T> {
+    /// The value that was not sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Done(value, _) | Self::Disconnected(value) => value,
+        }
+    }
+
+    /// Whether nobody can receive any more.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected(_))
+    }
+}
+
+impl TryRecvError {
+    /// Whether there was nothing, but something may come.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::Empty
+    }
+
+    /// Whether nothing will ever come.
+    pub fn is_disconnected(&self) -> bool {
+        *self == Self::Disconnected
+    }
+}
+
+impl RecvTimeoutError {
+    /// Whether nothing came in time.
+    pub fn is_timeout(&self) -> bool {
+        *self == Self::Timeout
+    }
+
+    /// Whether nothing will ever come.
+    pub fn is_disconnected(&self) -> bool {
+        *self == Self::Disconnected
+    }
+}
+
+impl RecvCtxError {
+    /// Whether nothing will ever come.
+    pub fn is_disconnected(&self) -> bool {
+        *self == Self::Disconnected
+    }
+}
+
+/// What an error says.
+macro_rules! display {
+    ($([$($T:ident)?] $error:ident { $($variant:pat => $text:literal,)+ })+) => {
+        $(
+            impl$(<$T>)? fmt::Display for $error$(<$T>)? {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(match self {
+                        $($variant => $text,)+
+                    })
+                }
+            }
+
+            impl$(<$T>)? Error for $error$(<$T>)? {}
+        )+
+    };
+}
+
+display! {
+    [T] SendError {
+        Self(_) => "sending on a closed channel",
+    }
+    [T] TrySendError {
+        Self::Full(_) => "sending on a full channel",
+        Self::Disconnected(_) => "sending on a closed channel",
+    }
+    [T] SendTimeoutError {
+        Self::Timeout(_) => "timed out waiting for room in a channel",
+        Self::Disconnected(_) => "sending on a closed channel",
+    }
+    [T] SendCtxError {
+        Self::Done(_, ContextError::Canceled) => "canceled while waiting for room in a channel",
+        Self::Done(_, ContextError::DeadlineExceeded) => "deadline exceeded while waiting for room in a channel",
+        Self::Disconnected(_) => "sending on a closed channel",
+    }
+    [] RecvError {
+        Self => "receiving on a channel that is closed and empty",
+    }
+    [] TryRecvError {
+        Self::Empty => "receiving on an empty channel",
+        Self::Disconnected => "receiving on a channel that is closed and empty",
+    }
+    [] RecvTimeoutError {
+        Self::Timeout => "timed out waiting for a value in a channel",
+        Self::Disconnected => "receiving on a channel that is closed and empty",
+    }
+    [] RecvCtxError {
+        Self::Done(ContextError::Canceled) => "canceled while waiting for a value in a channel",
+        Self::Done(ContextError::DeadlineExceeded) => "deadline exceeded while waiting for a value in a channel",
+        Self::Disconnected => "receiving on a channel that is closed and empty",
+    }
+}
+
+/// `Debug` for an error that carries a value: leaves the value out, which need not be `Debug`.
+macro_rules! debug {
+    ($($error:ident { $($variant:pat => $text:literal,)+ })+) => {
+        $(
+            impl<T> fmt::Debug for $error<T> {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(match self {
+                        $($variant => $text,)+
+                    })
+                }
+            }
+        )+
+    };
+}
+
+debug! {
+    SendError {
+        Self(_) => "SendError(..)",
+    }
+    TrySendError {
+        Self::Full(_) => "Full(..)",
+        Self::Disconnected(_) => "Disconnected(..)",
+    }
+    SendTimeoutError {
+        Self::Timeout(_) => "Timeout(..)",
+        Self::Disconnected(_) => "Disconnected(..)",
+    }
+    SendCtxError {
+        Self::Done(_, ContextError::Canceled) => "Done(.., Canceled)",
+        Self::Done(_, ContextError::DeadlineExceeded) => "Done(.., DeadlineExceeded)",
+        Self::Disconnected(_) => "Disconnected(..)",
+    }
+}

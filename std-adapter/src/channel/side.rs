@@ -1,0 +1,74 @@
+//! Who is left: the handles of each side share one of these, and the last to go closes the channel.
+//!
+//! The count is the `Arc`'s own. A handle also points to the channel directly, so that sending and
+//! receiving never touch the counts.
+
+use aqueduct_core::channel::Channel;
+use std::mem;
+use std::sync::{Arc, OnceLock, Weak};
+
+/// Shared by all senders of a channel.
+pub(super) struct SenderSide<T> {
+    channel: Arc<Channel<T>>,
+    /// Set by [`pair`]: one of the two has to come first.
+    receivers: OnceLock<Weak<ReceiverSide<T>>>,
+}
+
+/// Shared by all receivers of a channel.
+pub(super) struct ReceiverSide<T> {
+    channel: Arc<Channel<T>>,
+    senders: Weak<SenderSide<T>>,
+}
+
+pub(super) fn pair<T>(channel: &Arc<Channel<T>>) -> (Arc<SenderSide<T>>, Arc<ReceiverSide<T>>) {
+    let senders = Arc::new(SenderSide { channel: Arc::clone(channel), receivers: OnceLock::new() });
+    let receivers =
+        Arc::new(ReceiverSide { channel: Arc::clone(channel), senders: Arc::downgrade(&senders) });
+    let _ = senders.receivers.set(Arc::downgrade(&receivers));
+    (senders, receivers)
+}
+
+impl<T> SenderSide<T> {
+    pub(super) fn receiver_count(&self) -> usize {
+        self.receivers.get().map_or(0, Weak::strong_count)
+    }
+}
+
+impl<T> ReceiverSide<T> {
+    pub(super) fn sender_count(&self) -> usize {
+        self.senders.strong_count()
+    }
+}
+
+impl<T> Drop for SenderSide<T> {
+    fn drop(&mut self) {
+        self.channel.close();
+    }
+}
+
+impl<T> Drop for ReceiverSide<T> {
+    fn drop(&mut self) {
+        self.channel.close();
+        // A value may hold what others wait for, such as the sender of an answer: it is not kept until the last
+        // sender goes. A send that is half-way through does not slip past this: on a closed channel the queue says
+        // "closed" only when all such sends have been told to take their value back.
+        discard(&self.channel);
+    }
+}
+
+/// Drops what is in the channel, also when one of the drops panics.
+fn discard<T>(channel: &Channel<T>) {
+    struct Rest<'a, T>(&'a Channel<T>);
+
+    impl<T> Drop for Rest<'_, T> {
+        fn drop(&mut self) {
+            discard(self.0);
+        }
+    }
+
+    while let Ok(value) = channel.try_recv() {
+        let rest = Rest(channel);
+        drop(value);
+        mem::forget(rest);
+    }
+}
