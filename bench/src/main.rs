@@ -1,0 +1,154 @@
+//! Aqueduct's numbers beside every peer's: one process run, candidates interleaved, every run
+//! checking its own work. `README.md` is the experiment report; this file is the command line.
+//!
+//! From the outside in: [`family`] lists what can be measured, [`queue`] and [`floor`]
+//! each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] runs one candidate
+//! once, [`check`] decides whether it did its work, [`record`] keeps the rows, [`report`] shows them.
+
+mod check;
+mod family;
+mod floor;
+mod machine;
+mod measure;
+mod plot;
+mod queue;
+mod record;
+mod report;
+mod stats;
+mod sys;
+mod team;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use family::{Cell, Family, Filter};
+use machine::Machine;
+use measure::Plan;
+use record::Run;
+
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// What to measure; nothing named means everything
+    #[arg(value_name = "FAMILY")]
+    families: Vec<Family>,
+    /// 3 repetitions of about 5 ms instead of 7 of about 30 ms: shows that it works, not how fast
+    #[arg(long)]
+    quick: bool,
+    /// Also write the rows to FILE, as a JSON array
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only these candidates, or the workloads whose name contains one of these
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Print family, workload and candidate of everything that would be measured, and stop
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tables (Markdown, also on standard output) and SVG plots from the last run
+    Report {
+        /// Where report.md, run.json and one SVG per family go
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Report { out }) => write_report(&out.unwrap_or_else(results)),
+        None => run(&cli),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aqueduct-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), String> {
+    let families = if cli.families.is_empty() { Family::all() } else { cli.families.clone() };
+    let mut cells: Vec<Cell> = families.into_iter().flat_map(Family::cells).collect();
+    Filter::new(&cli.only, &cells)?.apply(&mut cells);
+    if cells.is_empty() {
+        return Err("nothing to measure: --only leaves no candidate of these families".into());
+    }
+    if cli.list {
+        for cell in &cells {
+            for candidate in &cell.candidates {
+                println!("{}\t{}\t{}", cell.family, cell.workload, candidate.name);
+            }
+        }
+        return Ok(());
+    }
+
+    let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
+    let peers: Vec<&str> = cells.iter().flat_map(|c| &c.candidates).map(|c| c.name).collect();
+    let machine = Machine::here(&peers);
+    eprintln!("{machine}");
+    let mut rows = Vec::new();
+    for (at, cell) in cells.iter_mut().enumerate() {
+        eprint!("{:>4}: {} {} ", at + 1, cell.family, cell.workload);
+        let measured = measure::measure(cell, plan);
+        for row in &measured {
+            eprint!("  {} {}", row.candidate, stats::short(row.ns_per_op));
+        }
+        eprintln!();
+        rows.extend(measured);
+    }
+    let run = Run { machine, quick: cli.quick, rows };
+    run.save(&results().join("last.json"))?;
+    if let Some(file) = &cli.json {
+        record::save_rows(file, &run.rows)?;
+    }
+    print!("{}", report::markdown(&run));
+    Ok(())
+}
+
+fn write_report(out: &Path) -> Result<(), String> {
+    let run = Run::load(&results().join("last.json"))
+        .map_err(|error| format!("no last run to report on ({error}); measure something first"))?;
+    let text = report::markdown(&run);
+    print!("{text}");
+    run.save(&out.join("run.json"))?;
+    record::write(&out.join("report.md"), &text)?;
+    for family in report::families(&run) {
+        plot::family(&run, &family, &out.join(format!("{family}.svg")))?;
+    }
+    eprintln!("written to {}", out.display());
+    Ok(())
+}
+
+fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_the_one_that_scripts_rely_on() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' '));
+        let cli = parse("bench queue floor --quick --json f --only a,b --list").unwrap();
+        assert_eq!(cli.families, [Family::Queue, Family::Floor]);
+        assert_eq!(cli.only, ["a", "b"]);
+        assert!(cli.quick && cli.list && cli.json.is_some());
+        assert!(parse("bench").unwrap().families.is_empty());
+        let Some(Command::Report { out }) = parse("bench report --out d").unwrap().command else {
+            panic!("report is a command");
+        };
+        assert_eq!(out.unwrap(), Path::new("d"));
+        assert!(parse("bench report").is_ok());
+        assert!(parse("bench no-such-family").is_err());
+    }
+}

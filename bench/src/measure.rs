@@ -1,0 +1,154 @@
+//! Runs the candidates of a cell in turn (A B C A B C ..) and keeps the median of each, so that what
+//! else the machine does in the meantime hits all of them alike.
+
+use std::time::Duration;
+
+use crate::family::{Candidate, Cell};
+use crate::record::Row;
+use crate::stats::{greatest, least, median};
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) reps: usize,
+    pub(crate) target: Duration,
+}
+
+impl Plan {
+    pub(crate) const FULL: Self = Self { reps: 7, target: Duration::from_millis(30) };
+    pub(crate) const QUICK: Self = Self { reps: 3, target: Duration::from_millis(5) };
+}
+
+/// One run of one candidate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sample {
+    pub(crate) ops: u64,
+    /// The time that counts.
+    pub(crate) wall: Duration,
+    /// From the first thread's start to the last one's end: as a rule the same.
+    pub(crate) span: Duration,
+    /// CPU time of the process during the run, all threads; none where it would say nothing.
+    pub(crate) cpu: Option<Duration>,
+    /// Context switches of the process during the run, voluntary and not.
+    pub(crate) switches: Option<u64>,
+}
+
+impl Sample {
+    fn ns_per_op(&self) -> f64 {
+        self.wall.as_nanos() as f64 / self.ops as f64
+    }
+
+    fn cpu_ns_per_op(&self) -> Option<f64> {
+        self.cpu.map(|cpu| cpu.as_nanos() as f64 / self.ops as f64)
+    }
+
+    fn switches_per_1000(&self) -> Option<f64> {
+        self.switches.map(|n| n as f64 * 1000.0 / self.ops as f64)
+    }
+}
+
+/// Measures one cell. The runs that find out how many operations fill the time are thrown away:
+/// they warm up code, allocator and clock.
+pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
+    let ops: Vec<u64> = cell.candidates.iter_mut().map(|c| calibrate(c, plan.target)).collect();
+    let mut samples = vec![Vec::with_capacity(plan.reps); ops.len()];
+    for _ in 0..plan.reps {
+        for (at, candidate) in cell.candidates.iter_mut().enumerate() {
+            samples[at].push((candidate.run)(ops[at]));
+        }
+    }
+    cell.candidates.iter().zip(samples).map(|(c, samples)| row(cell, c.name, &samples)).collect()
+}
+
+/// How many operations of this candidate take about `target`. Counted per candidate: in one cell the
+/// slowest may need a hundred times as long as the fastest, and both should run for as long.
+fn calibrate(candidate: &mut Candidate, target: Duration) -> u64 {
+    const LEAST: u64 = 128;
+    let mut ops = LEAST;
+    loop {
+        // The best of three: runs that were interrupted would make all later ones too short.
+        let took = (0..3).map(|_| (candidate.run)(ops).span).min().unwrap_or_default();
+        let factor = target.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        let next = ((ops as f64 * factor.min(20.0)) as u64).max(LEAST);
+        // Done only when such a run has been seen: the first ones are mostly threads waking up.
+        if factor <= 1.5 {
+            return next;
+        }
+        ops = next;
+    }
+}
+
+fn row(cell: &Cell, candidate: &str, samples: &[Sample]) -> Row {
+    let wall: Vec<f64> = samples.iter().map(Sample::ns_per_op).collect();
+    let middle = |values: Option<Vec<f64>>| values.map(|values| median(&values));
+    Row {
+        family: cell.family.into(),
+        workload: cell.workload.clone(),
+        candidate: candidate.into(),
+        unit: cell.unit.into(),
+        ns_per_op: median(&wall),
+        min: least(&wall),
+        max: greatest(&wall),
+        reps: samples.len(),
+        ops: samples.first().map_or(0, |sample| sample.ops),
+        cpu_ns_per_op: middle(samples.iter().map(Sample::cpu_ns_per_op).collect()),
+        switches_per_1000: middle(samples.iter().map(Sample::switches_per_1000).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn sample(ops: u64, ns: u64) -> Sample {
+        let wall = Duration::from_nanos(ns);
+        Sample { ops, wall, span: wall, cpu: None, switches: Some(2) }
+    }
+
+    #[test]
+    fn candidates_take_turns() {
+        let turns = Rc::new(RefCell::new(Vec::new()));
+        let candidate = |name| {
+            let turns = turns.clone();
+            Candidate::new(name, move |ops| {
+                turns.borrow_mut().push(name);
+                sample(ops, ops)
+            })
+        };
+        let candidates = vec![candidate("A"), candidate("B"), candidate("C")];
+        let mut cell = Cell { family: "f", workload: "w".into(), unit: "item", candidates };
+        let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) });
+        assert_eq!(rows.len(), 3);
+        let turns = turns.borrow();
+        assert_eq!(turns[turns.len() - 6..], ["A", "B", "C", "A", "B", "C"]);
+    }
+
+    #[test]
+    fn a_row_keeps_median_and_extremes() {
+        let cell = Cell { family: "f", workload: "w".into(), unit: "item", candidates: vec![] };
+        let row = row(&cell, "a", &[sample(10, 300), sample(10, 100), sample(10, 200)]);
+        assert_eq!((row.min, row.ns_per_op, row.max, row.reps), (10.0, 20.0, 30.0, 3));
+        assert_eq!((row.cpu_ns_per_op, row.switches_per_1000), (None, Some(200.0)));
+    }
+
+    #[test]
+    fn calibration_finds_how_many_fill_the_time() {
+        // 5 ns per operation, 400 us to get going, and every other run is interrupted for 50 ms.
+        let mut runs = 0;
+        let mut candidate = Candidate::new("a", move |ops| {
+            runs += 1;
+            sample(ops, 5 * ops + 400_000 + if runs % 2 == 0 { 50_000_000 } else { 0 })
+        });
+        let ops = calibrate(&mut candidate, Duration::from_millis(30));
+        assert!((5_000_000..=6_500_000).contains(&ops), "{ops} operations of 5 ns for 30 ms");
+    }
+
+    #[test]
+    fn calibration_ends_for_a_candidate_that_is_slower_than_the_time() {
+        let mut candidate = Candidate::new("a", |ops| sample(ops, ops * 1_000_000));
+        assert_eq!(calibrate(&mut candidate, Duration::from_millis(30)), 128);
+    }
+}
