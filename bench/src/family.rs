@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 
 use crate::measure::Sample;
-use crate::{floor, queue};
+use crate::{channel, floor, queue};
 
 /// The name of our own candidate, in every family.
 pub(crate) const OURS: &str = "aqueduct";
@@ -13,6 +13,7 @@ pub(crate) const OURS: &str = "aqueduct";
 #[value(rename_all = "snake_case")]
 pub(crate) enum Family {
     Queue,
+    Channel,
     Floor,
 }
 
@@ -24,6 +25,7 @@ impl Family {
     pub(crate) fn cells(self) -> Vec<Cell> {
         match self {
             Self::Queue => queue::cells(),
+            Self::Channel => channel::cells(),
             Self::Floor => floor::cells(),
         }
     }

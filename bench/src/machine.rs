@@ -149,11 +149,11 @@ checksum = "00"
 
     #[test]
     fn the_machine_line_names_what_a_reader_asks_for() {
-        let machine = Machine::here(&["lfqueue", "lfqueue", "aqueduct", "no-crate"]);
+        let machine = Machine::here(&["kanal", "kanal", "aqueduct", "no-crate"]);
         let line = machine.to_string();
         assert!(machine.cpus >= 1 && !machine.allowed_cpus.is_empty());
         assert_eq!(machine.peers.len(), 1, "{line}");
-        for part in ["lfqueue ", "rustc ", "Linux ", "CPUs", "commit ", "20"] {
+        for part in ["kanal ", "rustc ", "Linux ", "CPUs", "commit ", "20"] {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(!line.contains('\n'));

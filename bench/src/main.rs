@@ -1,10 +1,11 @@
 //! Aqueduct's numbers beside every peer's: one process run, candidates interleaved, every run
 //! checking its own work. `README.md` is the experiment report; this file is the command line.
 //!
-//! From the outside in: [`family`] lists what can be measured, [`queue`] and [`floor`]
+//! From the outside in: [`family`] lists what can be measured, [`queue`], [`channel`] and [`floor`]
 //! each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] runs one candidate
 //! once, [`check`] decides whether it did its work, [`record`] keeps the rows, [`report`] shows them.
 
+mod channel;
 mod check;
 mod family;
 mod floor;
@@ -139,8 +140,8 @@ mod tests {
     #[test]
     fn the_command_line_is_the_one_that_scripts_rely_on() {
         let parse = |words: &str| Cli::try_parse_from(words.split(' '));
-        let cli = parse("bench queue floor --quick --json f --only a,b --list").unwrap();
-        assert_eq!(cli.families, [Family::Queue, Family::Floor]);
+        let cli = parse("bench queue channel --quick --json f --only a,b --list").unwrap();
+        assert_eq!(cli.families, [Family::Queue, Family::Channel]);
         assert_eq!(cli.only, ["a", "b"]);
         assert!(cli.quick && cli.list && cli.json.is_some());
         assert!(parse("bench").unwrap().families.is_empty());
