@@ -2,10 +2,44 @@
 
 use super::{Channel, Receiver, Sender, Shape, candidate};
 use crate::check::Payload;
-use crate::family::Candidate;
+use crate::family::{Candidate, OURS};
 
 pub(super) fn all(shape: Shape, capacity: usize) -> Vec<Candidate> {
-    vec![candidate::<CrossbeamChannel>(shape, capacity), candidate::<Kanal>(shape, capacity)]
+    vec![
+        candidate::<Aqueduct>(shape, capacity),
+        candidate::<CrossbeamChannel>(shape, capacity),
+        candidate::<Kanal>(shape, capacity),
+    ]
+}
+
+struct Aqueduct;
+
+impl<T: Payload> Channel<T> for Aqueduct {
+    const NAME: &'static str = OURS;
+    type Sender = aqueduct::channel::Sender<T>;
+    type Receiver = aqueduct::channel::Receiver<T>;
+
+    fn bounded(capacity: usize) -> (Self::Sender, Self::Receiver) {
+        aqueduct::channel::bounded(capacity)
+    }
+}
+
+impl<T: Payload> Sender<T> for aqueduct::channel::Sender<T> {
+    #[inline]
+    fn send(&self, item: T) {
+        assert!(self.send(item).is_ok(), "the receivers are gone");
+    }
+
+    fn try_send(&self, item: T) -> bool {
+        self.try_send(item).is_ok()
+    }
+}
+
+impl<T: Payload> Receiver<T> for aqueduct::channel::Receiver<T> {
+    #[inline]
+    fn recv(&self) -> Option<T> {
+        self.recv().ok()
+    }
 }
 
 struct CrossbeamChannel;
