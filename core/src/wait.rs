@@ -33,10 +33,15 @@ mod tests;
 pub use slots::Growable;
 pub use slots::{Slots, Storage};
 
+/// The queue itself, for the primitives that are served by it.
+pub(crate) use self::{
+    queue::{Head, Place, Post, Primitive, Waiters},
+    slot::Grant,
+    state::{FREE_BIT, Word},
+};
+
 use crate::sync::const_unless_loom;
 use notices::{CLOSED, Notices, ONE, SOME, State};
-use queue::{Place, Waiters};
-use slot::Grant;
 
 /// A queue of tasks that wait to be notified, served in order of arrival.
 ///

@@ -107,7 +107,7 @@ impl<P, W, const CLASSES: usize> Waiters<P, W, CLASSES> {
 impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLASSES> {
     /// Changes the word in one step; a [`Kick`](Post::Kick) asks for a drain with the same step, and does it
     /// if nobody else is at it.
-    pub(crate) fn post(&self, change: impl Fn(Word) -> Post) {
+    pub(crate) fn post(&self, mut change: impl FnMut(Word) -> Post) {
         let word = self.primitive.word();
         // post:look - Relaxed: only a guess for the compare-and-swap, or a value that Nothing is done about.
         let mut seen = Word(word.load(Relaxed));

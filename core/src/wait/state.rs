@@ -33,6 +33,11 @@ impl Word {
         self.0 & HAS_ANY != 0
     }
 
+    /// Does anybody of `class` wait?
+    pub(crate) fn is_awaited_by(self, class: usize) -> bool {
+        self.0 & (HAS << class) != 0
+    }
+
     /// Would a message be lost without a kick? Also while somebody drains: the drainer may have looked already.
     pub(crate) fn needs_kick(self) -> bool {
         self.0 & (HAS_ANY | DRAINING) != 0
