@@ -1,2 +1,5 @@
-//! See `ci/interrupt`.
+//! Every operation preempted before each of its atomic accesses by every other, as an interrupt handler
+//! would. See `ci/interrupt`.
 #![cfg(aqueduct_interrupt)]
+
+mod harness;
