@@ -96,11 +96,16 @@ pub(crate) fn preempt<S: Subject>(subject: &S, a: &[S::Op], bs: &[Vec<S::Op>]) -
     combinations
 }
 
-/// Preempts `a` before each pair of its steps by each ordered pair of `bs`.
-pub(crate) fn preempt_twice<S: Subject>(subject: &S, a: &[S::Op], bs: &[Vec<S::Op>]) -> u64 {
+/// Preempts `a` before each pair of its steps, first by each of `firsts`, then by each of `seconds`.
+pub(crate) fn preempt_twice<S: Subject>(
+    subject: &S,
+    a: &[S::Op],
+    firsts: &[Vec<S::Op>],
+    seconds: &[Vec<S::Op>],
+) -> u64 {
     let mut combinations = 0;
-    for first in bs {
-        for second in bs {
+    for first in firsts {
+        for second in seconds {
             if !wanted(subject, a, &[first, second]) {
                 continue;
             }
@@ -607,9 +612,9 @@ mod toys {
         assert_eq!(preempt(&toys, &[Op::Put(1), Op::Take], &[vec![]]), 4);
         // pairs of steps of four: six, for each of four ordered pairs of handlers
         let both = [vec![Op::Take], vec![Op::Put(2)]];
-        let pairs = preempt_twice(&toys, &[Op::Put(1), Op::Take], &both);
+        let pairs = preempt_twice(&toys, &[Op::Put(1), Op::Take], &both, &both);
         assert!(pairs > 0);
-        assert_eq!(preempt_twice(&toys, &[Op::Put(1), Op::Take], &[vec![]]), 6);
+        assert_eq!(preempt_twice(&toys, &[Op::Put(1), Op::Take], &[vec![]], &[vec![]]), 6);
         // put preempted at 2 steps; there, an empty box (2 steps of put) and a busy one (1 step).
         assert_eq!(preempt_nested(&toys, &PUT, &[vec![Op::Put(2)]], &[vec![]]), 3);
         assert!(longest_party() >= 2);
