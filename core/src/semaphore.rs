@@ -39,7 +39,7 @@ pub use permit::OwnedSemaphorePermit;
 pub use permit::SemaphorePermit;
 pub use state::MAX_PERMITS;
 
-use crate::sync::{Relaxed, Release, const_unless_loom};
+use crate::sync::{Acquire as Acquiring, Relaxed, Release, const_unless_loom};
 use crate::wait::{Post, Slots, Storage, Waiters};
 use core::fmt;
 use core::marker::PhantomData;
@@ -251,20 +251,28 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     /// Fewer than `n` are in use; nothing was given back.
     pub fn release(&self, n: usize) -> Result<(), OverRelease> {
         let permits = self.waiters.primitive();
-        // permits:count - Relaxed: a sum that is never less than the truth while it shrinks.
-        let total = permits.total.load(Relaxed) as isize;
-        let fits = |seen: State| n <= MAX_PERMITS && seen.balance() + n as isize <= total;
-        let mut refused = true;
-        self.waiters.post(|word| {
-            let seen = State(word.0);
-            refused = !fits(seen);
-            if refused {
-                return Post::Nothing;
+        loop {
+            // permits:weigh - Acquire: reads permits:put of an `add_permits` that is in here, so that `total`,
+            // read next, has it too: it is never less than there are.
+            let seen = State(permits.word.load(Acquiring));
+            // permits:count - Relaxed: ordered by permits:weigh.
+            let total = permits.total.load(Relaxed);
+            if n > total || seen.balance() + n as isize > total as isize {
+                // permits:weigh - Acquire: the same again, so that the two belong together.
+                if permits.word.load(Acquiring) == seen.0 {
+                    return Err(OverRelease);
+                }
+                continue;
             }
-            let next = State(seen.0.wrapping_add(in_word(n))).word();
-            if seen.needs_kick() { Post::Kick(next) } else { Post::Change(next) }
-        });
-        if refused { Err(OverRelease) } else { Ok(()) }
+            let next = seen.0.wrapping_add(in_word(n));
+            // permits:put - Release: as in `put`.
+            if permits.word.compare_exchange(seen.0, next, Release, Relaxed).is_ok() {
+                if seen.needs_kick() {
+                    self.waiters.kick();
+                }
+                return Ok(());
+            }
+        }
     }
 
     /// Lets nobody have a permit any more: those who wait, and those who try later, get an error. Permits in use
@@ -290,7 +298,7 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
 
     fn state(&self) -> State {
         // permits:read - Acquire: reads permits:put, so whoever sees a permit sees what its last holder did.
-        State(self.waiters.primitive().word.load(crate::sync::Acquire))
+        State(self.waiters.primitive().word.load(Acquiring))
     }
 
     /// Takes `n` permits at once, or says why not.

@@ -2,4 +2,7 @@
 //! would. See `ci/interrupt`.
 #![cfg(aqueduct_interrupt)]
 
+mod channel;
 mod harness;
+mod semaphore;
+mod tasks;

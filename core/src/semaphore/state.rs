@@ -163,12 +163,13 @@ impl Primitive<2> for Permits {
 
     fn grant(&self, heads: &[Option<Head>; 2]) -> Option<(usize, Grant)> {
         let mut given = None;
-        self.update(|seen| {
+        let taken = self.update(|seen| {
             let (class, what, next) = serve(seen, heads)?;
             given = Some((class, what.grant()));
             Some(next)
         });
-        given
+        // What a lost attempt would have given is not given.
+        taken.and(given)
     }
 
     fn ungrant(&self, _class: usize, grant: Grant) {

@@ -1,0 +1,383 @@
+//! The channel, preempted anywhere: nothing is lost, and nobody sleeps beside what it waits for.
+
+use super::harness::{self, Run, Subject};
+use super::tasks::{Asked, Tasks};
+use aqueduct_core::channel::{
+    Permit, RecvError, ReserveError, SendError, StaticChannel, TryRecvError, TrySendError,
+};
+use aqueduct_core::wait::Slots;
+use std::cell::RefCell;
+
+type Tested<const N: usize> = StaticChannel<u32, N, Slots<3>>;
+
+/// An operation. Values are numbered by who sends them, so that each is sent at most once.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    TrySend(u32),
+    ForceSend(u32),
+    TryRecv,
+    RecvMany,
+    Close,
+    /// Starts a wait in a place and polls it once.
+    Recv(usize),
+    Send(usize, u32),
+    Reserve(usize),
+    /// Polls again what waits in a place.
+    PollRecv(usize),
+    PollSend(usize),
+    PollReserve(usize),
+    /// Drops what waits in a place.
+    DropRecv(usize),
+    DropSend(usize),
+    DropReserve(usize),
+    /// Uses, or drops, a permit that was reserved.
+    SendReserved(u32),
+    DropPermit,
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "for reports, which print it")]
+enum Outcome {
+    Sent(Vec<u32>),
+    Refused(u32),
+    Displaced(u32, Option<u32>),
+    Received(Vec<u32>),
+    Done,
+}
+
+struct Object<const N: usize> {
+    // Dropped before what they borrow.
+    receivers: Tasks<Result<u32, RecvError>>,
+    senders: Tasks<(u32, Result<(), SendError<u32>>)>,
+    reservers: Tasks<Result<Permit<'static, Tested<N>>, ReserveError>>,
+    permits: RefCell<Vec<Permit<'static, Tested<N>>>>,
+    channel: &'static Tested<N>,
+    /// Owns `channel`.
+    memory: *mut Tested<N>,
+    ledger: RefCell<Ledger>,
+}
+
+/// What went in, and what came out.
+#[derive(Default)]
+struct Ledger {
+    sent: Vec<u32>,
+    received: Vec<u32>,
+}
+
+struct Channels<const N: usize> {
+    filled: u32,
+}
+
+impl<const N: usize> Object<N> {
+    fn received(&self, asked: Asked<Result<u32, RecvError>>) -> Outcome {
+        match asked {
+            Asked::Ready(Ok(value)) => {
+                self.ledger.borrow_mut().received.push(value);
+                Outcome::Received(vec![value])
+            }
+            _ => Outcome::Done,
+        }
+    }
+
+    fn sent(&self, asked: Asked<(u32, Result<(), SendError<u32>>)>) -> Outcome {
+        match asked {
+            Asked::Ready((value, Ok(()))) => {
+                self.ledger.borrow_mut().sent.push(value);
+                Outcome::Sent(vec![value])
+            }
+            Asked::Ready((value, Err(SendError(back)))) => {
+                assert_eq!(value, back);
+                Outcome::Refused(value)
+            }
+            _ => Outcome::Done,
+        }
+    }
+
+    fn reserved(&self, asked: Asked<Result<Permit<'static, Tested<N>>, ReserveError>>) -> Outcome {
+        if let Asked::Ready(Ok(permit)) = asked {
+            self.permits.borrow_mut().push(permit);
+        }
+        Outcome::Done
+    }
+
+    fn send(&self, value: u32) -> impl Future<Output = (u32, Result<(), SendError<u32>>)> + use<N> {
+        let channel = self.channel;
+        async move { (value, channel.send(value).await) }
+    }
+
+    /// Runs whoever is woken until nobody is.
+    fn settle(&self) {
+        loop {
+            let ran = self.receivers.run_one().map(|asked| self.received(asked));
+            let ran = ran.or_else(|| self.senders.run_one().map(|asked| self.sent(asked)));
+            let ran = ran.or_else(|| self.reservers.run_one().map(|asked| self.reserved(asked)));
+            if ran.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl<const N: usize> Drop for Object<N> {
+    fn drop(&mut self) {
+        for place in 0..2 {
+            self.receivers.cancel(place);
+            self.senders.cancel(place);
+            self.reservers.cancel(place);
+        }
+        self.permits.get_mut().clear();
+        // SAFETY: `memory` came from a box, and all that borrowed from it is gone.
+        drop(unsafe { Box::from_raw(self.memory) });
+    }
+}
+
+impl<const N: usize> Subject for Channels<N> {
+    type Object = Object<N>;
+    type Op = Op;
+    type Outcome = Outcome;
+
+    fn name(&self) -> String {
+        format!("channel of {N}, {} in", self.filled)
+    }
+
+    fn fresh(&self) -> Object<N> {
+        let memory = Box::into_raw(Box::new(Tested::<N>::with_storage(Slots::new(), Slots::new())));
+        // SAFETY: it is freed when the object is dropped, after all that borrows from it.
+        let channel: &'static Tested<N> = unsafe { &*memory };
+        let object = Object {
+            receivers: Tasks::new(2),
+            senders: Tasks::new(2),
+            reservers: Tasks::new(2),
+            permits: RefCell::default(),
+            channel,
+            memory,
+            ledger: RefCell::default(),
+        };
+        for value in 900..900 + self.filled {
+            channel.try_send(value).unwrap();
+            object.ledger.borrow_mut().sent.push(value);
+        }
+        object
+    }
+
+    fn apply(&self, object: &Object<N>, op: &Op) -> Outcome {
+        let channel = object.channel;
+        match *op {
+            Op::TrySend(value) => match channel.try_send(value) {
+                Ok(()) => {
+                    object.ledger.borrow_mut().sent.push(value);
+                    Outcome::Sent(vec![value])
+                }
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => {
+                    Outcome::Refused(back)
+                }
+            },
+            Op::ForceSend(value) => match channel.force_send(value) {
+                Ok(displaced) => {
+                    let mut ledger = object.ledger.borrow_mut();
+                    ledger.sent.push(value);
+                    ledger.received.extend(displaced);
+                    Outcome::Displaced(value, displaced)
+                }
+                Err(closed) => {
+                    object.ledger.borrow_mut().received.extend(closed.displaced);
+                    Outcome::Refused(closed.value)
+                }
+            },
+            Op::TryRecv => match channel.try_recv() {
+                Ok(value) => {
+                    object.ledger.borrow_mut().received.push(value);
+                    Outcome::Received(vec![value])
+                }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => Outcome::Done,
+            },
+            Op::RecvMany => {
+                let mut got = Vec::new();
+                channel.try_recv_many(2, |value| got.push(value));
+                object.ledger.borrow_mut().received.extend(&got);
+                Outcome::Received(got)
+            }
+            Op::Close => {
+                channel.close();
+                Outcome::Done
+            }
+            Op::Recv(place) => object.received(object.receivers.start(place, channel.recv())),
+            Op::Send(place, value) => object.sent(object.senders.start(place, object.send(value))),
+            Op::Reserve(place) => object.reserved(object.reservers.start(place, channel.reserve())),
+            Op::PollRecv(place) => object.received(object.receivers.poll(place)),
+            Op::PollSend(place) => object.sent(object.senders.poll(place)),
+            Op::PollReserve(place) => object.reserved(object.reservers.poll(place)),
+            Op::DropRecv(place) => {
+                object.receivers.cancel(place);
+                Outcome::Done
+            }
+            Op::DropSend(place) => {
+                object.senders.cancel(place);
+                Outcome::Done
+            }
+            Op::DropReserve(place) => {
+                object.reservers.cancel(place);
+                Outcome::Done
+            }
+            Op::SendReserved(value) => {
+                let permit = object.permits.borrow_mut().pop();
+                match permit.map(|permit| permit.send(value)) {
+                    Some(Ok(())) => {
+                        object.ledger.borrow_mut().sent.push(value);
+                        Outcome::Sent(vec![value])
+                    }
+                    Some(Err(SendError(back))) => Outcome::Refused(back),
+                    None => Outcome::Done,
+                }
+            }
+            Op::DropPermit => {
+                let permit = object.permits.borrow_mut().pop();
+                drop(permit);
+                Outcome::Done
+            }
+        }
+    }
+
+    fn check(&self, object: Object<N>, _: &Run<'_, Self>) -> Result<(), String> {
+        object.settle();
+        let channel = object.channel;
+        let is_closed = channel.is_closed();
+        let reserved = object.permits.borrow().len();
+        if object.receivers.pending() > 0 && (is_closed || channel.len() > reserved) {
+            return Err(format!("a receiver sleeps beside {} values", channel.len() - reserved));
+        }
+        let room = channel.capacity() - channel.len();
+        let senders = object.senders.pending() + object.reservers.pending();
+        if senders > 0 && (is_closed || room > 0) {
+            return Err(format!("a sender sleeps beside room for {room}"));
+        }
+        // All room is there again once the permits are gone.
+        object.permits.borrow_mut().clear();
+        object.settle();
+        object.permits.borrow_mut().clear();
+        for place in 0..2 {
+            object.senders.cancel(place);
+            object.reservers.cancel(place);
+            object.receivers.cancel(place);
+        }
+        let left: Vec<u32> = std::iter::from_fn(|| channel.try_recv().ok()).collect();
+        if !is_closed {
+            for value in 0..N as u32 {
+                if channel.try_send(value).is_err() {
+                    return Err(format!("room for {value} only"));
+                }
+            }
+            if channel.try_send(0).is_ok() {
+                return Err("room for too many".into());
+            }
+        }
+        let mut ledger = object.ledger.borrow_mut();
+        ledger.received.extend(left);
+        let Ledger { sent, received } = &mut *ledger;
+        sent.sort_unstable();
+        received.sort_unstable();
+        if sent != received {
+            return Err(format!("sent {sent:?}, received {received:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// What a handler does: single calls, and the pairs that have a story.
+fn handlers() -> Vec<Vec<Op>> {
+    use Op::*;
+    vec![
+        vec![TrySend(1)],
+        vec![ForceSend(1)],
+        vec![TryRecv],
+        vec![RecvMany],
+        vec![Close],
+        vec![TrySend(1), TrySend(2)],
+        vec![TryRecv, TryRecv],
+        vec![TryRecv, TrySend(1)],
+        vec![TrySend(1), TryRecv],
+        vec![ForceSend(1), ForceSend(2)],
+        vec![Close, TryRecv],
+        vec![Close, TrySend(1)],
+        vec![TrySend(1), Close],
+        // Registers and cancels its own wait.
+        vec![Recv(1), DropRecv(1)],
+        vec![Send(1, 1), DropSend(1)],
+        vec![Reserve(1), DropReserve(1)],
+        vec![Recv(1)],
+        vec![Send(1, 1)],
+        vec![Reserve(1)],
+        vec![Recv(1), TrySend(1)],
+        vec![Recv(1), TrySend(1), DropRecv(1)],
+        vec![Send(1, 1), TryRecv],
+        vec![Send(1, 1), TryRecv, DropSend(1)],
+        vec![Reserve(1), TryRecv, DropReserve(1)],
+        vec![Recv(1), TrySend(1), TrySend(2), PollRecv(1)],
+        vec![Reserve(1), SendReserved(1)],
+        vec![Reserve(1), DropPermit],
+        vec![Reserve(1), TrySend(1), SendReserved(2)],
+    ]
+}
+
+/// What is preempted: every operation, from every state of the waits that it may meet.
+fn preempted() -> Vec<Vec<Op>> {
+    use Op::*;
+    vec![
+        vec![TrySend(11)],
+        vec![ForceSend(11)],
+        vec![TryRecv],
+        vec![RecvMany],
+        vec![Close],
+        vec![Recv(0)],
+        vec![Send(0, 11)],
+        vec![Reserve(0)],
+        vec![Recv(0), PollRecv(0)],
+        vec![Send(0, 11), PollSend(0)],
+        vec![Reserve(0), PollReserve(0)],
+        vec![Recv(0), DropRecv(0)],
+        vec![Send(0, 11), DropSend(0)],
+        vec![Reserve(0), DropReserve(0)],
+        vec![Recv(0), TrySend(11)],
+        vec![Send(0, 11), TryRecv],
+        vec![Reserve(0), TryRecv],
+        vec![Recv(0), TrySend(11), DropRecv(0)],
+        vec![Send(0, 11), TryRecv, DropSend(0)],
+        vec![Reserve(0), SendReserved(11)],
+        vec![Reserve(0), DropPermit],
+        vec![Recv(0), Close, PollRecv(0)],
+        vec![Send(0, 11), Close, PollSend(0)],
+    ]
+}
+
+fn check<const N: usize>() -> u64 {
+    let mut combinations = 0;
+    for filled in 0..=N as u32 {
+        let subject = Channels::<N> { filled };
+        for a in preempted() {
+            combinations += harness::preempt(&subject, &a, &handlers());
+        }
+    }
+    combinations
+}
+
+#[test]
+fn every_call_on_a_channel_preempted_by_every_other() {
+    let combinations = check::<1>() + check::<2>();
+    assert!(combinations > 50_000, "only {combinations}");
+    println!("interrupt: channel: {combinations} combinations");
+}
+
+#[test]
+fn a_handler_within_a_handler_on_a_channel() {
+    use Op::*;
+    let cs = [vec![TrySend(21)], vec![TryRecv], vec![Close], vec![Recv(1), DropRecv(1)]];
+    let bs = [vec![TrySend(1)], vec![TryRecv], vec![Send(1, 1), DropSend(1)]];
+    let mut combinations = 0;
+    for filled in 0..=1 {
+        let subject = Channels::<1> { filled };
+        for a in [vec![Recv(0)], vec![Send(0, 11)], vec![Recv(0), DropRecv(0)], vec![TrySend(11)]] {
+            combinations += harness::preempt_nested(&subject, &a, &bs, &cs);
+        }
+    }
+    println!("interrupt: channel, nested: {combinations} combinations");
+}
