@@ -1,0 +1,82 @@
+//! Threads: what they leave behind, and how they fail.
+
+use crate::support::{alone, eventually, threads};
+use aqueduct::park::block_on;
+use aqueduct::thread::{self, Builder};
+use aqueduct::{Context, timer};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A panic in one thread is a value for whoever joins it, and kills nothing else.
+///
+/// R17
+#[test]
+fn a_panic_is_a_value_and_nothing_else_stops() {
+    let (go, wait) = mpsc::channel::<()>();
+    let bystander = thread::spawn(move || wait.recv().is_err()).unwrap();
+    let message = format!("job {} failed", 7);
+    let panicked = thread::spawn(move || panic!("{message}")).unwrap();
+    assert_eq!(panicked.join().unwrap_err().message(), "job 7 failed");
+    drop(go);
+    assert!(bystander.join().unwrap());
+}
+
+/// Whatever the way a thread is waited for, no thread is left; the timer's own ends too.
+///
+/// R38
+#[test]
+fn the_count_of_threads_returns_to_what_it_was() {
+    alone("thread::the_count_of_threads_returns_to_what_it_was", || {
+        let Some(before) = threads() else { return };
+        let back = || eventually("as many threads as before", || threads() == Some(before));
+
+        for _ in 0..50 {
+            thread::spawn(|| 1).unwrap().join().unwrap();
+            block_on(thread::spawn(|| 2).unwrap()).unwrap();
+            drop(thread::spawn(|| 3));
+            assert!(thread::spawn(|| panic!("on purpose")).unwrap().join().is_err());
+            thread::scope(|scope| drop(scope.spawn(|| 4))).unwrap();
+        }
+        back();
+
+        block_on(timer::sleep(Duration::from_millis(1)));
+        back();
+        // It comes again when it is needed again.
+        block_on(timer::sleep(Duration::from_millis(1)));
+        back();
+
+        let hour = Context::background().with_timeout(Duration::from_secs(3600));
+        let stop = hour.after_func(|| unreachable!("an hour is not over"));
+        assert_eq!(threads(), Some(before + 1), "the timer thread, for a thousand timers or one");
+        assert!(stop.stop());
+        drop(hour);
+        back();
+    });
+}
+
+/// Setting and cancelling a timer over and over starts one thread, and leaves nothing.
+///
+/// R81
+#[test]
+fn a_timer_in_a_loop_leaves_nothing() {
+    alone("thread::a_timer_in_a_loop_leaves_nothing", || {
+        let before = threads();
+        for _ in 0..100_000 {
+            drop(timer::call_at(Instant::now() + Duration::from_secs(3600), || ()).unwrap());
+        }
+        assert_eq!(timer::pending(), 0);
+        assert!(threads() <= before.map(|before| before + 1));
+    });
+}
+
+/// What the system refuses is an error, and the program goes on.
+#[test]
+fn a_refused_thread_is_an_error() {
+    let refused = Builder::new().stack_size(isize::MAX as usize).spawn(|| ());
+    assert!(refused.is_err());
+    thread::scope(|scope| {
+        let refused = Builder::new().stack_size(isize::MAX as usize).spawn_scoped(scope, || ());
+        assert!(refused.is_err());
+    })
+    .unwrap();
+}
