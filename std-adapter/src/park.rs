@@ -331,17 +331,24 @@ mod tests {
         assert_eq!(polls, 3);
     }
 
-    /// The inner call sleeps on the same thread after the outer future was woken: with one mailbox for both
-    /// the outer call would sleep for ever.
+    /// Both are woken before either sleeps: with one mailbox for both, the inner one would take the only letter,
+    /// and the outer one would sleep for ever.
     #[test]
     fn a_nested_call_does_not_eat_the_outer_wake_up() {
         let mut polled = false;
-        block_on(poll_fn(|context| {
+        block_on(poll_fn(|outer| {
             if mem::replace(&mut polled, true) {
                 return Poll::Ready(());
             }
-            context.waker().wake_by_ref();
-            block_on(woken_once());
+            outer.waker().wake_by_ref();
+            let mut polled = false;
+            block_on(poll_fn(|inner| {
+                if mem::replace(&mut polled, true) {
+                    return Poll::Ready(());
+                }
+                inner.waker().wake_by_ref();
+                Poll::Pending
+            }));
             Poll::Pending
         }));
     }

@@ -337,7 +337,11 @@ mod tests {
 
     #[test]
     fn an_earlier_timer_is_not_kept_waiting_by_a_later_one() {
-        let later = call_at(Instant::now() + Duration::from_secs(3600), || ()).unwrap();
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let later = call_at(hour, || ()).unwrap();
+        while !matches!(lock(&SERVICE.table).server, Server::Asleep(until, _) if until >= hour) {
+            std::thread::yield_now();
+        }
         block_on(sleep(Duration::from_millis(1)));
         drop(later);
     }
