@@ -81,6 +81,30 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// The sending end of a channel. Clones send into the same channel.
 ///
 /// Dropping the last one closes the channel. See [`bounded`].
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{channel, thread};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// thread::scope(|scope| {
+///     for name in ["one", "two"] {
+///         let sender = sender.clone();
+///         scope.spawn(move || sender.send(name).unwrap()).expect("a thread");
+///     }
+///     drop(sender);
+///     assert_eq!(receiver.iter().count(), 2);
+/// })?;
+/// # Ok::<(), thread::Panicked>(())
+/// ```
+///
+/// It may cross threads if the values may. This does not compile:
+///
+/// ```compile_fail,E0277
+/// let (sender, _receiver) = aqueduct::channel::bounded(1);
+/// std::thread::spawn(move || sender.send(std::rc::Rc::new(1)));
+/// ```
 pub struct Sender<T> {
     channel: Arc<Channel<T>>,
     /// Counts the senders, and closes the channel after the last.
@@ -90,6 +114,21 @@ pub struct Sender<T> {
 /// The receiving end of a channel. Clones receive from the same channel; each value goes to one of them.
 ///
 /// Dropping the last one closes the channel, and drops what is in it. See [`bounded`].
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{channel, thread};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// let workers = [receiver.clone(), receiver].map(|jobs| thread::spawn(move || jobs.iter().count()));
+/// for job in 0..10 {
+///     sender.send(job).unwrap();
+/// }
+/// drop(sender);
+/// let done = workers.map(|worker| worker.expect("a thread").join().unwrap());
+/// assert_eq!(done[0] + done[1], 10);
+/// ```
 pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
     /// Counts the receivers, and closes and empties the channel after the last.
@@ -161,6 +200,18 @@ impl<T> Sender<T> {
     }
 
     /// Sends, and sleeps while there is no room, until `deadline` at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, SendTimeoutError};
+    /// use std::time::Instant;
+    ///
+    /// let (sender, _receiver) = channel::bounded(1);
+    /// assert_eq!(sender.send_deadline('a', Instant::now()), Ok(()));
+    /// let late = sender.send_deadline('b', Instant::now());
+    /// assert_eq!(late, Err(SendTimeoutError::Timeout('b')));
+    /// ```
     ///
     /// # Errors
     ///
@@ -255,6 +306,14 @@ impl<T> Sender<T> {
     }
 
     /// How many [`Receiver`]s there are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+    /// let _other = receiver.clone();
+    /// assert_eq!(sender.receiver_count(), 2);
+    /// ```
     pub fn receiver_count(&self) -> usize {
         self.side.receiver_count()
     }
@@ -265,6 +324,13 @@ impl<T> Sender<T> {
     }
 
     /// Whether both send into the same channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, _receiver) = aqueduct::channel::bounded::<u8>(1);
+    /// assert!(sender.same_channel(&sender.clone()));
+    /// ```
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
         Arc::ptr_eq(&self.channel, &other.channel)
     }
@@ -364,6 +430,17 @@ impl<T> Receiver<T> {
     }
 
     /// Receives, and sleeps while there is nothing, until `deadline` at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, RecvTimeoutError};
+    /// use std::time::Instant;
+    ///
+    /// let (_sender, receiver) = channel::bounded::<u8>(1);
+    /// let late = receiver.recv_deadline(Instant::now());
+    /// assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    /// ```
     ///
     /// # Errors
     ///
@@ -467,6 +544,16 @@ impl<T> Receiver<T> {
     }
 
     /// Receives until nothing will ever come; sleeps in between.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// sender.send(1).unwrap();
+    /// sender.send(2).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+    /// ```
     pub fn iter(&self) -> Iter<'_, T> {
         Iter::new(self)
     }
@@ -491,6 +578,14 @@ impl<T> Receiver<T> {
     }
 
     /// How many [`Sender`]s there are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+    /// let _other = sender.clone();
+    /// assert_eq!(receiver.sender_count(), 2);
+    /// ```
     pub fn sender_count(&self) -> usize {
         self.side.sender_count()
     }
@@ -544,11 +639,28 @@ macro_rules! either_end {
             }
 
             /// Whether the channel is closed, by [`close`](Self::close) or because a side has gone.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+            /// drop(receiver);
+            /// assert!(sender.is_closed());
+            /// ```
             pub fn is_closed(&self) -> bool {
                 self.channel.is_closed()
             }
 
             /// How many values are in. Of use for a display; by the time you look it may have changed.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let (sender, _receiver) = aqueduct::channel::bounded(2);
+            /// sender.send('a').unwrap();
+            /// assert_eq!(sender.len(), 1);
+            /// assert!(!sender.is_empty() && !sender.is_full());
+            /// ```
             pub fn len(&self) -> usize {
                 self.channel.len()
             }
@@ -566,6 +678,13 @@ macro_rules! either_end {
             /// How many values it can hold: what [`bounded`] was asked for.
             ///
             /// It is `Some`, always, because crossbeam-channel's is.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// let (_sender, receiver) = aqueduct::channel::bounded::<u8>(3);
+            /// assert_eq!(receiver.capacity(), Some(3));
+            /// ```
             pub fn capacity(&self) -> Option<usize> {
                 Some(self.channel.capacity())
             }

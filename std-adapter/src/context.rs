@@ -62,6 +62,19 @@ pub struct Context {
 }
 
 /// Why a context is done. [`Context::cause`] may tell more.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::context::{Context, ContextError};
+/// use std::time::Duration;
+///
+/// let context = Context::background();
+/// let late = context.with_timeout(Duration::ZERO);
+/// context.cancel();
+/// assert_eq!(context.err(), Some(ContextError::Canceled));
+/// assert_eq!(late.err(), Some(ContextError::DeadlineExceeded));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContextError {
     /// It was cancelled, or a context above it was.
@@ -168,6 +181,16 @@ impl Context {
     /// First the whole tree below is marked, then wakers and callbacks run, on this thread. Depth costs no
     /// stack.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aqueduct::Context;
+    /// let context = Context::background();
+    /// let below = context.child().child();
+    /// context.cancel();
+    /// assert!(below.is_done());
+    /// ```
+    ///
     /// # Panics
     ///
     /// When a callback given to [`after_func`](Self::after_func) panics: with its payload, after all others have
@@ -221,6 +244,16 @@ impl Context {
 
     /// What this context, or the one above it that took it along, was cancelled with; the [`ContextError`] itself
     /// if nothing was said; `None` while it is not done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aqueduct::Context;
+    /// let context = Context::background();
+    /// assert!(context.cause().is_none());
+    /// context.cancel();
+    /// assert_eq!(context.cause().unwrap().to_string(), "context canceled");
+    /// ```
     pub fn cause(&self) -> Option<Cause> {
         let outcome = self.node.outcome()?;
         Some(outcome.cause.clone().unwrap_or_else(|| Arc::new(outcome.error)))

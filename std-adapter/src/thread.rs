@@ -219,6 +219,19 @@ impl Builder {
 ///
 /// Dropping it lets the thread run on.
 ///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{park, thread};
+///
+/// let joined = thread::spawn(|| 6 * 7)?;
+/// assert_eq!(joined.join().unwrap(), 42);
+///
+/// let awaited = thread::spawn(|| 6 * 7)?;
+/// assert_eq!(park::block_on(awaited).unwrap(), 42);
+/// # Ok::<(), thread::SpawnError>(())
+/// ```
+///
 /// # Cancel safety
 ///
 /// As a future it may be polled, left and taken up again; the result is kept until it is taken. It is ready as
@@ -425,6 +438,17 @@ impl Panicked {
     }
 
     /// Lets the panic go on in this thread, without another message from the panic hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::thread;
+    ///
+    /// let worker = thread::spawn(|| panic!("let it pass"))?;
+    /// let again = thread::catch(|| worker.join().unwrap_or_else(|panicked| panicked.resume()));
+    /// assert_eq!(again.unwrap_err().message(), "let it pass");
+    /// # Ok::<(), thread::SpawnError>(())
+    /// ```
     pub fn resume(self) -> ! {
         resume_unwind(self.into_payload())
     }
@@ -447,6 +471,16 @@ impl Error for Panicked {}
 /// The system refused to start a thread.
 ///
 /// There are too many, or there is no memory for its stack. [`source`](Error::source) is what it said.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::thread::Builder;
+///
+/// let refused = Builder::new().stack_size(isize::MAX as usize).spawn(|| ()).unwrap_err();
+/// assert_eq!(refused.to_string(), "could not start a thread");
+/// let _why = std::io::Error::from(refused);
+/// ```
 #[derive(Debug)]
 pub struct SpawnError(io::Error);
 

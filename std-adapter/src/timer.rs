@@ -96,6 +96,18 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// After the drop the callback is not started any more, and what it captured has been dropped. If it has
 /// been started already it runs on; the drop does not wait for it.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::timer;
+/// use std::time::{Duration, Instant};
+///
+/// let hour = Instant::now() + Duration::from_secs(3600);
+/// let timer = timer::call_at(hour, || unreachable!("it is dropped long before"))?;
+/// drop(timer);
+/// # Ok::<(), aqueduct::thread::SpawnError>(())
+/// ```
 #[must_use = "dropping a timer cancels it"]
 pub struct Timer {
     key: Key,
@@ -103,6 +115,18 @@ pub struct Timer {
 
 impl Timer {
     /// Lets the callback happen whatever becomes of the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::timer;
+    /// use std::{sync::mpsc, time::Instant};
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// timer::call_at(Instant::now(), move || sender.send("called").unwrap())?.detach();
+    /// assert_eq!(receiver.recv(), Ok("called"));
+    /// # Ok::<(), aqueduct::thread::SpawnError>(())
+    /// ```
     pub fn detach(self) {
         mem::forget(self);
     }

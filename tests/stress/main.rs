@@ -1,2 +1,5 @@
-//! See `CONTRIBUTING.md`.
+//! Real threads, real tasks, real clocks. See `CONTRIBUTING.md`.
 #![cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+
+mod channel;
+mod context;

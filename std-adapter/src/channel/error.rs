@@ -11,6 +11,20 @@ use std::fmt;
 pub struct SendError<T>(pub T);
 
 /// [`Sender::try_send`](super::Sender::try_send) did not send. The value comes back.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::channel::{self, TrySendError};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// sender.try_send("first").unwrap();
+/// let refused = sender.try_send("second").unwrap_err();
+/// assert!(refused.is_full());
+/// assert_eq!(refused.into_inner(), "second");
+/// drop(receiver);
+/// assert_eq!(sender.try_send("third"), Err(TrySendError::Disconnected("third")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room now.
@@ -20,6 +34,18 @@ pub enum TrySendError<T> {
 }
 
 /// A send with a time limit did not send. The value comes back.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let (sender, receiver) = aqueduct::channel::bounded(1);
+/// sender.send(1).unwrap();
+/// assert!(sender.send_timeout(2, Duration::ZERO).unwrap_err().is_timeout());
+/// drop(receiver);
+/// assert!(sender.send_timeout(2, Duration::MAX).unwrap_err().is_disconnected());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in time.
@@ -29,6 +55,18 @@ pub enum SendTimeoutError<T> {
 }
 
 /// [`Sender::send_ctx`](super::Sender::send_ctx) did not send. The value comes back.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{Context, channel};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// drop(receiver);
+/// let refused = sender.send_ctx(&Context::background(), "unsent").unwrap_err();
+/// assert!(refused.is_disconnected());
+/// assert_eq!(refused.into_inner(), "unsent");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendCtxError<T> {
     /// The context was done first, and why.
@@ -42,6 +80,15 @@ pub enum SendCtxError<T> {
 pub struct RecvError;
 
 /// [`Receiver::try_recv`](super::Receiver::try_recv) received nothing.
+///
+/// # Examples
+///
+/// ```
+/// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+/// assert!(receiver.try_recv().unwrap_err().is_empty());
+/// drop(sender);
+/// assert!(receiver.try_recv().unwrap_err().is_disconnected());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is nothing now.
@@ -51,6 +98,17 @@ pub enum TryRecvError {
 }
 
 /// A receive with a time limit received nothing.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+/// assert!(receiver.recv_timeout(Duration::ZERO).unwrap_err().is_timeout());
+/// drop(sender);
+/// assert!(receiver.recv_timeout(Duration::MAX).unwrap_err().is_disconnected());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// Nothing came in time.
@@ -60,6 +118,16 @@ pub enum RecvTimeoutError {
 }
 
 /// [`Receiver::recv_ctx`](super::Receiver::recv_ctx) received nothing.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{Context, channel};
+///
+/// let (sender, receiver) = channel::bounded::<u8>(1);
+/// drop(sender);
+/// assert!(receiver.recv_ctx(&Context::background()).unwrap_err().is_disconnected());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvCtxError {
     /// The context was done first, and why.

@@ -12,6 +12,16 @@ pub struct Iter<'a, T> {
 /// Receives what is there, without sleeping. Made by [`Receiver::try_iter`].
 ///
 /// It may end, and go on later: it is not fused.
+///
+/// # Examples
+///
+/// ```
+/// let (sender, receiver) = aqueduct::channel::bounded(1);
+/// let mut now = receiver.try_iter();
+/// assert_eq!(now.next(), None);
+/// sender.send(1).unwrap();
+/// assert_eq!(now.next(), Some(1));
+/// ```
 #[derive(Debug)]
 pub struct TryIter<'a, T> {
     receiver: &'a Receiver<T>,
