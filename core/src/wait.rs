@@ -41,7 +41,7 @@ pub(crate) use self::{
 };
 
 use crate::sync::const_unless_loom;
-use notices::{CLOSED, Notices, ONE, SOME, State};
+use notices::{ALL, CLOSED, Notices, ONE, State};
 
 /// A queue of tasks that wait to be notified, served in order of arrival.
 ///
@@ -238,10 +238,14 @@ impl<W: Storage> WaitQueue<W> {
 
     /// Closes the queue: everybody who waits gets [`Closed`], and so does everybody who waits later.
     ///
-    /// What was notified before is still delivered: to those it was meant for and, a notification remembered by
-    /// [`notify_one`](Self::notify_one), to one later wait. Closing twice is closing once.
+    /// What was notified before is still delivered: to those it was meant for and, if they are dropped or if
+    /// [`notify_one`](Self::notify_one) found nobody, to one later wait. Closing twice is closing once.
     pub fn close(&self) {
         self.waiters.post(|word| State::of(word).close());
+    }
+
+    fn give_back(&self, grant: Grant) {
+        self.waiters.post(|word| State::of(word).give_back(grant));
     }
 
     /// Was the queue closed?
@@ -306,11 +310,21 @@ pub struct Wait<'q, W: Storage = Slots<8>> {
 }
 
 impl<W: Storage> Wait<'_, W> {
+    /// Does it have a slot in the queue? Not before its first poll, nor after it has completed; and not if no
+    /// slot was free, when it has woken its task to poll again.
+    pub fn is_registered(&self) -> bool {
+        self.place.is_some()
+    }
+
     fn poll_grant(&mut self, waker: &Waker) -> Option<Grant> {
         let waiters = &self.queue.waiters;
         if self.place.is_none()
             && let Some(grant) = waiters.primitive().try_take(self.epoch)
         {
+            if grant == ONE && waiters.primitive().has_passed(self.epoch) {
+                self.queue.give_back(grant);
+                return Some(ALL);
+            }
             return Some(grant);
         }
         if let Poll::Ready(grant) = waiters.poll(&mut self.place, waker, 0, self.epoch) {
@@ -319,7 +333,7 @@ impl<W: Storage> Wait<'_, W> {
         // A `notify_all` that came after our first look, but before somebody pushed whose wait is younger than it
         // and who now stands before us: the drainer, who asks for the head only, would not find us.
         if waiters.primitive().has_passed(self.epoch) {
-            return Some(waiters.cancel(&mut self.place).unwrap_or(notices::ALL));
+            return Some(waiters.cancel(&mut self.place).unwrap_or(ALL));
         }
         None
     }
@@ -347,10 +361,8 @@ impl<W: Storage> Future for Wait<'_, W> {
 
 impl<W: Storage> Drop for Wait<'_, W> {
     fn drop(&mut self) {
-        match self.queue.waiters.cancel(&mut self.place) {
-            Some(ONE) => self.queue.notify_one(),
-            Some(SOME) => self.queue.notify(1),
-            _ => {}
+        if let Some(grant) = self.queue.waiters.cancel(&mut self.place) {
+            self.queue.give_back(grant);
         }
     }
 }
@@ -358,7 +370,7 @@ impl<W: Storage> Drop for Wait<'_, W> {
 impl<W: Storage> fmt::Debug for Wait<'_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
-            .field("registered", &self.place.is_some())
+            .field("registered", &self.is_registered())
             .field("answer", &self.answer)
             .finish_non_exhaustive()
     }

@@ -67,6 +67,9 @@ impl Notices {
     }
 
     /// What a wait made in the epoch `made` gets without waiting.
+    ///
+    /// With a token, look once more whether the epoch [has passed](Self::has_passed), and give it back if so: a
+    /// `notify_all`, and a `notify_one` that left the token as it was, may have come while we took it.
     pub(super) fn try_take(&self, made: usize) -> Option<Grant> {
         loop {
             // take:look - Acquire: reads kick:post, so the epoch that we load next is at least as new as each
@@ -210,13 +213,24 @@ impl State {
 
     /// `notify_one`. Ignored once closed: everybody is told anyway.
     pub(super) fn notify_one(self) -> Post {
-        if self.is_closed() {
-            Post::Nothing
-        } else if self.word().needs_kick() {
+        if self.is_closed() { Post::Nothing } else { self.put_one() }
+    }
+
+    const fn put_one(self) -> Post {
+        if self.word().needs_kick() {
             Post::Kick(self.with_one().word())
         } else {
             // Even where the token is there already: the read-modify-write publishes what we did before.
             Post::Change(self.with_ones(1).word())
+        }
+    }
+
+    /// A grant that its receiver did not use. What was notified before a close is still delivered after it.
+    pub(super) fn give_back(self, grant: Grant) -> Post {
+        match grant {
+            ONE => self.put_one(),
+            SOME => self.notify(1),
+            _ => Post::Nothing,
         }
     }
 
@@ -306,9 +320,21 @@ mod tests {
             assert_eq!(posted(s(row).notify_one()), one, "{row:?}");
             assert_eq!(posted(s(row).notify(2)), some, "{row:?}");
             assert_eq!(posted(s(row).notify(0)), Nothing, "{row:?}");
+            assert_eq!(posted(s(row).give_back(SOME)), posted(s(row).notify(1)), "{row:?}");
+            assert_eq!(posted(s(row).give_back(ALL)), Nothing, "{row:?}");
+            if !row.2 {
+                assert_eq!(posted(s(row).give_back(ONE)), one, "{row:?}");
+            }
             assert_eq!(posted(s(row).notify_all()), all, "{row:?}");
             assert_eq!(posted(s(row).close()), close, "{row:?}");
         }
+    }
+
+    #[test]
+    fn what_is_given_back_after_a_close_is_kept() {
+        let closed = state((false, false, true, 0, 0));
+        let kept = state((false, false, true, 1, 0));
+        assert_eq!(posted(closed.give_back(ONE)), Posted::Change(kept));
     }
 
     #[test]

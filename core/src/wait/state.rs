@@ -20,16 +20,16 @@ pub(crate) const FREE_BIT: u32 = 5;
 pub(crate) struct Word(pub(crate) usize);
 
 impl Word {
-    pub(crate) fn is_draining(self) -> bool {
+    pub(crate) const fn is_draining(self) -> bool {
         self.0 & DRAINING != 0
     }
 
-    pub(crate) fn is_dirty(self) -> bool {
+    pub(crate) const fn is_dirty(self) -> bool {
         self.0 & DIRTY != 0
     }
 
     /// Does anybody wait, of any class?
-    pub(crate) fn is_awaited(self) -> bool {
+    pub(crate) const fn is_awaited(self) -> bool {
         self.0 & HAS_ANY != 0
     }
 
@@ -39,7 +39,7 @@ impl Word {
     }
 
     /// Would a message be lost without a kick? Also while somebody drains: the drainer may have looked already.
-    pub(crate) fn needs_kick(self) -> bool {
+    pub(crate) const fn needs_kick(self) -> bool {
         self.0 & (HAS_ANY | DRAINING) != 0
     }
 

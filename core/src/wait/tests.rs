@@ -128,6 +128,14 @@ fn a_remembered_notification_survives_closing() {
     queue.close();
     assert_eq!(look(&mut queue.wait()), OK);
     assert_eq!(look(&mut queue.wait()), CLOSED);
+
+    let queue = WaitQueue::new();
+    let [a] = line(&queue);
+    queue.notify_one();
+    queue.close();
+    drop(a);
+    assert_eq!(look(&mut queue.wait()), OK);
+    assert_eq!(look(&mut queue.wait()), CLOSED);
 }
 
 #[test]
