@@ -184,6 +184,11 @@ pub(crate) fn interrupted<R>(
     (result, fired == 1)
 }
 
+/// Lets each party take so many steps in this thread from now on, for handlers that are long on purpose.
+pub(crate) fn set_budget(steps: u32) {
+    MACHINE.with(|machine| machine.budget.set(steps));
+}
+
 /// The most steps that any single party took so far in this thread, in runs that passed.
 pub(crate) fn longest_party() -> u32 {
     MACHINE.with(|machine| machine.longest.get())
@@ -381,6 +386,7 @@ struct Machine {
     points: Cell<[Option<Point<'static>>; POINTS]>,
     fired: Cell<usize>,
     longest: Cell<u32>,
+    budget: Cell<u32>,
 }
 
 thread_local! {
@@ -391,6 +397,7 @@ thread_local! {
             points: Cell::new([None; POINTS]),
             fired: Cell::new(0),
             longest: Cell::new(0),
+            budget: Cell::new(BUDGET),
         }
     };
 }
@@ -403,11 +410,12 @@ impl Machine {
         }
         let step = self.steps[level].get() + 1;
         self.steps[level].set(step);
-        if step > BUDGET {
+        if step > self.budget.get() {
             self.level.set(IDLE);
             panic!(
-                "{} took more than {BUDGET} steps: it waits for a party that is frozen",
-                ["A", "B", "C"][level]
+                "{} took more than {} steps: it waits for a party that is frozen",
+                ["A", "B", "C"][level],
+                self.budget.get()
             );
         }
         let due = self.points.get();

@@ -4,5 +4,7 @@
 
 mod channel;
 mod harness;
+mod queue;
 mod semaphore;
 mod tasks;
+mod wait;
