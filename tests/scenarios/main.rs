@@ -3,5 +3,6 @@
 
 mod channel;
 mod context;
+mod queue;
 mod support;
 mod thread;
