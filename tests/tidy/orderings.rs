@@ -12,19 +12,21 @@ const ORDERINGS: &[&str] = &["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"
 /// How far above an access its label may stand; a comment that begins there is read from its first line.
 const REACH: usize = 4;
 
-/// The lines (from 0) of `source` that name one of `names`, imports and tests left out.
-fn lines_naming(source: &Source, names: &[&str]) -> Vec<usize> {
-    let mut importing = false;
-    let mut found = Vec::new();
-    for (at, line) in source.lines.iter().enumerate() {
-        let code = line.code.trim();
-        importing |= code.starts_with("use ") || code.starts_with("pub(crate) use ");
-        if !importing && !line.test && words(code).any(|(_, word)| names.contains(&word)) {
-            found.push(at);
-        }
-        importing &= !code.contains(';');
-    }
-    found
+/// The memory orderings that code gives to calls, line by line (from 0); imports and tests left out.
+///
+/// A word counts where an argument ends: `Acquire` can also be the name of a type.
+fn orderings(source: &Source) -> Vec<(usize, Vec<&str>)> {
+    let given = |code| {
+        let words: Vec<&str> = words(code).map(|(_, word)| word).collect();
+        let next = words.iter().skip(1).chain([&","]);
+        let given = words
+            .iter()
+            .zip(next)
+            .filter(|(word, next)| ORDERINGS.contains(word) && matches!(**next, ")" | "," | ";"));
+        given.map(|(word, _)| *word).collect::<Vec<&str>>()
+    };
+    let lines = source.lines.iter().enumerate().filter(|(_, line)| !line.import && !line.test);
+    lines.map(|(at, line)| (at, given(&line.code))).filter(|(_, given)| !given.is_empty()).collect()
 }
 
 /// `party:step`, or `alone` where nobody else can be there (`&mut self`).
@@ -49,10 +51,11 @@ fn labels_given(comment: &str) -> Vec<&str> {
 
 fn unlabelled(file: &File) -> Vec<Finding> {
     let source = Source::parse(&file.text);
-    let bare = lines_naming(&source, ORDERINGS).into_iter().filter(|at| {
+    let bare = orderings(&source).into_iter().filter(|(at, _)| {
         source.comments_near(*at, REACH).lines().all(|line| labels_given(line).is_empty())
     });
-    bare.map(|at| Finding::new(&file.path, at + 1, "a memory ordering without a label")).collect()
+    bare.map(|(at, _)| Finding::new(&file.path, at + 1, "a memory ordering without a label"))
+        .collect()
 }
 
 fn core_files() -> Vec<File> {
@@ -74,7 +77,7 @@ fn every_memory_ordering_has_a_label() {
 #[test]
 fn an_ordering_without_a_label_is_found() {
     let planted = "\
-use crate::sync::{
+pub use crate::sync::{
     Acquire, Release,
 };
 // push:publish - Release: the value first.
@@ -87,6 +90,8 @@ y.compare_exchange(
 );
 // A comment, and no label.
 z.load(Acquire);
+struct Acquire<'a>(&'a u8);
+fn wait() -> Acquire<'static> {}
 #[cfg(test)]
 mod tests {
     fn f() { x.load(SeqCst); }
@@ -117,16 +122,15 @@ fn orderings_said(comment: &str) -> Vec<&str> {
 /// anywhere in the comment; `Relaxed` there goes without saying.
 fn misnamed(file: &File) -> Vec<Finding> {
     let source = Source::parse(&file.text);
-    let named = lines_naming(&source, ORDERINGS);
+    let lines = orderings(&source);
     let mut findings = Vec::new();
-    for &at in &named {
-        let comments = source.comments_near(at, REACH);
-        let orderings = words(&source.lines[at].code).filter(|(_, word)| ORDERINGS.contains(word));
-        for (nth, (_, ordering)) in orderings.enumerate() {
-            let said = comments.lines().any(|line| orderings_said(line).contains(&ordering));
-            let of_failure = nth > 0 || named.contains(&at.wrapping_sub(1));
-            let named = words(&comments).any(|(_, word)| word == ordering);
-            if !(said || of_failure && (named || ordering == "Relaxed")) {
+    for (at, given) in &lines {
+        let comments = source.comments_near(*at, REACH);
+        for (nth, ordering) in given.iter().enumerate() {
+            let said = comments.lines().any(|line| orderings_said(line).contains(ordering));
+            let of_failure = nth > 0 || lines.iter().any(|(other, _)| other + 1 == *at);
+            let named = words(&comments).any(|(_, word)| word == *ordering);
+            if !(said || of_failure && (named || *ordering == "Relaxed")) {
                 let what = format!("`{ordering}`, which no comment on it says");
                 findings.push(Finding::new(&file.path, at + 1, what));
             }
@@ -251,10 +255,12 @@ fn a_label_without_a_partner_is_found_on_either_side() {
 
 fn silent_fences(file: &File) -> Vec<Finding> {
     let source = Source::parse(&file.text);
-    let fences = lines_naming(&source, &["fence", "total_order"]);
-    let calls = fences.into_iter().filter(|at| !source.lines[*at].code.contains("fn total_order"));
-    let silent = calls.filter(|at| source.comments_near(*at, REACH).trim().is_empty());
-    silent.map(|at| Finding::new(&file.path, at + 1, "a fence without a word")).collect()
+    let fences = source.lines.iter().enumerate().filter(|(_, line)| {
+        let calls = words(&line.code).any(|(_, word)| matches!(word, "fence" | "total_order"));
+        calls && !(line.import || line.test || line.code.contains("fn total_order"))
+    });
+    let silent = fences.filter(|(at, _)| source.comments_near(*at, REACH).trim().is_empty());
+    silent.map(|(at, _)| Finding::new(&file.path, at + 1, "a fence without a word")).collect()
 }
 
 #[test]

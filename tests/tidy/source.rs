@@ -9,6 +9,8 @@ pub(crate) struct Line {
     pub(crate) comment: String,
     /// Inside an item under `#[cfg(test)]`.
     pub(crate) test: bool,
+    /// Part of a `use`.
+    pub(crate) import: bool,
 }
 
 impl Line {
@@ -114,7 +116,19 @@ impl Source {
         }
         let mut source = Self { lines };
         source.mark_tests();
+        source.mark_imports();
         source
+    }
+
+    fn mark_imports(&mut self) {
+        let mut importing = false;
+        for line in &mut self.lines {
+            let before = line.code.trim().split("use ").next().unwrap_or_default();
+            importing |= line.code.contains("use ")
+                && matches!(before, "" | "pub " | "pub(crate) " | "pub(super) ");
+            line.import = importing;
+            importing &= !line.code.contains(';');
+        }
     }
 
     /// Marks what stands under `#[cfg(test)]`: the attribute, and the item after it up to its closing brace or
