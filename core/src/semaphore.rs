@@ -25,7 +25,8 @@
 //! A pending [`Acquire`] may be dropped at any time. It leaves the line, and what was handed to it already goes to
 //! the next. Nothing is held while it waits: permits are handed over all at once.
 //!
-//! The queue under this, with its proofs, is that of [`wait`](crate::wait).
+//! The queue under this, with its proofs, is that of [`wait`](crate::wait). What the semaphore adds:
+#![doc = include_str!("semaphore/PROTOCOL.md")]
 
 mod acquire;
 mod permit;
@@ -329,7 +330,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     /// Moves the number of permits to what `change` says.
     fn retarget(&self, change: impl Fn(usize) -> Option<usize>) -> Option<()> {
         let permits = self.waiters.primitive();
-        // permits:count - Relaxed: sums, which stand for nothing else; each caller adds its own difference.
+        // permits:count - Relaxed: sums, which stand for nothing else; each caller adds its own difference. `total` is
+        // raised first and lowered last, so that it is never less than there are.
         let mut before = permits.target.load(Relaxed);
         let after = loop {
             let after = change(before)?;
@@ -338,12 +340,13 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
                 Err(now) => before = now,
             }
         };
-        // `total` is raised first and lowered last, so that it is never less than there are.
         if after >= before {
+            // permits:count - Relaxed: as above.
             permits.total.fetch_add(after - before, Relaxed);
             self.put(after - before);
         } else {
             let less = before - after;
+            // permits:count - Relaxed: as above; permits go, and nobody learns anything by it.
             permits.word.fetch_sub(in_word(less), Relaxed);
             permits.total.fetch_sub(less, Relaxed);
         }
