@@ -53,3 +53,4 @@ pub(crate) fn explore(name: &str, extra: isize, model: impl Fn() + Send + Sync +
         started.elapsed().as_secs_f64()
     );
 }
+mod wait;

@@ -142,7 +142,7 @@ fn assert_at_rest<W: Storage>(queue: &WaitQueue<W>) {
 }
 
 #[test]
-fn wait_notify_one_against_a_registration() {
+fn notify_one_against_a_registration() {
     model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
         let letter = Letter::new();
         let notifier = thread::spawn({
@@ -167,7 +167,7 @@ fn wait_notify_one_against_a_registration() {
 
 /// The promise of `notify`: publish, then one load; register, then look.
 #[test]
-fn wait_a_cheap_notify_against_a_registration() {
+fn a_cheap_notify_against_a_registration() {
     model::<Slots<1>>(&["looked, and saw", "slept"], |queue, seen| {
         let published = Arc::new(AtomicUsize::new(0));
         let notifier = thread::spawn({
@@ -202,7 +202,7 @@ fn wait_a_cheap_notify_against_a_registration() {
 
 /// Cancelled between wake and poll, and cancelled at the head of the line: the next one gets it, either way.
 #[test]
-fn wait_notify_one_against_a_cancellation_of_the_head() {
+fn notify_one_against_a_cancellation_of_the_head() {
     model::<Slots<2>>(&["by the notifier", "passed on"], |queue, seen| {
         let letter = Letter::new();
         let (head, _) = in_line(queue);
@@ -228,7 +228,7 @@ fn wait_notify_one_against_a_cancellation_of_the_head() {
 
 /// As above with `notify(1)`, where the next one is only just coming.
 #[test]
-fn wait_notify_against_a_cancellation_and_a_registration() {
+fn notify_against_a_cancellation_and_a_registration() {
     model::<Slots<2>>(&["looked, and saw", "slept"], |queue, seen| {
         let (head, _) = in_line(queue);
         let published = Arc::new(AtomicUsize::new(0));
@@ -264,7 +264,7 @@ fn wait_notify_against_a_cancellation_and_a_registration() {
 
 /// Both go at once: the slots come back, and the one behind is served.
 #[test]
-fn wait_two_cancellations_and_a_notification() {
+fn two_cancellations_and_a_notification() {
     model::<Slots<3>>(&["served"], |queue, seen| {
         let (a, _) = in_line(queue);
         let (b, _) = in_line(queue);
@@ -284,7 +284,7 @@ fn wait_two_cancellations_and_a_notification() {
 }
 
 #[test]
-fn wait_two_notifiers_at_once() {
+fn two_notifiers_at_once() {
     model::<Slots<2>>(&["each woke one", "one woke both"], |queue, seen| {
         let (mut a, a_bell) = in_line(queue);
         let (mut b, b_bell) = in_line(queue);
@@ -300,7 +300,7 @@ fn wait_two_notifiers_at_once() {
 }
 
 #[test]
-fn wait_another_waker_against_a_notification() {
+fn another_waker_against_a_notification() {
     model::<Slots<1>>(
         &["at once", "slept", "the first rang", "the first is silent"],
         |queue, seen| {
@@ -328,7 +328,7 @@ fn wait_another_waker_against_a_notification() {
 
 /// A poll, and a drop after it, against the hand-over: consumed under the drainer's hands, or passed on.
 #[test]
-fn wait_poll_and_drop_against_a_notification() {
+fn poll_and_drop_against_a_notification() {
     model::<Slots<1>>(&["consumed", "kept"], |queue, seen| {
         let (mut wait, _) = in_line(queue);
         let waiter = thread::spawn({
@@ -352,7 +352,7 @@ fn wait_poll_and_drop_against_a_notification() {
 }
 
 #[test]
-fn wait_without_a_slot_against_a_cancellation() {
+fn without_a_slot_against_a_cancellation() {
     model::<Slots<1>>(&["found a slot", "woke itself"], |queue, seen| {
         let (holder, _) = in_line(queue);
         let canceller = thread::spawn(move || drop(holder));
@@ -379,7 +379,7 @@ fn wait_without_a_slot_against_a_cancellation() {
 
 /// A waker that notifies the queue which calls it, while another drains.
 #[test]
-fn wait_a_waker_that_comes_back() {
+fn a_waker_that_comes_back() {
     struct Again(&'static WaitQueue<Slots<2>>);
     impl Wake for Again {
         fn wake(self: Arc<Self>) {
@@ -403,7 +403,7 @@ fn wait_a_waker_that_comes_back() {
 
 /// A waker that panics in a full batch (two, in this build), while somebody else notifies.
 #[test]
-fn wait_a_waker_that_panics() {
+fn a_waker_that_panics() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
@@ -430,7 +430,7 @@ fn wait_a_waker_that_panics() {
 }
 
 #[test]
-fn wait_notify_all_against_a_registration() {
+fn notify_all_against_a_registration() {
     model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
         let letter = Letter::new();
         let mut wait = queue.wait();
@@ -453,7 +453,7 @@ fn wait_notify_all_against_a_registration() {
 
 /// Somebody younger than the `notify_all` may stand in front of one whom it is meant for.
 #[test]
-fn wait_notify_all_with_a_younger_one_in_front() {
+fn notify_all_with_a_younger_one_in_front() {
     let seen = ["at once", "rung", "the younger is reached", "the younger is too late"];
     model::<Slots<2>>(&seen, |queue, seen| {
         let mut older = queue.wait();
@@ -480,7 +480,7 @@ fn wait_notify_all_with_a_younger_one_in_front() {
 
 /// A `notify_all`, and then a `notify_one`, which is for those who come later.
 #[test]
-fn wait_notify_all_then_one_against_a_drain() {
+fn notify_all_then_one_against_a_drain() {
     model::<Slots<2>>(&["taken by the other", "remembered"], |queue, seen| {
         let (mut earlier, bell) = in_line(queue);
         let notifier = thread::spawn(|| {
@@ -501,7 +501,7 @@ fn wait_notify_all_then_one_against_a_drain() {
 }
 
 #[test]
-fn wait_close_against_a_registration() {
+fn close_against_a_registration() {
     model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
         let letter = Letter::new();
         let waiter = thread::spawn({
@@ -523,7 +523,7 @@ fn wait_close_against_a_registration() {
 }
 
 #[test]
-fn wait_close_against_notify_one() {
+fn close_against_notify_one() {
     model::<Slots<2>>(&["closed first", "notified first"], |queue, seen| {
         let (mut a, _) = in_line(queue);
         let (mut b, _) = in_line(queue);
@@ -540,7 +540,7 @@ fn wait_close_against_notify_one() {
 
 /// Two find no chunk, and both add one: here chunks begin with a single slot.
 #[test]
-fn wait_growing_at_both_ends() {
+fn growing_at_both_ends() {
     model::<Growable>(&["in line"], |queue, seen| {
         let waiters = [0, 1].map(|_| {
             thread::spawn(|| {
