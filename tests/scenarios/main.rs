@@ -6,3 +6,4 @@ mod context;
 mod queue;
 mod support;
 mod thread;
+mod wait;

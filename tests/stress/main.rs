@@ -4,3 +4,4 @@
 mod channel;
 mod context;
 mod queue;
+mod wait;
