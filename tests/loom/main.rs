@@ -9,6 +9,7 @@
 #![cfg(aqueduct_loom)]
 
 mod queue;
+mod wait;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -53,4 +54,3 @@ pub(crate) fn explore(name: &str, extra: isize, model: impl Fn() + Send + Sync +
         started.elapsed().as_secs_f64()
     );
 }
-mod wait;

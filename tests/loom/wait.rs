@@ -4,7 +4,6 @@
 //! joins, and looks at what is left. What was seen is kept outside loom, and each model ends by asserting that
 //! every outcome for which it was made did occur in some execution.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -16,17 +15,19 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
 
-/// What happened in some execution, over all of them.
-type Seen = Arc<Mutex<BTreeSet<&'static str>>>;
+use crate::{Outcomes, explore};
 
-/// Explores `execution`, and asserts that its outcomes, all taken together, are exactly `expected`.
+/// Explores `execution` on a new queue each time, with so many preemptions more than asked for; fails unless each
+/// of `expected` was seen.
 #[track_caller]
 fn model<W: Storage + Default + 'static>(
-    expected: &[&'static str],
-    execution: impl Fn(&'static WaitQueue<W>, &Seen) + Send + Sync + 'static,
+    name: &str,
+    extra: isize,
+    expected: &[&str],
+    execution: impl Fn(&'static WaitQueue<W>, &Outcomes) + Send + Sync + 'static,
 ) {
-    let seen = Seen::default();
-    loom::model({
+    let seen = Outcomes::default();
+    explore(&format!("wait: {name}"), extra, {
         let seen = seen.clone();
         move || {
             let queue = Box::into_raw(Box::new(WaitQueue::with_storage(W::default())));
@@ -36,14 +37,11 @@ fn model<W: Storage + Default + 'static>(
             drop(unsafe { Box::from_raw(queue) });
         }
     });
-    let seen = seen.lock().unwrap();
-    let seen: Vec<_> = seen.iter().copied().collect();
-    let expected: Vec<_> = expected.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    assert_eq!(seen, expected, "not what this model is there to show");
+    seen.must_include(expected);
 }
 
-fn note(seen: &Seen, what: &'static str) {
-    seen.lock().unwrap().insert(what);
+fn note(seen: &Outcomes, what: &str) {
+    seen.record(what.to_owned());
 }
 
 /// Wakes a thread of loom's.
@@ -70,7 +68,7 @@ fn look<W: Storage>(wait: &mut Wait<'_, W>) -> Poll<Result<(), Closed>> {
 }
 
 /// Waits to the end; notes whether that took any sleep.
-fn block_on<W: Storage>(wait: &mut Wait<'_, W>, seen: &Seen) -> Result<(), Closed> {
+fn block_on<W: Storage>(wait: &mut Wait<'_, W>, seen: &Outcomes) -> Result<(), Closed> {
     let waker = unparker();
     let mut slept = false;
     loop {
@@ -143,134 +141,157 @@ fn assert_at_rest<W: Storage>(queue: &WaitQueue<W>) {
 
 #[test]
 fn notify_one_against_a_registration() {
-    model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
-        let letter = Letter::new();
-        let notifier = thread::spawn({
-            let letter = letter.clone();
-            move || {
-                letter.write();
-                queue.notify_one();
-            }
-        });
-        let waiter = thread::spawn({
-            let seen = seen.clone();
-            move || {
-                assert_eq!(block_on(&mut queue.wait(), &seen), Ok(()));
-                letter.read();
-            }
-        });
-        notifier.join().unwrap();
-        waiter.join().unwrap();
-        assert_at_rest(queue);
-    });
+    model::<Slots<1>>(
+        "notify one against a registration",
+        0,
+        &["at once", "slept"],
+        |queue, seen| {
+            let letter = Letter::new();
+            let notifier = thread::spawn({
+                let letter = letter.clone();
+                move || {
+                    letter.write();
+                    queue.notify_one();
+                }
+            });
+            let waiter = thread::spawn({
+                let seen = seen.clone();
+                move || {
+                    assert_eq!(block_on(&mut queue.wait(), &seen), Ok(()));
+                    letter.read();
+                }
+            });
+            notifier.join().unwrap();
+            waiter.join().unwrap();
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// The promise of `notify`: publish, then one load; register, then look.
 #[test]
 fn a_cheap_notify_against_a_registration() {
-    model::<Slots<1>>(&["looked, and saw", "slept"], |queue, seen| {
-        let published = Arc::new(AtomicUsize::new(0));
-        let notifier = thread::spawn({
-            let published = published.clone();
-            move || {
-                published.fetch_add(1, SeqCst);
-                queue.notify(1);
-            }
-        });
-        let waiter = thread::spawn({
-            let seen = seen.clone();
-            move || {
-                let waker = unparker();
-                let mut wait = queue.wait();
-                let mut slept = false;
-                loop {
-                    let notified = poll(&mut wait, &waker).is_ready();
-                    if published.load(SeqCst) == 1 {
-                        break note(&seen, if slept { "slept" } else { "looked, and saw" });
-                    }
-                    assert!(!notified, "notified of nothing");
-                    slept = true;
-                    thread::park();
+    model::<Slots<1>>(
+        "a cheap notify against a registration",
+        0,
+        &["looked, and saw", "slept"],
+        |queue, seen| {
+            let published = Arc::new(AtomicUsize::new(0));
+            let notifier = thread::spawn({
+                let published = published.clone();
+                move || {
+                    published.fetch_add(1, SeqCst);
+                    queue.notify(1);
                 }
-            }
-        });
-        notifier.join().unwrap();
-        waiter.join().unwrap();
-        assert_at_rest(queue);
-    });
+            });
+            let waiter = thread::spawn({
+                let seen = seen.clone();
+                move || {
+                    let waker = unparker();
+                    let mut wait = queue.wait();
+                    let mut slept = false;
+                    loop {
+                        let notified = poll(&mut wait, &waker).is_ready();
+                        if published.load(SeqCst) == 1 {
+                            break note(&seen, if slept { "slept" } else { "looked, and saw" });
+                        }
+                        assert!(!notified, "notified of nothing");
+                        slept = true;
+                        thread::park();
+                    }
+                }
+            });
+            notifier.join().unwrap();
+            waiter.join().unwrap();
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// Cancelled between wake and poll, and cancelled at the head of the line: the next one gets it, either way.
 #[test]
 fn notify_one_against_a_cancellation_of_the_head() {
-    model::<Slots<2>>(&["by the notifier", "passed on"], |queue, seen| {
-        let letter = Letter::new();
-        let (head, _) = in_line(queue);
-        let (mut next, bell) = in_line(queue);
-        let notifier = thread::spawn({
-            let letter = letter.clone();
-            move || {
-                letter.write();
-                queue.notify_one();
-            }
-        });
-        let canceller = thread::spawn(move || drop(head));
-        let passer = canceller.thread().id();
-        notifier.join().unwrap();
-        canceller.join().unwrap();
-        let by = bell.rung_by().expect("the notification is lost");
-        note(seen, if by == passer { "passed on" } else { "by the notifier" });
-        assert_eq!(look(&mut next), OK);
-        letter.read();
-        assert_at_rest(queue);
-    });
+    model::<Slots<2>>(
+        "notify one against a cancellation of the head",
+        0,
+        &["by the notifier", "passed on"],
+        |queue, seen| {
+            let letter = Letter::new();
+            let (head, _) = in_line(queue);
+            let (mut next, bell) = in_line(queue);
+            let notifier = thread::spawn({
+                let letter = letter.clone();
+                move || {
+                    letter.write();
+                    queue.notify_one();
+                }
+            });
+            let canceller = thread::spawn(move || drop(head));
+            let passer = canceller.thread().id();
+            notifier.join().unwrap();
+            canceller.join().unwrap();
+            let by = bell.rung_by().expect("the notification is lost");
+            note(seen, if by == passer { "passed on" } else { "by the notifier" });
+            assert_eq!(look(&mut next), OK);
+            letter.read();
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// As above with `notify(1)`, where the next one is only just coming.
 #[test]
 fn notify_against_a_cancellation_and_a_registration() {
-    model::<Slots<2>>(&["looked, and saw", "slept"], |queue, seen| {
-        let (head, _) = in_line(queue);
-        let published = Arc::new(AtomicUsize::new(0));
-        let canceller = thread::spawn({
-            let published = published.clone();
-            move || {
-                published.fetch_add(1, SeqCst);
-                queue.notify(1);
-                drop(head);
-            }
-        });
-        let waiter = thread::spawn({
-            let seen = seen.clone();
-            move || {
-                let waker = unparker();
-                let mut wait = queue.wait();
-                let mut slept = false;
-                loop {
-                    let _ = poll(&mut wait, &waker);
-                    if published.load(SeqCst) == 1 {
-                        break note(&seen, if slept { "slept" } else { "looked, and saw" });
-                    }
-                    slept = true;
-                    thread::park();
+    model::<Slots<2>>(
+        "notify against a cancellation and a registration",
+        0,
+        &["looked, and saw", "slept"],
+        |queue, seen| {
+            let (head, _) = in_line(queue);
+            let published = Arc::new(AtomicUsize::new(0));
+            let canceller = thread::spawn({
+                let published = published.clone();
+                move || {
+                    published.fetch_add(1, SeqCst);
+                    queue.notify(1);
+                    drop(head);
                 }
-            }
-        });
-        canceller.join().unwrap();
-        waiter.join().unwrap();
-        assert_at_rest(queue);
-    });
+            });
+            let waiter = thread::spawn({
+                let seen = seen.clone();
+                move || {
+                    let waker = unparker();
+                    let mut wait = queue.wait();
+                    let mut slept = false;
+                    loop {
+                        let _ = poll(&mut wait, &waker);
+                        if published.load(SeqCst) == 1 {
+                            break note(&seen, if slept { "slept" } else { "looked, and saw" });
+                        }
+                        slept = true;
+                        thread::park();
+                    }
+                }
+            });
+            canceller.join().unwrap();
+            waiter.join().unwrap();
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// Both go at once: the slots come back, and the one behind is served.
 #[test]
 fn two_cancellations_and_a_notification() {
-    model::<Slots<3>>(&["served"], |queue, seen| {
+    model::<Slots<3>>("two cancellations and a notification", -1, &["served"], |queue, seen| {
         let (a, _) = in_line(queue);
         let (b, _) = in_line(queue);
         let (mut c, bell) = in_line(queue);
-        let parties = [thread::spawn(move || drop(a)), thread::spawn(move || drop(b))];
-        queue.notify_one();
+        let parties = [
+            thread::spawn(move || drop(a)),
+            thread::spawn(move || drop(b)),
+            thread::spawn(|| queue.notify_one()),
+        ];
         for party in parties {
             party.join().unwrap();
         }
@@ -285,23 +306,31 @@ fn two_cancellations_and_a_notification() {
 
 #[test]
 fn two_notifiers_at_once() {
-    model::<Slots<2>>(&["each woke one", "one woke both"], |queue, seen| {
-        let (mut a, a_bell) = in_line(queue);
-        let (mut b, b_bell) = in_line(queue);
-        let notifiers = [thread::spawn(|| queue.notify_one()), thread::spawn(|| queue.notify(1))];
-        for notifier in notifiers {
-            notifier.join().unwrap();
-        }
-        let (a_by, b_by) = (a_bell.rung_by().unwrap(), b_bell.rung_by().unwrap());
-        note(seen, if a_by == b_by { "one woke both" } else { "each woke one" });
-        assert_eq!([look(&mut a), look(&mut b)], [OK, OK]);
-        assert_at_rest(queue);
-    });
+    model::<Slots<2>>(
+        "two notifiers at once",
+        0,
+        &["each woke one", "one woke both"],
+        |queue, seen| {
+            let (mut a, a_bell) = in_line(queue);
+            let (mut b, b_bell) = in_line(queue);
+            let notifiers =
+                [thread::spawn(|| queue.notify_one()), thread::spawn(|| queue.notify(1))];
+            for notifier in notifiers {
+                notifier.join().unwrap();
+            }
+            let (a_by, b_by) = (a_bell.rung_by().unwrap(), b_bell.rung_by().unwrap());
+            note(seen, if a_by == b_by { "one woke both" } else { "each woke one" });
+            assert_eq!([look(&mut a), look(&mut b)], [OK, OK]);
+            assert_at_rest(queue);
+        },
+    );
 }
 
 #[test]
 fn another_waker_against_a_notification() {
     model::<Slots<1>>(
+        "another waker against a notification",
+        0,
         &["at once", "slept", "the first rang", "the first is silent"],
         |queue, seen| {
             let (mut wait, first) = in_line(queue);
@@ -329,52 +358,62 @@ fn another_waker_against_a_notification() {
 /// A poll, and a drop after it, against the hand-over: consumed under the drainer's hands, or passed on.
 #[test]
 fn poll_and_drop_against_a_notification() {
-    model::<Slots<1>>(&["consumed", "kept"], |queue, seen| {
-        let (mut wait, _) = in_line(queue);
-        let waiter = thread::spawn({
-            let seen = seen.clone();
-            move || {
-                let consumed = look(&mut wait) == OK;
-                note(&seen, if consumed { "consumed" } else { "kept" });
-                drop(wait);
-                consumed
-            }
-        });
-        let notifier = thread::spawn(|| queue.notify_one());
-        let consumed = waiter.join().unwrap();
-        notifier.join().unwrap();
-        assert!(!queue.has_waiters());
-        assert_eq!(look(&mut queue.wait()) == OK, !consumed, "one notification, one receiver");
-        // The slot came back.
-        let _ = in_line(queue);
-        assert_eq!(queue.self_wakes(), 0);
-    });
+    model::<Slots<1>>(
+        "poll and drop against a notification",
+        0,
+        &["consumed", "kept"],
+        |queue, seen| {
+            let (mut wait, _) = in_line(queue);
+            let waiter = thread::spawn({
+                let seen = seen.clone();
+                move || {
+                    let consumed = look(&mut wait) == OK;
+                    note(&seen, if consumed { "consumed" } else { "kept" });
+                    drop(wait);
+                    consumed
+                }
+            });
+            let notifier = thread::spawn(|| queue.notify_one());
+            let consumed = waiter.join().unwrap();
+            notifier.join().unwrap();
+            assert!(!queue.has_waiters());
+            assert_eq!(look(&mut queue.wait()) == OK, !consumed, "one notification, one receiver");
+            // The slot came back.
+            let _ = in_line(queue);
+            assert_eq!(queue.self_wakes(), 0);
+        },
+    );
 }
 
 #[test]
 fn without_a_slot_against_a_cancellation() {
-    model::<Slots<1>>(&["found a slot", "woke itself"], |queue, seen| {
-        let (holder, _) = in_line(queue);
-        let canceller = thread::spawn(move || drop(holder));
-        let bell = Arc::new(Bell::default());
-        let waiter = thread::spawn({
-            let bell = bell.clone();
-            move || {
-                let mut wait = queue.wait();
-                assert_eq!(poll(&mut wait, &bell.into()), Poll::Pending);
-                wait
-            }
-        });
-        canceller.join().unwrap();
-        let mut wait = waiter.join().unwrap();
-        let woke = queue.self_wakes() == 1;
-        assert_eq!(bell.rung_by().is_some(), woke);
-        note(seen, if woke { "woke itself" } else { "found a slot" });
-        // Now there is one, and it has its place in it.
-        assert_eq!(look(&mut wait), Poll::Pending);
-        queue.notify(1);
-        assert_eq!(look(&mut wait), OK);
-    });
+    model::<Slots<1>>(
+        "without a slot against a cancellation",
+        0,
+        &["found a slot", "woke itself"],
+        |queue, seen| {
+            let (holder, _) = in_line(queue);
+            let canceller = thread::spawn(move || drop(holder));
+            let bell = Arc::new(Bell::default());
+            let waiter = thread::spawn({
+                let bell = bell.clone();
+                move || {
+                    let mut wait = queue.wait();
+                    assert_eq!(poll(&mut wait, &bell.into()), Poll::Pending);
+                    wait
+                }
+            });
+            canceller.join().unwrap();
+            let mut wait = waiter.join().unwrap();
+            let woke = queue.self_wakes() == 1;
+            assert_eq!(bell.rung_by().is_some(), woke);
+            note(seen, if woke { "woke itself" } else { "found a slot" });
+            // Now there is one, and it has its place in it.
+            assert_eq!(look(&mut wait), Poll::Pending);
+            queue.notify(1);
+            assert_eq!(look(&mut wait), OK);
+        },
+    );
 }
 
 /// A waker that notifies the queue which calls it, while another drains.
@@ -386,7 +425,7 @@ fn a_waker_that_comes_back() {
             self.0.notify_one();
         }
     }
-    model::<Slots<2>>(&["at once", "slept"], |queue, seen| {
+    model::<Slots<2>>("a waker that comes back", 0, &["at once", "slept"], |queue, seen| {
         let mut relay = queue.wait();
         assert_eq!(poll(&mut relay, &Arc::new(Again(queue)).into()), Poll::Pending);
         let notifier = thread::spawn(|| queue.notify(1));
@@ -411,7 +450,7 @@ fn a_waker_that_panics() {
             std::panic::resume_unwind(Box::new("as planned"));
         }
     }
-    model::<Slots<3>>(&["the panic passed through"], |queue, seen| {
+    model::<Slots<3>>("a waker that panics", 0, &["the panic passed through"], |queue, seen| {
         let mut broken = queue.wait();
         assert_eq!(poll(&mut broken, &Arc::new(Broken).into()), Poll::Pending);
         let (mut b, b_bell) = in_line(queue);
@@ -431,31 +470,36 @@ fn a_waker_that_panics() {
 
 #[test]
 fn notify_all_against_a_registration() {
-    model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
-        let letter = Letter::new();
-        let mut wait = queue.wait();
-        let waiter = thread::spawn({
-            let (seen, letter) = (seen.clone(), letter.clone());
-            move || {
-                assert_eq!(block_on(&mut wait, &seen), Ok(()));
-                letter.read();
-            }
-        });
-        let notifier = thread::spawn(move || {
-            letter.write();
-            queue.notify_all();
-        });
-        waiter.join().unwrap();
-        notifier.join().unwrap();
-        assert_at_rest(queue);
-    });
+    model::<Slots<1>>(
+        "notify all against a registration",
+        0,
+        &["at once", "slept"],
+        |queue, seen| {
+            let letter = Letter::new();
+            let mut wait = queue.wait();
+            let waiter = thread::spawn({
+                let (seen, letter) = (seen.clone(), letter.clone());
+                move || {
+                    assert_eq!(block_on(&mut wait, &seen), Ok(()));
+                    letter.read();
+                }
+            });
+            let notifier = thread::spawn(move || {
+                letter.write();
+                queue.notify_all();
+            });
+            waiter.join().unwrap();
+            notifier.join().unwrap();
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// Somebody younger than the `notify_all` may stand in front of one whom it is meant for.
 #[test]
 fn notify_all_with_a_younger_one_in_front() {
     let seen = ["at once", "rung", "the younger is reached", "the younger is too late"];
-    model::<Slots<2>>(&seen, |queue, seen| {
+    model::<Slots<2>>("notify all with a younger one in front", -1, &seen, |queue, seen| {
         let mut older = queue.wait();
         let bell = Arc::new(Bell::default());
         let waiter = thread::spawn({
@@ -467,8 +511,9 @@ fn notify_all_with_a_younger_one_in_front() {
             let mut younger = queue.wait();
             (look(&mut younger) == OK, younger)
         });
-        queue.notify_all();
+        let notifier = thread::spawn(|| queue.notify_all());
         let (at_once, mut older) = waiter.join().unwrap();
+        notifier.join().unwrap();
         let (_, mut younger) = younger.join().unwrap();
         note(seen, if at_once { "at once" } else { "rung" });
         assert!(at_once || bell.rung_by().is_some(), "nobody told the older one");
@@ -481,28 +526,33 @@ fn notify_all_with_a_younger_one_in_front() {
 /// A `notify_all`, and then a `notify_one`, which is for those who come later.
 #[test]
 fn notify_all_then_one_against_a_drain() {
-    model::<Slots<2>>(&["taken by the other", "remembered"], |queue, seen| {
-        let (mut earlier, bell) = in_line(queue);
-        let notifier = thread::spawn(|| {
-            queue.notify_all();
-            queue.notify_one();
-        });
-        // Registers, drains and leaves, in the middle of the above; or takes the token, if it comes late.
-        let other = thread::spawn(|| look(&mut queue.wait()) == OK);
-        notifier.join().unwrap();
-        let other = other.join().unwrap();
-        assert!(bell.rung_by().is_some());
-        assert_eq!(look(&mut earlier), OK);
-        let remembered = look(&mut queue.wait()) == OK;
-        note(seen, if remembered { "remembered" } else { "taken by the other" });
-        assert!(remembered || other, "the earlier one took what was not his");
-        assert_at_rest(queue);
-    });
+    model::<Slots<2>>(
+        "notify all then one against a drain",
+        0,
+        &["taken by the other", "remembered"],
+        |queue, seen| {
+            let (mut earlier, bell) = in_line(queue);
+            let notifier = thread::spawn(|| {
+                queue.notify_all();
+                queue.notify_one();
+            });
+            // Registers, drains and leaves, in the middle of the above; or takes the token, if it comes late.
+            let other = thread::spawn(|| look(&mut queue.wait()) == OK);
+            notifier.join().unwrap();
+            let other = other.join().unwrap();
+            assert!(bell.rung_by().is_some());
+            assert_eq!(look(&mut earlier), OK);
+            let remembered = look(&mut queue.wait()) == OK;
+            note(seen, if remembered { "remembered" } else { "taken by the other" });
+            assert!(remembered || other, "the earlier one took what was not his");
+            assert_at_rest(queue);
+        },
+    );
 }
 
 #[test]
 fn close_against_a_registration() {
-    model::<Slots<1>>(&["at once", "slept"], |queue, seen| {
+    model::<Slots<1>>("close against a registration", 0, &["at once", "slept"], |queue, seen| {
         let letter = Letter::new();
         let waiter = thread::spawn({
             let (seen, letter) = (seen.clone(), letter.clone());
@@ -524,24 +574,29 @@ fn close_against_a_registration() {
 
 #[test]
 fn close_against_notify_one() {
-    model::<Slots<2>>(&["closed first", "notified first"], |queue, seen| {
-        let (mut a, _) = in_line(queue);
-        let (mut b, _) = in_line(queue);
-        let parties = [thread::spawn(|| queue.notify_one()), thread::spawn(|| queue.close())];
-        for party in parties {
-            party.join().unwrap();
-        }
-        let first = look(&mut a);
-        note(seen, if first == OK { "notified first" } else { "closed first" });
-        assert_eq!(look(&mut b), CLOSED);
-        assert_at_rest(queue);
-    });
+    model::<Slots<2>>(
+        "close against notify one",
+        0,
+        &["closed first", "notified first"],
+        |queue, seen| {
+            let (mut a, _) = in_line(queue);
+            let (mut b, _) = in_line(queue);
+            let parties = [thread::spawn(|| queue.notify_one()), thread::spawn(|| queue.close())];
+            for party in parties {
+                party.join().unwrap();
+            }
+            let first = look(&mut a);
+            note(seen, if first == OK { "notified first" } else { "closed first" });
+            assert_eq!(look(&mut b), CLOSED);
+            assert_at_rest(queue);
+        },
+    );
 }
 
 /// Two find no chunk, and both add one: here chunks begin with a single slot.
 #[test]
 fn growing_at_both_ends() {
-    model::<Growable>(&["in line"], |queue, seen| {
+    model::<Growable>("growing at both ends", 0, &["in line"], |queue, seen| {
         let waiters = [0, 1].map(|_| {
             thread::spawn(|| {
                 let (wait, bell) = in_line(queue);
