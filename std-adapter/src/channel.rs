@@ -243,7 +243,7 @@ impl<T> Sender<T> {
         if let Some(error) = context.err() {
             return Err(SendCtxError::Done(value, error));
         }
-        let value = match self.try_patiently(value) {
+        let value = match self.try_patiently(value, context.deadline()) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => {
                 return Err(SendCtxError::Disconnected(value));
@@ -336,7 +336,7 @@ impl<T> Sender<T> {
     }
 
     fn send_until(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
-        let value = match self.try_patiently(value) {
+        let value = match self.try_patiently(value, deadline) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => {
                 return Err(SendTimeoutError::Disconnected(value));
@@ -351,8 +351,12 @@ impl<T> Sender<T> {
     }
 
     /// Tries until it is time to sleep.
-    fn try_patiently(&self, mut value: T) -> Result<(), TrySendError<T>> {
-        let patience = Patience::new();
+    fn try_patiently(
+        &self,
+        mut value: T,
+        deadline: Option<Instant>,
+    ) -> Result<(), TrySendError<T>> {
+        let patience = Patience::until(deadline);
         loop {
             match self.try_send(value) {
                 Err(TrySendError::Full(back)) if patience.wait() => value = back,
@@ -471,7 +475,7 @@ impl<T> Receiver<T> {
         if let Some(error) = context.err() {
             return Err(RecvCtxError::Done(error));
         }
-        match self.try_patiently() {
+        match self.try_patiently(context.deadline()) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
             Err(TryRecvError::Empty) => {}
@@ -525,7 +529,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(words, ["words:", "a", "b", "c"]);
     /// ```
     pub fn recv_many(&self, buffer: &mut Vec<T>, max: usize) -> usize {
-        let patience = Patience::new();
+        let patience = Patience::until(None);
         loop {
             let received = self.channel.try_recv_many(max, |value| buffer.push(value));
             if received > 0 || max == 0 {
@@ -596,7 +600,7 @@ impl<T> Receiver<T> {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match self.try_patiently() {
+        match self.try_patiently(deadline) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) => {}
@@ -608,8 +612,8 @@ impl<T> Receiver<T> {
     }
 
     /// Tries until it is time to sleep.
-    fn try_patiently(&self) -> Result<T, TryRecvError> {
-        let patience = Patience::new();
+    fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
+        let patience = Patience::until(deadline);
         loop {
             match self.try_recv() {
                 Err(TryRecvError::Empty) if patience.wait() => {}

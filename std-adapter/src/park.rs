@@ -130,7 +130,7 @@ where
             return Some(output);
         }
         if matches!(impatience, Impatience::Spin) {
-            parker.sleeper.spin();
+            parker.sleeper.spin(deadline);
         }
         if !parker.sleep(deadline) {
             return None;
@@ -140,30 +140,48 @@ where
 
 /// A bounded back-off for loops of the form "try, wait a moment, try again, ... then register and sleep".
 ///
-/// First it burns a few cycles, then it gives the CPU away a few times. On a machine with one CPU it has
-/// no patience at all: whoever we wait for needs the CPU that we would burn.
-pub(crate) struct Patience(Backoff);
+/// First it burns a few cycles, for a party that runs on another CPU and is nearly there: 15 spin hints, some
+/// hundred nanoseconds. Then it gives the CPU away a few times, for a party that needs this one. All in all it
+/// takes about as long as going to sleep and being woken, so at worst it doubles the cost of a wait. Spinning
+/// longer before giving way is dear where two parties share a CPU: a ping-pong over two channels of capacity 1, on
+/// two busy CPUs, took 3.7 us a round with 127 spin hints and 4 turns of giving way, and 0.7 to 1.5 us with these.
+///
+/// On a machine with one CPU it has no patience at all: whoever we wait for needs the CPU that we would burn.
+pub(crate) struct Patience {
+    backoff: Backoff,
+    turns_left: Cell<u32>,
+    deadline: Option<Instant>,
+}
 
 impl Patience {
-    pub(crate) fn new() -> Self {
-        Self(Backoff::new())
+    /// Turns that burn cycles, each twice as long as the one before.
+    const SPINS: u32 = 4;
+    /// Turns that give the CPU away.
+    const YIELDS: u32 = 12;
+
+    /// It ends early at `deadline`: on a busy machine a turn may take milliseconds.
+    pub(crate) fn until(deadline: Option<Instant>) -> Self {
+        let turns_left = Cell::new(Self::SPINS + Self::YIELDS);
+        Self { backoff: Backoff::new(), turns_left, deadline }
     }
 
     /// Waits a moment, longer each time. False when it is time to sleep.
     pub(crate) fn wait(&self) -> bool {
-        if !*SEVERAL_CPUS || self.0.is_completed() {
+        if !*SEVERAL_CPUS || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
-        self.0.snooze();
+        match self.turns_left.get() {
+            0 => return false,
+            1..=Self::YIELDS => std::thread::yield_now(),
+            _ => self.backoff.spin(),
+        }
+        self.turns_left.set(self.turns_left.get() - 1);
         true
     }
 }
 
 static SEVERAL_CPUS: LazyLock<bool> =
     LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1));
-
-/// How often the mailbox is looked at before a sleep; the pauses double, 127 spin hints in all.
-const LOOKS: u32 = 7;
 
 thread_local! {
     /// The parker of this thread while it is not in use. Nested calls find it empty and make their own, so
@@ -239,19 +257,15 @@ enum Mail {
 }
 
 impl Sleeper {
-    /// Looks a few times whether a wake-up is coming before it is worth a sleep.
-    fn spin(&self) {
-        if !*SEVERAL_CPUS {
-            return;
-        }
-        let backoff = Backoff::new();
-        for _ in 0..LOOKS {
+    /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
+    fn spin(&self, deadline: Option<Instant>) {
+        let patience = Patience::until(deadline);
+        while patience.wait() {
             match self.mail.try_lock() {
                 Ok(mail) if *mail != Mail::Wake => {}
                 // It has come, or is being written just now.
                 _ => return,
             }
-            backoff.spin();
         }
     }
 
