@@ -1,0 +1,293 @@
+//! [`Receiver`]: every way to take a value out.
+
+use super::error::{RecvCtxError, RecvError, RecvTimeoutError, TryRecvError};
+use super::future::RecvFuture;
+use super::iter::{Iter, TryIter};
+use super::side::ReceiverSide;
+use crate::context::Context;
+use crate::park::{Impatience, Patience, deadline_after, drive};
+use aqueduct_core::channel::{self as core, Channel};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The receiving end of a channel. Clones receive from the same channel; each value goes to one of them.
+///
+/// Dropping the last one closes the channel, and drops what is in it. See [`bounded`](super::bounded).
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{channel, thread};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// let workers = [receiver.clone(), receiver].map(|jobs| thread::spawn(move || jobs.iter().count()));
+/// for job in 0..10 {
+///     sender.send(job).unwrap();
+/// }
+/// drop(sender);
+/// let done = workers.map(|worker| worker.expect("a thread").join().unwrap());
+/// assert_eq!(done[0] + done[1], 10);
+/// ```
+pub struct Receiver<T> {
+    pub(super) channel: Arc<Channel<T>>,
+    /// Counts the receivers, and closes and empties the channel after the last.
+    pub(super) side: Arc<ReceiverSide<T>>,
+}
+
+impl<T> Receiver<T> {
+    /// Receives, and sleeps while there is nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, RecvError};
+    ///
+    /// let (sender, receiver) = channel::bounded(1);
+    /// sender.send(7).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.recv(), Ok(7));
+    /// assert_eq!(receiver.recv(), Err(RecvError));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if there is nothing and nothing will ever come, also while this sleeps.
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.recv_until(None).map_err(|_| RecvError)
+    }
+
+    /// Receives if there is something now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, TryRecvError};
+    ///
+    /// let (sender, receiver) = channel::bounded::<u8>(1);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// drop(sender);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.channel.try_recv().map_err(|refused| match refused {
+            core::TryRecvError::Empty => TryRecvError::Empty,
+            core::TryRecvError::Closed => TryRecvError::Disconnected,
+        })
+    }
+
+    /// Receives, and sleeps while there is nothing, for `timeout` at most. One too long for the clock, such as
+    /// [`Duration::MAX`], is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, RecvTimeoutError};
+    /// use std::time::Duration;
+    ///
+    /// let (_sender, receiver) = channel::bounded::<u8>(1);
+    /// let late = receiver.recv_timeout(Duration::from_millis(1));
+    /// assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_until(deadline_after(timeout))
+    }
+
+    /// Receives, and sleeps while there is nothing, until `deadline` at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::channel::{self, RecvTimeoutError};
+    /// use std::time::Instant;
+    ///
+    /// let (_sender, receiver) = channel::bounded::<u8>(1);
+    /// let late = receiver.recv_deadline(Instant::now());
+    /// assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv_until(Some(deadline))
+    }
+
+    /// Receives, and sleeps while there is nothing, until `context` is done at most. A context that is done already
+    /// wins over a value that is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{channel::{self, RecvCtxError}, context::{Context, ContextError}};
+    /// use std::time::Duration;
+    ///
+    /// let (_sender, receiver) = channel::bounded::<u8>(1);
+    /// let context = Context::background().with_timeout(Duration::from_millis(1));
+    /// let late = receiver.recv_ctx(&context);
+    /// assert_eq!(late, Err(RecvCtxError::Done(ContextError::DeadlineExceeded)));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RecvCtxError`].
+    pub fn recv_ctx(&self, context: &Context) -> Result<T, RecvCtxError> {
+        if let Some(error) = context.err() {
+            return Err(RecvCtxError::Done(error));
+        }
+        match self.try_patiently(context.deadline()) {
+            Ok(value) => return Ok(value),
+            Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        match context.block_on(Pin::new(&mut self.recv_async())) {
+            Ok(received) => received.map_err(|RecvError| RecvCtxError::Disconnected),
+            Err(error) => Err(RecvCtxError::Done(error)),
+        }
+    }
+
+    /// A future that receives when there is something.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{channel, park::block_on};
+    ///
+    /// let (sender, receiver) = channel::bounded(1);
+    /// sender.send("from a thread to a task").unwrap();
+    /// assert!(block_on(receiver.recv_async()).is_ok());
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it takes nothing out, and a wake-up that it had been given goes to the next.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] if there is nothing and nothing will ever come, also while this waits.
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture::new(self)
+    }
+
+    /// Receives up to `max` values into `buffer`, and sleeps while there is not even one. Says how many came: 0 if nothing
+    /// will ever come, or if `max` is 0.
+    ///
+    /// It does not wait for `max` to be there, and it takes what is there together, which is cheaper than one by one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(4);
+    /// for word in ["a", "b", "c"] {
+    ///     sender.send(word).unwrap();
+    /// }
+    /// drop(sender);
+    /// let mut words = vec!["words:"];
+    /// assert_eq!(receiver.recv_many(&mut words, 2), 2);
+    /// assert_eq!(receiver.recv_many(&mut words, 2), 1);
+    /// assert_eq!(receiver.recv_many(&mut words, 2), 0);
+    /// assert_eq!(words, ["words:", "a", "b", "c"]);
+    /// ```
+    pub fn recv_many(&self, buffer: &mut Vec<T>, max: usize) -> usize {
+        let patience = Patience::until(None);
+        loop {
+            let received = self.channel.try_recv_many(max, |value| buffer.push(value));
+            if received > 0 || max == 0 {
+                return received;
+            }
+            if self.is_closed() || !patience.wait() {
+                break;
+            }
+        }
+        // Closed, or time to sleep: the future knows which.
+        let mut receiving = self.channel.recv_many(max, |value| buffer.push(value));
+        match drive(Pin::new(&mut receiving), None, Impatience::Spun) {
+            Some(Ok(received)) => received,
+            Some(Err(core::RecvError)) | None => 0,
+        }
+    }
+
+    /// Receives until nothing will ever come; sleeps in between.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// sender.send(1).unwrap();
+    /// sender.send(2).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+    /// ```
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self)
+    }
+
+    /// Receives what is there now, without sleeping.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// sender.send(1).unwrap();
+    /// sender.send(2).unwrap();
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// ```
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter::new(self)
+    }
+
+    /// How many [`Receiver`]s there are, this one included.
+    pub fn receiver_count(&self) -> usize {
+        Arc::strong_count(&self.side)
+    }
+
+    /// How many [`Sender`](super::Sender)s there are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded::<u8>(1);
+    /// let _other = sender.clone();
+    /// assert_eq!(receiver.sender_count(), 2);
+    /// ```
+    pub fn sender_count(&self) -> usize {
+        self.side.sender_count()
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel)
+    }
+
+    fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        match self.try_patiently(deadline) {
+            Ok(value) => return Ok(value),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        match drive(Pin::new(&mut self.recv_async()), deadline, Impatience::Spun) {
+            Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Tries until it is time to sleep.
+    fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
+        let patience = Patience::until(deadline);
+        loop {
+            match self.try_recv() {
+                Err(TryRecvError::Empty) if patience.wait() => {}
+                result => return result,
+            }
+        }
+    }
+}
