@@ -48,6 +48,7 @@ pub use sender::Sender;
 use crate::Context;
 use aqueduct_core::channel::Channel;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A channel that holds up to `capacity` values.
@@ -156,6 +157,10 @@ macro_rules! either_end {
                 Self { channel: Arc::clone(&self.channel), side: Arc::clone(&self.side) }
             }
         }
+
+        // Nothing in a channel is half-done when a panic passes: whoever catches it may go on with the handle.
+        impl<T> UnwindSafe for $end<T> {}
+        impl<T> RefUnwindSafe for $end<T> {}
 
         impl<T> fmt::Debug for $end<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

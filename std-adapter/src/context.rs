@@ -28,6 +28,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
@@ -401,6 +402,10 @@ impl Default for Context {
         Self::background()
     }
 }
+
+// A panic, in a callback say, leaves the tree whole: what is decided stays decided, and is told to all.
+impl UnwindSafe for Context {}
+impl RefUnwindSafe for Context {}
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

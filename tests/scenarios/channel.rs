@@ -6,6 +6,7 @@ use aqueduct::channel::{
 };
 use aqueduct::park::block_on;
 use aqueduct::{Context, thread};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Barrier};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -509,13 +510,17 @@ fn a_capacity_of_zero_panics() {
     bounded::<u8>(0);
 }
 
-/// What may cross threads does so when the values may, and only then.
+/// What may cross threads, or a caught panic, does so.
 ///
 /// C27
 #[test]
-fn what_may_cross_threads() {
+fn what_may_cross_threads_and_panics() {
     fn may_cross<T: Send + Sync + Unpin>() {}
     fn may_move<T: Send>(_: &T) {}
+    fn may_be_caught<T: UnwindSafe + RefUnwindSafe>() {}
+    may_be_caught::<channel::Sender<std::cell::Cell<u8>>>();
+    may_be_caught::<channel::Receiver<std::cell::Cell<u8>>>();
+    may_be_caught::<Context>();
     may_cross::<channel::Sender<std::cell::Cell<u8>>>();
     may_cross::<channel::Receiver<std::cell::Cell<u8>>>();
     may_cross::<Context>();

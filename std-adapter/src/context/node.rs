@@ -28,10 +28,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 pub(super) struct Node {
-    /// Where values, and unless `place` is unset cancellation, come from.
+    /// Where values come from, and, for a node with a `place`, cancellation.
     parent: Option<Arc<Node>>,
-    /// Where in the parent's table this node is; unset in a node that does not follow its parent.
-    place: OnceLock<u64>,
+    /// Where in the parent's table this node was put; none in a node that does not follow its parent.
+    place: Option<u64>,
     /// The earliest here or above: shared with the node that set it.
     deadline: Option<Arc<Deadline>>,
     value: Option<Box<dyn Any + Send + Sync>>,
@@ -61,6 +61,12 @@ struct Deadline {
     watch: Mutex<Watch>,
 }
 
+impl Deadline {
+    fn new(at: Instant, owner: Weak<Node>) -> Self {
+        Self { at, owner, watch: Mutex::new(Watch::Idle) }
+    }
+}
+
 enum Watch {
     /// Nobody waits: everybody who cares looks at the clock.
     Idle,
@@ -75,6 +81,15 @@ struct Followers {
     /// In the order in which they came. A number is never used twice, so leaving twice is harmless.
     table: BTreeMap<u64, Follower>,
     next: u64,
+}
+
+impl Followers {
+    /// A place at the end.
+    fn claim(&mut self) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        place
+    }
 }
 
 /// What happens when a node is done.
@@ -99,7 +114,7 @@ impl Node {
     pub(super) fn root(values_of: Option<&Arc<Node>>) -> Arc<Self> {
         Arc::new(Self {
             parent: values_of.cloned(),
-            place: OnceLock::new(),
+            place: None,
             deadline: None,
             value: None,
             outcome: OnceLock::new(),
@@ -113,33 +128,29 @@ impl Node {
         deadline: Option<Instant>,
         value: Option<Box<dyn Any + Send + Sync>>,
     ) -> Arc<Self> {
-        let node = Arc::new_cyclic(|owner| {
-            let inherited = parent.deadline.as_ref();
-            let own = deadline.filter(|&at| inherited.is_none_or(|inherited| at < inherited.at));
-            let deadline = match own {
-                None => inherited.cloned(),
-                Some(at) => {
-                    let watch = Mutex::new(Watch::Idle);
-                    Some(Arc::new(Deadline { at, owner: Weak::clone(owner), watch }))
-                }
-            };
-            Self {
-                parent: Some(Arc::clone(parent)),
-                place: OnceLock::new(),
-                deadline,
-                value,
-                outcome: OnceLock::new(),
-                followers: Mutex::default(),
-            }
+        let inherited = parent.deadline.as_ref();
+        let own = deadline.filter(|&at| inherited.is_none_or(|inherited| at < inherited.at));
+        // Looks at the clock, too.
+        parent.outcome();
+        // Locked until the child is in: its place is part of it.
+        let mut followers = lock(&parent.followers);
+        let (place, outcome) = match parent.outcome.get() {
+            None => (Some(followers.claim()), OnceLock::new()),
+            Some(outcome) => (None, OnceLock::from(outcome.clone())),
+        };
+        let node = Arc::new_cyclic(|owner| Self {
+            parent: Some(Arc::clone(parent)),
+            place,
+            deadline: own.map_or_else(
+                || inherited.cloned(),
+                |at| Some(Arc::new(Deadline::new(at, Weak::clone(owner)))),
+            ),
+            value,
+            outcome,
+            followers: Mutex::default(),
         });
-        match parent.follow(Follower::Child(Arc::downgrade(&node))) {
-            Ok(place) => {
-                let _ = node.place.set(place);
-            }
-            Err(_) => {
-                let outcome = parent.outcome.get().expect("only a node that is done refuses");
-                let _ = node.outcome.set(outcome.clone());
-            }
+        if let Some(place) = place {
+            followers.table.insert(place, Follower::Child(Arc::downgrade(&node)));
         }
         node
     }
@@ -186,8 +197,7 @@ impl Node {
         if self.outcome.get().is_some() {
             return Err(follower);
         }
-        let place = followers.next;
-        followers.next += 1;
+        let place = followers.claim();
         followers.table.insert(place, follower);
         Ok(place)
     }
@@ -274,7 +284,7 @@ impl Node {
     }
 
     fn leave_parent(&self) {
-        if let (Some(parent), Some(&place)) = (&self.parent, self.place.get()) {
+        if let (Some(parent), Some(place)) = (&self.parent, self.place) {
             parent.unfollow(place);
         }
     }
