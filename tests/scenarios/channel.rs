@@ -11,9 +11,8 @@ use std::sync::{Arc, Barrier};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// Eight threads close at once, senders and receivers alike: one of them did it, none of them hangs.
-///
-/// R02 R03
+/// R02, R03: Eight threads close at once, senders and receivers alike: one of them did it, none of them
+/// hangs.
 #[test]
 fn close_is_idempotent_and_may_race_with_itself() {
     for _ in 0..100 {
@@ -41,9 +40,7 @@ fn close_is_idempotent_and_may_race_with_itself() {
     }
 }
 
-/// Close while receivers sleep, while senders sleep, and when both have gone already.
-///
-/// R02
+/// R02: Close while receivers sleep, while senders sleep, and when both have gone already.
 #[test]
 fn close_wakes_whoever_sleeps() {
     for _ in 0..100 {
@@ -67,9 +64,7 @@ fn close_wakes_whoever_sleeps() {
     }
 }
 
-/// Producers race with close: each value was either received, or came back to its producer.
-///
-/// R20 R32 R68
+/// R20, R32, R68: Producers race with close: each value was either received, or came back to its producer.
 #[test]
 fn a_send_that_races_with_close_is_received_or_comes_back() {
     const PRODUCERS: usize = 3;
@@ -106,10 +101,8 @@ fn a_send_that_races_with_close_is_received_or_comes_back() {
     }
 }
 
-/// Sends race with the drop of the last receiver: every value is dropped once, and when all sends have returned
-/// none is left in the channel, though a sender is.
-///
-/// C09 C10 C36 R24
+/// C09, C10, C36, R24: Sends race with the drop of the last receiver: every value is dropped once, and when
+/// all sends have returned none is left in the channel, though a sender is.
 #[test]
 fn a_send_that_races_with_the_last_receiver_leaves_nothing_behind() {
     for round in 0..300 {
@@ -140,9 +133,8 @@ fn a_send_that_races_with_the_last_receiver_leaves_nothing_behind() {
     }
 }
 
-/// The drop of a value panics while the last receiver empties the channel: the others are dropped all the same.
-///
-/// C25
+/// C25: The drop of a value panics while the last receiver empties the channel: the others are dropped all
+/// the same.
 #[test]
 fn a_drop_that_panics_does_not_keep_the_rest() {
     struct Bomb;
@@ -161,9 +153,7 @@ fn a_drop_that_panics_does_not_keep_the_rest() {
     assert!(sender.is_closed());
 }
 
-/// Values that look like "nothing" are values.
-///
-/// R30 R64
+/// R30, R64: Values that look like "nothing" are values.
 #[test]
 fn empty_values_are_not_the_end() {
     let (sender, receiver) = bounded(3);
@@ -179,9 +169,7 @@ fn empty_values_are_not_the_end() {
     );
 }
 
-/// A consumer that stops early stops the producer, however full the channel is.
-///
-/// R65 R75 R78
+/// R65, R75, R78: A consumer that stops early stops the producer, however full the channel is.
 #[test]
 fn a_dropped_receiver_stops_a_blocked_producer() {
     let (sender, receiver) = bounded(1);
@@ -191,9 +179,7 @@ fn a_dropped_receiver_stops_a_blocked_producer() {
     assert!(producer.unwrap().join().unwrap() < 4);
 }
 
-/// The longest durations do not overflow, and the shortest do not wait.
-///
-/// C13
+/// C13: The longest durations do not overflow, and the shortest do not wait.
 #[test]
 fn the_longest_and_the_shortest_timeouts() {
     let (sender, receiver) = bounded(1);
@@ -221,9 +207,7 @@ fn a_late_value_is_in_one_place_only() {
     assert_eq!(sender.try_send(3), Ok(()), "nor does its place in the line stay");
 }
 
-/// Two receivers sleep, two values come back to back: both receivers are woken.
-///
-/// C28
+/// C28: Two receivers sleep, two values come back to back: both receivers are woken.
 #[test]
 fn two_values_wake_two_receivers() {
     let (sender, receiver) = bounded(2);
@@ -238,10 +222,8 @@ fn two_values_wake_two_receivers() {
     assert_eq!(poll(&mut first, &one_waker), Poll::Ready(Ok('b')));
 }
 
-/// A receiver that was woken and is never polled again holds up one value at most, and that one goes to whoever
-/// asks.
-///
-/// C29
+/// C29: A receiver that was woken and is never polled again holds up one value at most, and that one goes to
+/// whoever asks.
 #[test]
 fn a_forgotten_receiver_does_not_block_the_others() {
     let (sender, receiver) = bounded(2);
@@ -258,9 +240,8 @@ fn a_forgotten_receiver_does_not_block_the_others() {
     assert_eq!(receiver.recv(), Ok('b'));
 }
 
-/// A receive that was woken, and is dropped instead of polled, passes the wake-up on; the value stays.
-///
-/// C31 C32
+/// C31, C32: A receive that was woken, and is dropped instead of polled, passes the wake-up on; the value
+/// stays.
 #[test]
 fn a_receive_dropped_after_its_wake_up_passes_it_on() {
     let (sender, receiver) = bounded(1);
@@ -275,10 +256,8 @@ fn a_receive_dropped_after_its_wake_up_passes_it_on() {
     assert_eq!(poll(&mut other, &next_waker), Poll::Ready(Ok('a')));
 }
 
-/// A receive that registered, and then found a value without having been woken, has taken nobody's wake-up with
-/// it.
-///
-/// C33
+/// C33: A receive that registered, and then found a value without having been woken, has taken nobody's
+/// wake-up with it.
 #[test]
 fn a_receive_that_succeeds_by_trying_again_takes_no_wake_up_along() {
     let (sender, receiver) = bounded(2);
@@ -295,9 +274,8 @@ fn a_receive_that_succeeds_by_trying_again_takes_no_wake_up_along() {
     assert_eq!(poll(&mut late, &second_waker), Poll::Ready(Ok('b')));
 }
 
-/// A send that stands in line and is dropped, before or after its wake-up, leaves the room to the next in line.
-///
-/// C34
+/// C34: A send that stands in line and is dropped, before or after its wake-up, leaves the room to the next
+/// in line.
 #[test]
 fn a_send_dropped_in_line_leaves_its_turn_to_the_next() {
     let drops = Drops::default();
@@ -319,9 +297,8 @@ fn a_send_dropped_in_line_leaves_its_turn_to_the_next() {
     assert_eq!(drops.count(), 4);
 }
 
-/// The last sender goes while a receiver sleeps, having left a dropped send in line: the receiver is told.
-///
-/// C34
+/// C34: The last sender goes while a receiver sleeps, having left a dropped send in line: the receiver is
+/// told.
 #[test]
 fn a_sleeping_receiver_is_told_when_the_last_sender_goes() {
     let (sender, receiver) = bounded::<u8>(1);
@@ -336,9 +313,8 @@ fn a_sleeping_receiver_is_told_when_the_last_sender_goes() {
     assert_eq!(poll(&mut receive, &waker), Poll::Ready(Err(RecvError)));
 }
 
-/// A batch receive on a closed channel appends to what the buffer has, and ends; it asks for nothing if it may take nothing.
-///
-/// C35
+/// C35: A batch receive on a closed channel appends to what the buffer has, and ends; it asks for nothing if
+/// it may take nothing.
 #[test]
 fn a_batch_receive_appends_and_ends() {
     let (sender, receiver) = bounded(4);
@@ -362,9 +338,7 @@ fn a_batch_receive_appends_and_ends() {
     assert_eq!(waiting.unwrap().join().unwrap(), (1, vec![7]));
 }
 
-/// A receive that is dropped drops its waker, though the senders are never dropped.
-///
-/// C35
+/// C35: A receive that is dropped drops its waker, though the senders are never dropped.
 #[test]
 fn a_dropped_receive_drops_its_waker() {
     let (sender, receiver) = bounded::<u8>(1);
@@ -377,9 +351,7 @@ fn a_dropped_receive_drops_its_waker() {
     drop(receiver);
 }
 
-/// A waker, and the drop of a value, that use the channel they belong to.
-///
-/// C32 C41
+/// C32, C41: A waker, and the drop of a value, that use the channel they belong to.
 #[test]
 fn wakers_and_destructors_may_use_the_channel() {
     struct Reenters(channel::Sender<u8>, channel::Receiver<u8>);
@@ -464,9 +436,7 @@ fn a_blocked_thread_and_a_pending_task_wake_each_other() {
     task.unwrap().join().unwrap();
 }
 
-/// `len` never leaves `0..=capacity`, whoever is half-way through.
-///
-/// C24
+/// C24: `len` never leaves `0..=capacity`, whoever is half-way through.
 #[test]
 fn the_length_stays_within_the_capacity() {
     let (sender, receiver) = bounded(3);
@@ -510,9 +480,7 @@ fn a_capacity_of_zero_panics() {
     bounded::<u8>(0);
 }
 
-/// What may cross threads, or a caught panic, does so.
-///
-/// C27
+/// C27: What may cross threads, or a caught panic, does so.
 #[test]
 fn what_may_cross_threads_and_panics() {
     fn may_cross<T: Send + Sync + Unpin>() {}

@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Cancellation races with a deadline that passes, in many threads: whatever the outcome, all see the same, and
-/// it stays.
-///
-/// R82
+/// R82: Cancellation races with a deadline that passes, in many threads: whatever the outcome, all see the
+/// same, and it stays.
 #[test]
 fn cancel_and_deadline_race_to_one_outcome_that_stays() {
     for round in 0..200 {
@@ -47,9 +45,7 @@ fn cancel_and_deadline_race_to_one_outcome_that_stays() {
     }
 }
 
-/// A deadline that has passed is the outcome even if nobody looked before the cancellation came.
-///
-/// R82
+/// R82: A deadline that has passed is the outcome even if nobody looked before the cancellation came.
 #[test]
 fn a_deadline_that_has_passed_wins_over_a_later_cancel() {
     let parent = Context::background();
@@ -61,9 +57,7 @@ fn a_deadline_that_has_passed_wins_over_a_later_cancel() {
     assert_eq!(below.err(), Some(ContextError::DeadlineExceeded));
 }
 
-/// The child's deadline is the earlier of its own and its parent's, whichever way round.
-///
-/// R83
+/// R83: The child's deadline is the earlier of its own and its parent's, whichever way round.
 #[test]
 fn a_child_has_the_earlier_deadline() {
     let now = Instant::now();
@@ -76,9 +70,8 @@ fn a_child_has_the_earlier_deadline() {
     assert_eq!(root.with_timeout(Duration::MAX).deadline(), None);
 }
 
-/// A timer exists only while somebody waits who must be told, and is freed by cancel, by drop and by stop.
-///
-/// R81 R83
+/// R81, R83: A timer exists only while somebody waits who must be told, and is freed by cancel, by drop and
+/// by stop.
 #[test]
 fn cancelled_and_dropped_deadlines_free_their_timers() {
     alone("context::cancelled_and_dropped_deadlines_free_their_timers", || {
@@ -233,9 +226,8 @@ fn a_callback_runs_once_or_never() {
     assert_eq!(runs.load(SeqCst), 3);
 }
 
-/// A callback that stops another, cancels its own context, waits for a child: nothing is locked while it runs.
-///
-/// C41
+/// C41: A callback that stops another, cancels its own context, waits for a child: nothing is locked while
+/// it runs.
 #[test]
 fn a_callback_may_use_the_context_it_belongs_to() {
     let context = Context::background();
@@ -284,9 +276,8 @@ fn a_done_future_wakes_the_task_that_polled_last() {
     assert_eq!(Arc::strong_count(&second), 1);
 }
 
-/// A million children, some cancelled, some waited for, some with deadlines: the parent remembers none of them.
-///
-/// R81
+/// R81: A million children, some cancelled, some waited for, some with deadlines: the parent remembers none
+/// of them.
 #[test]
 fn a_million_short_lived_children_leave_memory_flat() {
     alone("context::a_million_short_lived_children_leave_memory_flat", || {

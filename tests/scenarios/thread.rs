@@ -7,9 +7,7 @@ use aqueduct::{Context, timer};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// A panic in one thread is a value for whoever joins it, and kills nothing else.
-///
-/// R17
+/// R17: A panic in one thread is a value for whoever joins it, and kills nothing else.
 #[test]
 fn a_panic_is_a_value_and_nothing_else_stops() {
     let (go, wait) = mpsc::channel::<()>();
@@ -21,9 +19,7 @@ fn a_panic_is_a_value_and_nothing_else_stops() {
     assert!(bystander.join().unwrap());
 }
 
-/// Whatever the way a thread is waited for, no thread is left; the timer's own ends too.
-///
-/// R38
+/// R38: Whatever the way a thread is waited for, no thread is left; the timer's own ends too.
 #[test]
 fn the_count_of_threads_returns_to_what_it_was() {
     alone("thread::the_count_of_threads_returns_to_what_it_was", || {
@@ -54,9 +50,7 @@ fn the_count_of_threads_returns_to_what_it_was() {
     });
 }
 
-/// Setting and cancelling a timer over and over starts one thread, and leaves nothing.
-///
-/// R81
+/// R81: Setting and cancelling a timer over and over starts one thread, and leaves nothing.
 #[test]
 fn a_timer_in_a_loop_leaves_nothing() {
     alone("thread::a_timer_in_a_loop_leaves_nothing", || {
