@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Byte 0 is the capacity, 1 the kind of queue and its counters, 2 how it ends; then operations.
 fn decode(bytes: &[u8]) -> Option<Case> {
     let [capacity, laps, taken, ops @ ..] = bytes else { return None };
-    let mut ops = ops.iter().copied().take(400);
+    let mut ops = ops.iter().copied().take(200);
     Some(Case {
         capacity: usize::from(capacity % 9) + 1,
         laps: match laps % 6 {

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 pub struct Ledger {
     made: AtomicUsize,
     drops: Box<[AtomicU8]>,
+    /// How many were dropped at least once, and how many drops there were beyond that.
+    gone: AtomicUsize,
+    excess: AtomicUsize,
     discarded: Mutex<Vec<u64>>,
 }
 
@@ -16,7 +19,8 @@ impl Ledger {
     /// A book with room for `items` items.
     pub fn new(items: usize) -> Self {
         let drops = (0..items).map(|_| AtomicU8::new(0)).collect();
-        Self { made: AtomicUsize::new(0), drops, discarded: Mutex::default() }
+        let [made, gone, excess] = [const { AtomicUsize::new(0) }; 3];
+        Self { made, drops, gone, excess, discarded: Mutex::default() }
     }
 
     /// A new item.
@@ -35,7 +39,7 @@ impl Ledger {
 
     /// How many items exist now.
     pub fn live(&self) -> usize {
-        self.all().iter().filter(|drops| drops.load(Relaxed) == 0).count()
+        self.made.load(Relaxed) - self.gone.load(Relaxed)
     }
 
     /// Has every item been dropped, and exactly once?
@@ -45,9 +49,9 @@ impl Ledger {
 
     /// Do exactly `live` items exist, and has every other been dropped exactly once?
     pub fn judge(&self, live: usize) -> Result<(), String> {
-        let twice: Vec<_> =
-            (0..self.all().len()).filter(|&id| self.drops[id].load(Relaxed) > 1).collect();
-        if !twice.is_empty() {
+        if self.excess.load(Relaxed) > 0 {
+            let twice = |id: &usize| self.drops[*id].load(Relaxed) > 1;
+            let twice: Vec<_> = (0..self.all().len()).filter(twice).collect();
             return Err(format!("items dropped more than once: {twice:?}"));
         }
         match self.live() {
@@ -61,7 +65,9 @@ impl Ledger {
         for drops in self.all() {
             drops.store(0, Relaxed);
         }
-        self.made.store(0, Relaxed);
+        for count in [&self.made, &self.gone, &self.excess] {
+            count.store(0, Relaxed);
+        }
         self.discarded.lock().unwrap().clear();
     }
 
@@ -102,9 +108,14 @@ impl Item<'_> {
 
 impl Drop for Item<'_> {
     fn drop(&mut self) {
-        // Saturating: three drops are as bad as two.
-        let _ = self.ledger.drops[self.id]
-            .fetch_update(Relaxed, Relaxed, |drops| Some(drops.saturating_add(1)));
+        // Three drops are as bad as two.
+        let before = self.ledger.drops[self.id].swap(1, Relaxed);
+        if before == 0 {
+            self.ledger.gone.fetch_add(1, Relaxed);
+        } else {
+            self.ledger.drops[self.id].store(2, Relaxed);
+            self.ledger.excess.fetch_add(1, Relaxed);
+        }
         if !self.taken {
             self.ledger.discarded.lock().unwrap().push(self.value);
         }

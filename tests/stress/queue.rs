@@ -52,11 +52,11 @@ fn a_pool_of_objects_never_runs_dry_and_never_overflows() {
 
 #[test]
 fn every_item_arrives_once_and_each_producers_items_in_order() {
-    const ITEMS: u64 = 20_000;
+    const ITEMS: u64 = 5_000;
     for capacity in [1, 2, 3, 64] {
         let (producers, consumers) = (2, 2);
         let queue = ArrayQueue::new(capacity);
-        let taken = AtomicU64::new(0);
+        let producing = AtomicUsize::new(producers);
         let got = together(producers + consumers, |n| {
             let mut got = Vec::new();
             if n < producers {
@@ -67,14 +67,18 @@ fn every_item_arrives_once_and_each_producers_items_in_order() {
                         thread::yield_now();
                     }
                 }
+                producing.fetch_sub(1, SeqCst);
             } else {
-                while taken.load(SeqCst) < ITEMS * producers as u64 {
+                // Empty is exact: after the last producer it is the end.
+                let mut is_last_look = false;
+                loop {
                     match queue.pop() {
-                        Some(item) => {
-                            taken.fetch_add(1, SeqCst);
-                            got.push(item);
+                        Some(item) => got.push(item),
+                        None if is_last_look => break,
+                        None => {
+                            is_last_look = producing.load(SeqCst) == 0;
+                            thread::yield_now();
                         }
-                        None => thread::yield_now(),
                     }
                 }
             }
@@ -119,7 +123,7 @@ fn a_pop_after_an_own_push_finds_something() {
 
 #[test]
 fn forced_pushes_add_up() {
-    const ITEMS: usize = 20_000;
+    const ITEMS: usize = 5_000;
     for capacity in [1, 2, 5] {
         let ledger = Ledger::new(2 * ITEMS);
         let queue = ArrayQueue::new(capacity);
@@ -153,11 +157,11 @@ fn forced_pushes_add_up() {
 /// Batches and single calls mixed; every item is dropped once, and each producer's stay in order.
 #[test]
 fn batches_among_single_calls_add_up() {
-    const ITEMS: u64 = 20_000;
+    const ITEMS: u64 = 5_000;
     for capacity in [1, 3, 16] {
         let ledger = Ledger::new(2 * ITEMS as usize);
         let queue = ArrayQueue::new(capacity);
-        let taken = AtomicUsize::new(0);
+        let (producing, taken) = (AtomicUsize::new(2), AtomicUsize::new(0));
         together(4, |n| {
             let mut newest = [0; 2];
             let mut take = |item: Item<'_>| {
@@ -179,17 +183,23 @@ fn batches_among_single_calls_add_up() {
                         }));
                         thread::yield_now();
                     }
-                }
-                2 => {
-                    while taken.load(SeqCst) < 2 * ITEMS as usize {
-                        if queue.pop_many(5, &mut take) == 0 {
-                            thread::yield_now();
-                        }
-                    }
+                    producing.fetch_sub(1, SeqCst);
                 }
                 _ => {
-                    while taken.load(SeqCst) < 2 * ITEMS as usize {
-                        queue.pop().map_or_else(thread::yield_now, &mut take);
+                    let mut is_last_look = false;
+                    loop {
+                        let took = if n == 2 {
+                            queue.pop_many(5, &mut take)
+                        } else {
+                            queue.pop().into_iter().map(&mut take).count()
+                        };
+                        if took == 0 {
+                            if is_last_look {
+                                break;
+                            }
+                            is_last_look = producing.load(SeqCst) == 0;
+                            thread::yield_now();
+                        }
                     }
                 }
             }
