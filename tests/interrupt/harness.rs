@@ -189,6 +189,18 @@ pub(crate) fn set_budget(steps: u32) {
     MACHINE.with(|machine| machine.budget.set(steps));
 }
 
+/// Runs `body` with no handler, but with an end: 100,000 steps and it fails. For what looks at an object that
+/// may be broken.
+pub(crate) fn uninterrupted<R>(body: impl FnOnce() -> R) -> R {
+    MACHINE.with(|machine| {
+        let (budget, longest) = (machine.budget.replace(100_000), machine.longest.get());
+        let result = catch_unwind(AssertUnwindSafe(|| with_handlers(&[], body).0));
+        machine.budget.set(budget);
+        machine.longest.set(longest);
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
 /// The most steps that any single party took so far in this thread, in runs that passed.
 pub(crate) fn longest_party() -> u32 {
     MACHINE.with(|machine| machine.longest.get())
@@ -285,8 +297,10 @@ fn run<S: Subject>(subject: &S, a: &[S::Op], handlers: &[Handler<'_, S::Op>]) ->
 
     let verdict = match ran {
         Err(panic) => Err(panic),
-        Ok((object, fired)) => catch_unwind(AssertUnwindSafe(|| subject.check(object, &run)))
-            .map(|verdict| (verdict, fired)),
+        Ok((object, fired)) => {
+            catch_unwind(AssertUnwindSafe(|| uninterrupted(|| subject.check(object, &run))))
+                .map(|verdict| (verdict, fired))
+        }
     };
     let (complaint, panic) = match verdict {
         Ok((Ok(()), fired)) if fired == handlers.len() => return Ran::All,

@@ -14,6 +14,7 @@ use aqueduct_tests::queue::BoundedQueue;
 
 use crate::harness::{
     Run, Subject, interrupted, longest_party, preempt, preempt_nested, preempt_twice, set_budget,
+    uninterrupted,
 };
 
 // --- operations --------------------------------------------------------------------------------------------
@@ -127,7 +128,8 @@ where
             may_refuse: true,
         };
         let (queue, fired) = start.make_scarred();
-        start.content = std::iter::from_fn(|| queue.pop()).map(Item::into_value).collect();
+        start.content =
+            uninterrupted(|| std::iter::from_fn(|| queue.pop()).map(Item::into_value).collect());
         fired.then_some(start)
     }
 
