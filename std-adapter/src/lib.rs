@@ -7,6 +7,7 @@ pub use context::Context;
 pub mod channel;
 pub mod context;
 pub mod park;
+pub mod pipeline;
 pub mod thread;
 pub mod timer;
 

@@ -1,0 +1,342 @@
+//! Typed pipelines: a source, stages with workers of their own, and bounded queues between them.
+//!
+//! A pipeline is a value that is built step by step and then run. Each stage runs on as many threads as it is given;
+//! in front of each is a queue whose length is a promise, so a slow stage slows down those in front of it, and
+//! memory stays where it was configured. The output comes as it is made, or in the order of the source.
+//!
+//! ```
+//! use aqueduct::pipeline::{Pipeline, Policy};
+//!
+//! let report = Pipeline::from_iter(["3", "1", "x", "2"])
+//!     .stage("parse", |text: &str| text.parse::<u64>())
+//!     .concurrency(2)
+//!     .on_error(Policy::Collect)
+//!     .map("square", |n| n * n)
+//!     .ordered(8)
+//!     .run(|square| println!("{square}"))?; // 9, 1, 4
+//! assert_eq!(report.delivered(), 3);
+//! assert_eq!(report.errors()[0].item(), 2);
+//! # Ok::<(), aqueduct::pipeline::PipelineError>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - **Bounds.** No more items are under way than the buffers and workers add up to: for each stage its
+//!   [`buffer`](Pipeline::buffer) and [`concurrency`](Pipeline::concurrency), the
+//!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer, and
+//!   for each ordered point its [`window`](Pipeline::ordered).
+//! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source; without it, none.
+//! - **Accounts.** Each item is delivered, failed or cancelled, and the [`Report`] adds up.
+//! - **Failures.** An error or a panic is a [`StageError`] with the stage, the item and the cause; a [`Policy`] decides
+//!   what it means. A stage keeps all its workers. Errors that nobody reads stall nobody.
+//! - **Ends.** The end of input passes stage by stage, when the last worker of a stage has done its last item. When
+//!   `run`, `wait` or a drop returns, all threads are joined.
+//! - **Stops.** After a failure under [`Policy::Stop`] what came before the failed item is still delivered, and
+//!   behind `ordered` nothing that comes after it: what a serial loop would have done. An abort, a context that is
+//!   cancelled, and an output that is dropped end every wait at once.
+//!
+//! # When to use something else
+//!
+//! For data in memory and no stage that waits, rayon's parallel iterators cost less per item. A pipeline is for
+//! sources that stream, stages that block, and outputs that have to come in order or under a bound.
+//!
+//! How the end of input, the window and a stop work is told in `pipeline/PROTOCOL.md`.
+
+mod control;
+mod edge;
+mod error;
+mod flow;
+mod order;
+mod policy;
+mod report;
+mod run;
+mod source;
+mod stage;
+
+#[cfg(doc)]
+#[doc = include_str!("pipeline/PROTOCOL.md")]
+mod protocol {}
+
+pub use error::{BoxError, BuildError, Cause, PipelineError, StageError};
+pub use flow::Flow;
+pub use policy::{ErrorPolicy, Policy};
+pub use report::{Report, StageReport};
+pub use run::{Controller, Running};
+pub use source::{Emitter, Stopped};
+
+use crate::Context;
+use crate::channel::Receiver;
+use order::Ordered;
+use source::{FromFn, FromIter, FromReceiver, Source};
+use stage::{Map, Stage, Try, TryInit};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// How many items may wait in front of a stage, or of the output, if nothing else is said.
+const BUFFER: usize = 64;
+
+/// How many errors are kept if nothing else is said.
+const KEEP_ERRORS: usize = 1024;
+
+/// A pipeline under construction: it begins with [`from_iter`](Pipeline::from_iter), and does nothing until it is
+/// [`run`](Pipeline::run) or [`spawn`](Pipeline::spawn)ed.
+///
+/// See the [module](self) for an example.
+#[must_use = "a pipeline does nothing until it is run or spawned"]
+pub struct Pipeline<N = ()> {
+    flow: N,
+    settings: Settings,
+}
+
+/// What concerns the whole run.
+struct Settings {
+    context: Option<Context>,
+    output_buffer: usize,
+    keep_errors: usize,
+}
+
+impl Pipeline {
+    /// Takes the items of an iterator. It is advanced on a thread of its own.
+    ///
+    /// An iterator that sleeps cannot be woken: a run that is to end waits for it. Where that matters, use
+    /// [`source`](Self::source) or [`from_receiver`](Self::from_receiver).
+    #[expect(clippy::should_implement_trait, reason = "what it makes is not `Self`")]
+    pub fn from_iter<I>(items: I) -> Pipeline<impl Flow<Item = I::Item>>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+    {
+        Pipeline::new(Source(FromIter(items.into_iter())))
+    }
+
+    /// Takes the items of a channel, until it ends. Other receivers of the channel may take their share.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{channel, pipeline::Pipeline, thread};
+    ///
+    /// let (sender, receiver) = channel::bounded(4);
+    /// let producer = thread::spawn(move || (1..=3).try_for_each(|n| sender.send(n)))?;
+    /// let mut sum = 0;
+    /// Pipeline::from_receiver(receiver).run(|n| sum += n)?;
+    /// assert_eq!(sum, 6);
+    /// # producer.join()??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_receiver<T: Send>(receiver: Receiver<T>) -> Pipeline<impl Flow<Item = T>> {
+        Pipeline::new(Source(FromReceiver(receiver)))
+    }
+
+    /// Takes what a function sends. The function runs on a thread of its own, and may fail.
+    ///
+    /// Its error, or panic, stops the run as a failed item would under [`Policy::Stop`]: all items sent before are
+    /// delivered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    /// use std::io::BufRead;
+    ///
+    /// let file = "one\ntwo\n".as_bytes();
+    /// let mut lines = Vec::new();
+    /// Pipeline::source(|out| {
+    ///     for line in file.lines() {
+    ///         out.send(line?)?;
+    ///     }
+    ///     Ok(())
+    /// })
+    /// .run(|line: String| lines.push(line))?;
+    /// assert_eq!(lines, ["one", "two"]);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn source<T, F>(function: F) -> Pipeline<impl Flow<Item = T>>
+    where
+        T: Send,
+        F: FnOnce(&mut Emitter<'_, T>) -> Result<(), BoxError> + Send,
+    {
+        Pipeline::new(Source(FromFn(function, PhantomData)))
+    }
+}
+
+impl<N: Flow> Pipeline<N> {
+    fn new(flow: N) -> Self {
+        let settings = Settings { context: None, output_buffer: BUFFER, keep_errors: KEEP_ERRORS };
+        Self { flow, settings }
+    }
+
+    /// Adds a stage whose function can fail. What an error means is up to [`on_error`](Pipeline::on_error).
+    ///
+    /// The stage has one worker and a buffer of 64 items, until [`concurrency`](Pipeline::concurrency) and
+    /// [`buffer`](Pipeline::buffer) say something else.
+    pub fn stage<Out, E, F>(
+        self,
+        name: impl Into<Arc<str>>,
+        function: F,
+    ) -> Pipeline<Stage<N, Try<F>, Policy>>
+    where
+        Out: Send,
+        E: Into<BoxError>,
+        F: Fn(N::Item) -> Result<Out, E> + Send + Sync,
+    {
+        self.then(name.into(), Try(function))
+    }
+
+    /// Adds a stage whose function cannot fail. If it panics, the item has failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    ///
+    /// let mut lengths = Vec::new();
+    /// Pipeline::from_iter(["a", "bc"]).map("measure", str::len).run(|n| lengths.push(n))?;
+    /// assert_eq!(lengths, [1, 2]);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn map<Out, F>(
+        self,
+        name: impl Into<Arc<str>>,
+        function: F,
+    ) -> Pipeline<Stage<N, Map<F>, Policy>>
+    where
+        Out: Send,
+        F: Fn(N::Item) -> Out + Send + Sync,
+    {
+        self.then(name.into(), Map(function))
+    }
+
+    /// Adds a stage whose workers each have something of their own: a buffer, a connection, a compiled pattern.
+    ///
+    /// `init` makes it on the worker's thread, when its first item comes and again after a panic. It need not be
+    /// `Send`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    /// use std::io;
+    ///
+    /// let files = ["/dev/null"];
+    /// Pipeline::from_iter(files)
+    ///     .stage_init("count", || vec![0; 64 * 1024], |buffer, path| {
+    ///         use std::io::Read;
+    ///         std::fs::File::open(path)?.read(buffer)
+    ///     })
+    ///     .run(|bytes| println!("{bytes}"))?;
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn stage_init<State, Out, E, I, F>(
+        self,
+        name: impl Into<Arc<str>>,
+        init: I,
+        function: F,
+    ) -> Pipeline<Stage<N, TryInit<I, F>, Policy>>
+    where
+        Out: Send,
+        E: Into<BoxError>,
+        I: Fn() -> State + Send + Sync,
+        F: Fn(&mut State, N::Item) -> Result<Out, E> + Send + Sync,
+    {
+        self.then(name.into(), TryInit(init, function))
+    }
+
+    fn then<W>(self, name: Arc<str>, work: W) -> Pipeline<Stage<N, W, Policy>> {
+        self.with(|upstream| Stage {
+            upstream,
+            work,
+            policy: Policy::default(),
+            name,
+            concurrency: 1,
+            buffer: BUFFER,
+        })
+    }
+
+    fn with<M>(self, build: impl FnOnce(N) -> M) -> Pipeline<M> {
+        Pipeline { flow: build(self.flow), settings: self.settings }
+    }
+
+    /// Puts the items back in the order of the source, here.
+    ///
+    /// At most `window` items are between the source (or the last ordered point) and the place behind this one. An item
+    /// that takes long holds up those behind it, and when the window is full, the source. It cannot deadlock: items
+    /// enter the window in order, so the one that all others wait for is always inside. Give it room for several
+    /// times the workers in front of it; an empty place costs a few words.
+    ///
+    /// # Errors
+    ///
+    /// A window of 0, or one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, is a
+    /// [`BuildError`] when the pipeline is run.
+    pub fn ordered(self, window: usize) -> Pipeline<Ordered<N>> {
+        self.with(|upstream| Ordered { upstream, window })
+    }
+
+    /// How many items may wait at the output; 64 if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// 0 is a [`BuildError`] when the pipeline is run.
+    pub fn output_buffer(mut self, items: usize) -> Self {
+        self.settings.output_buffer = items;
+        self
+    }
+
+    /// How many errors of failed items are kept until somebody reads them; 1024 if nothing is said, and at least one.
+    ///
+    /// When there is no place left, further errors are counted and dropped: failures cost no more memory than
+    /// this, and never wait for a reader. To see them all, look at them in [`on_error`](Pipeline::on_error).
+    pub fn keep_errors(mut self, errors: usize) -> Self {
+        self.settings.keep_errors = errors;
+        self
+    }
+
+    /// Ends the run when this context is done: every thread that waits for an item, or for room, wakes at once.
+    ///
+    /// The run then returns [`PipelineError::Cancelled`]. A stage that is at work on an item is waited for; give the
+    /// context to its function too if it takes long.
+    pub fn context(mut self, context: &Context) -> Self {
+        self.settings.context = Some(context.clone());
+        self
+    }
+}
+
+/// What concerns the last stage.
+impl<P, W, O> Pipeline<Stage<P, W, O>> {
+    /// How many threads the stage works on; 1 if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// 0 is a [`BuildError`] when the pipeline is run.
+    pub fn concurrency(mut self, workers: usize) -> Self {
+        self.flow.concurrency = workers;
+        self
+    }
+
+    /// How many items may wait in front of the stage; 64 if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// 0 is a [`BuildError`] when the pipeline is run.
+    pub fn buffer(mut self, items: usize) -> Self {
+        self.flow.buffer = items;
+        self
+    }
+
+    /// What to do about items that fail in this stage; [`Policy::Stop`] if nothing is said.
+    ///
+    /// See [`ErrorPolicy`] for a policy that looks at the error.
+    pub fn on_error<Q: ErrorPolicy>(self, policy: Q) -> Pipeline<Stage<P, W, Q>> {
+        let Self { flow: Stage { upstream, work, name, concurrency, buffer, .. }, settings } = self;
+        Pipeline { flow: Stage { upstream, work, policy, name, concurrency, buffer }, settings }
+    }
+}
+
+impl<N> fmt::Debug for Pipeline<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("output_buffer", &self.settings.output_buffer)
+            .field("keep_errors", &self.settings.keep_errors)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! How a run is told to end, and who is still admitted then.
+
+use super::error::{BoxError, StageError};
+use crate::channel::{self, Receiver, Sender};
+use crate::{Context, lock};
+use std::sync::Mutex;
+
+/// What all parties of one run share: whether to go on, where the run was cut, and the errors it kept.
+///
+/// Two contexts, one below the other, carry the two ways of ending. A stop or a drain cancels `intake`: the
+/// source makes no more items, and those on their way arrive, up to the cut. An abort cancels `work`, and with
+/// it `intake`: nobody waits for anything any more.
+pub(super) struct Control {
+    work: Context,
+    intake: Context,
+    ending: Mutex<Ending>,
+    errors: Sender<StageError>,
+}
+
+/// Why the run ends before its source does. The locks are held for an assignment.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// The failure that called for a stop: the first in the order of the source.
+    pub(super) cut: Option<StageError>,
+    /// The error of the function that takes the output.
+    pub(super) refusal: Option<BoxError>,
+    /// Aborted by hand, and not by the context.
+    pub(super) aborted: bool,
+}
+
+impl Control {
+    /// The control of a new run under `parent`, and where it leaves the first `keep` errors.
+    pub(super) fn new(parent: &Context, keep: usize) -> (Self, Receiver<StageError>) {
+        let work = parent.child();
+        let intake = work.child();
+        let (errors, kept) = channel::bounded(keep);
+        (Self { work, intake, ending: Mutex::default(), errors }, kept)
+    }
+
+    /// Done once the run is aborted. Every wait inside a run ends with it.
+    pub(super) fn work(&self) -> &Context {
+        &self.work
+    }
+
+    /// Done once the source is to make no more items.
+    pub(super) fn intake(&self) -> &Context {
+        &self.intake
+    }
+
+    /// Whether item `seq` is still to be worked on and delivered.
+    ///
+    /// While the run goes on, this is a look at one flag.
+    pub(super) fn admits(&self, seq: u64) -> bool {
+        if !self.intake.is_done() {
+            return true;
+        }
+        !self.work.is_done() && lock(&self.ending).cut.as_ref().is_none_or(|cut| seq < cut.item())
+    }
+
+    /// Ends the run as a serial loop would at this error. Of several, the first in the source's order counts.
+    ///
+    /// Returns the error that gave way, if there was one.
+    pub(super) fn stop(&self, error: StageError) -> Option<StageError> {
+        let gives_way = {
+            let cut = &mut lock(&self.ending).cut;
+            match cut {
+                Some(first) if first.item() <= error.item() => Some(error),
+                _ => cut.replace(error),
+            }
+        };
+        self.intake.cancel();
+        gives_way
+    }
+
+    /// Keeps an error for whoever reads them; `false` if there is no place left for it.
+    pub(super) fn keep(&self, error: StageError) -> bool {
+        self.errors.try_send(error).is_ok()
+    }
+
+    /// Lets nothing new in; what is on its way arrives.
+    pub(super) fn drain(&self) {
+        self.intake.cancel();
+    }
+
+    /// Ends every wait, and cancels what is not delivered yet.
+    pub(super) fn abort(&self) {
+        lock(&self.ending).aborted = true;
+        self.work.cancel();
+    }
+
+    /// As [`abort`](Self::abort), because the function that takes the output failed.
+    pub(super) fn refuse(&self, cause: BoxError) {
+        lock(&self.ending).refusal = Some(cause);
+        self.work.cancel();
+    }
+
+    /// Once all threads are done: whoever reads errors has read the last.
+    pub(super) fn end_of_errors(&self) {
+        self.errors.close();
+    }
+
+    /// Why the run ended, if not by itself.
+    pub(super) fn conclude(&self) -> Ending {
+        std::mem::take(&mut lock(&self.ending))
+    }
+}
+
+/// Aborts the run when it is dropped by a panic: the threads of a scope must end before the panic can go on.
+pub(super) struct AbortOnUnwind<'a>(pub(super) &'a Control);
+
+impl Drop for AbortOnUnwind<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort();
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What can go wrong: with one item, with the builder, with a run.
+
+use super::report::Report;
+use crate::context;
+use crate::thread::{Panicked, SpawnError};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// Any error, as the functions of stages and sources return it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The failure of one item in one stage: where, which, and why.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::pipeline::{Pipeline, Policy};
+///
+/// let report = Pipeline::from_iter(["7", "x"])
+///     .stage("parse", |text: &str| text.parse::<u32>())
+///     .on_error(Policy::Collect)
+///     .run(drop)?;
+/// let error = &report.errors()[0];
+/// assert_eq!((error.stage(), error.stage_index(), error.item()), ("parse", 1, 1));
+/// assert_eq!(error.to_string(), "stage `parse` (1), item 1: invalid digit found in string");
+/// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+/// ```
+// One pointer: errors travel through channels and results, and successes should not pay for their size.
+pub struct StageError(Box<Failure>);
+
+struct Failure {
+    stage: Arc<str>,
+    stage_index: usize,
+    item: u64,
+    attempt: u32,
+    cause: Cause,
+}
+
+/// Why an item failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The stage's function returned this error.
+    Failed(BoxError),
+    /// The stage's function panicked.
+    Panicked(Panicked),
+}
+
+impl StageError {
+    pub(super) fn new(stage: &Arc<str>, stage_index: usize, item: u64, cause: Cause) -> Self {
+        Self(Box::new(Failure { stage: Arc::clone(stage), stage_index, item, attempt: 1, cause }))
+    }
+
+    /// The name of the stage that failed.
+    pub fn stage(&self) -> &str {
+        &self.0.stage
+    }
+
+    /// The position of the stage that failed. The source is 0, the first stage 1.
+    pub fn stage_index(&self) -> usize {
+        self.0.stage_index
+    }
+
+    /// Which item it was: its position in what the source made, counted from 0.
+    pub fn item(&self) -> u64 {
+        self.0.item
+    }
+
+    /// Which attempt at the item this was, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// What happened.
+    pub fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+
+    /// What happened, for good.
+    pub fn into_cause(self) -> Cause {
+        self.0.cause
+    }
+}
+
+impl Cause {
+    /// The stage's own error, if it returned one and it is of this type.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Failed(error) => error.downcast_ref(),
+            Self::Panicked(_) => None,
+        }
+    }
+
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        match self {
+            Self::Failed(error) => error.as_ref(),
+            Self::Panicked(panicked) => panicked,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.as_error(), f)
+    }
+}
+
+impl fmt::Debug for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StageError")
+            .field("stage", &self.stage())
+            .field("stage_index", &self.stage_index())
+            .field("item", &self.item())
+            .field("attempt", &self.attempt())
+            .field("cause", self.cause())
+            .finish()
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { stage, stage_index, item, attempt, cause } = &*self.0;
+        write!(f, "stage `{stage}` ({stage_index}), item {item}")?;
+        if *attempt > 1 {
+            write!(f, ", attempt {attempt}")?;
+        }
+        write!(f, ": {cause}")
+    }
+}
+
+impl Error for StageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.cause().as_error())
+    }
+}
+
+/// A pipeline was described in a way that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A stage was given no worker at all.
+    ZeroConcurrency {
+        /// The stage's name.
+        stage: String,
+    },
+    /// A buffer is of a size that a channel cannot have: 0, or above
+    /// [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
+    Buffer {
+        /// The name of the stage behind the buffer; `output` for the output's.
+        stage: String,
+        /// The size that was asked for, in items.
+        items: usize,
+    },
+    /// An ordered window has no place for an item, or more than a channel can have.
+    Window {
+        /// The size that was asked for, in items.
+        items: usize,
+    },
+    /// An ordered window lets fewer items in than a stage in front of it has workers: some would never work.
+    WindowTooSmall {
+        /// The window.
+        window: usize,
+        /// The stage's name.
+        stage: String,
+        /// The stage's workers.
+        concurrency: usize,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroConcurrency { stage } => write!(f, "stage `{stage}` has a concurrency of 0"),
+            Self::Buffer { stage, items } => {
+                write!(f, "the buffer of `{stage}` cannot be of {items} items")
+            }
+            Self::Window { items } => write!(f, "an ordered window cannot be of {items} items"),
+            Self::WindowTooSmall { window, stage, concurrency } => write!(
+                f,
+                "an ordered window of {window} is too small for the {concurrency} workers of stage `{stage}`"
+            ),
+        }
+    }
+}
+
+impl Error for BuildError {}
+
+/// Why a run did not deliver everything.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The pipeline was described in a way that cannot run. Nothing was begun.
+    Build(BuildError),
+    /// The system refused a thread. Nothing was begun.
+    Spawn(SpawnError),
+    /// An item failed, and the policy was to stop. What came before it was delivered.
+    Stopped {
+        /// The failure: of all that called for a stop, the one that is first in the order of the source.
+        error: StageError,
+        /// What was done up to there.
+        report: Box<Report>,
+    },
+    /// The run's context was cancelled, or its deadline passed.
+    Cancelled {
+        /// What the context was cancelled with.
+        cause: context::Cause,
+        /// What was done up to there.
+        report: Box<Report>,
+    },
+    /// The run was aborted by hand.
+    Aborted {
+        /// What was done up to there.
+        report: Box<Report>,
+    },
+    /// The function that takes the output returned an error.
+    Output {
+        /// That error.
+        cause: BoxError,
+        /// What was done up to there.
+        report: Box<Report>,
+    },
+    /// A worker was lost to a panic outside the stage's function, such as one in the destructor of an item.
+    Worker {
+        /// The stage's name.
+        stage: String,
+        /// The panic.
+        panicked: Panicked,
+        /// What was done up to there. What the lost worker did is missing from it.
+        report: Box<Report>,
+    },
+}
+
+impl PipelineError {
+    /// What was done until the run ended; `None` if nothing was begun.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Build(_) | Self::Spawn(_) => None,
+            Self::Stopped { report, .. }
+            | Self::Cancelled { report, .. }
+            | Self::Aborted { report }
+            | Self::Output { report, .. }
+            | Self::Worker { report, .. } => Some(report),
+        }
+    }
+}
+
+impl fmt::Display for PipelineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(_) => f.write_str("the pipeline cannot run as it was built"),
+            Self::Spawn(_) => f.write_str("the pipeline could not start its threads"),
+            Self::Stopped { .. } => f.write_str("the pipeline was stopped by a failure"),
+            Self::Cancelled { .. } => f.write_str("the pipeline was cancelled"),
+            Self::Aborted { .. } => f.write_str("the pipeline was aborted"),
+            Self::Output { .. } => f.write_str("the output of the pipeline was refused"),
+            Self::Worker { stage, .. } => write!(f, "a worker of stage `{stage}` was lost"),
+        }
+    }
+}
+
+impl Error for PipelineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Build(error) => Some(error),
+            Self::Spawn(error) => Some(error),
+            Self::Stopped { error, .. } => Some(error),
+            Self::Cancelled { cause, .. } => Some(cause.as_ref()),
+            Self::Output { cause, .. } => Some(cause.as_ref()),
+            Self::Aborted { .. } => None,
+            Self::Worker { panicked, .. } => Some(panicked),
+        }
+    }
+}
+
+impl From<BuildError> for PipelineError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl From<SpawnError> for PipelineError {
+    fn from(error: SpawnError) -> Self {
+        Self::Spawn(error)
+    }
+}
