@@ -130,7 +130,7 @@ impl<M> Exit<M> {
             // Either the end of input, and then this changes nothing, or an abort: nobody may put
             // more on the edge after the last of its readers has looked.
             self.receiver.close();
-            self.receiver.try_recv().ok()
+            self.receiver.recv().ok()
         })
     }
 

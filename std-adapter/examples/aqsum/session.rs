@@ -1,0 +1,191 @@
+//! What summing and checking have in common: one run of a pipeline, its output, its signals and its end.
+
+use crate::args::Args;
+use crate::hash::{Hasher, Unreadable, reason};
+use crate::progress::Progress;
+use aqueduct::Context;
+use aqueduct::pipeline::{Cause, Controller, Flow, Pipeline, PipelineError, Report, StageError};
+use std::error::Error;
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::process::{self, ExitCode};
+
+/// How many results may wait for one in front of them: while a large file is read, the small ones behind it go on.
+pub(crate) const WINDOW: usize = 1024;
+
+/// How many names may wait for a worker.
+pub(crate) const AHEAD: usize = 128;
+
+/// How many bytes of output are written at a time.
+const OUT: usize = 256 * 1024;
+
+pub(crate) type Out = BufWriter<StdoutLock<'static>>;
+
+/// How a run ended.
+pub(crate) enum Ending {
+    Success,
+    Failed,
+    Interrupted,
+    BrokenPipe,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Success => 0,
+            Ending::Failed => 1,
+            Ending::Interrupted => 130,
+            Ending::BrokenPipe => 141,
+        })
+    }
+}
+
+/// One run.
+pub(crate) struct Session {
+    pub(crate) progress: Progress,
+    /// Cancelled when everything is to be dropped.
+    context: Context,
+    stats: bool,
+    jobs: usize,
+}
+
+/// What is to be done after a result has been written.
+pub(crate) enum Next {
+    GoOn,
+    /// Without the results that are under way.
+    End,
+}
+
+impl Session {
+    pub(crate) fn new(args: &Args) -> Self {
+        Self {
+            progress: Progress::new(),
+            context: Context::background(),
+            stats: args.stats,
+            jobs: args.jobs.get(),
+        }
+    }
+
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        WINDOW.max(self.jobs)
+    }
+
+    /// What makes the state of a worker.
+    pub(crate) fn hashers(&self) -> impl Fn() -> Hasher + Send + Sync + 'static {
+        let context = self.context.clone();
+        move || Hasher::new(&context)
+    }
+
+    /// Whether everything is to be dropped, so that nobody wants to read about it.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.context.is_done()
+    }
+
+    /// Runs a pipeline and writes its results to standard output. `Ok(None)` means: to the end.
+    pub(crate) fn run<N>(
+        &self,
+        pipeline: Pipeline<N>,
+        mut write: impl FnMut(&mut Out, N::Item) -> io::Result<Next>,
+    ) -> Result<(Ending, Option<Report>), Box<dyn Error>>
+    where
+        N: Flow<Item: 'static> + 'static,
+    {
+        let running = pipeline.context(&self.context).output_buffer(AHEAD).spawn()?;
+        self.end_on_signal(running.controller())?;
+        let mut out = BufWriter::with_capacity(OUT, io::stdout().lock());
+        let mut ended_here = false;
+        let mut written = Ok(());
+        for item in running.output().iter() {
+            match write(&mut out, item) {
+                Ok(Next::GoOn) => continue,
+                Ok(Next::End) => ended_here = true,
+                Err(error) => written = Err(error),
+            }
+            running.abort();
+            break;
+        }
+        let written = written.and_then(|()| out.flush());
+        let result = running.wait();
+        self.progress.end();
+        if self.stats
+            && let Some(report) = result.as_ref().map_or_else(PipelineError::report, Some)
+        {
+            print_stats(report);
+        }
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // The rest would fail in the same way, and again when the buffer is dropped.
+                let _ = out.into_parts();
+                return Ok((Ending::BrokenPipe, None));
+            }
+            Err(error) => {
+                let _ = out.into_parts();
+                return Err(format!("write error: {}", reason(&error)).into());
+            }
+            Ok(()) => {}
+        }
+        match result {
+            Ok(report) if report.is_complete() => Ok((Ending::Success, Some(report))),
+            // A drain: nobody but the signal asks for one.
+            Ok(report) => Ok((Ending::Interrupted, Some(report))),
+            Err(PipelineError::Cancelled { .. }) => Ok((Ending::Interrupted, None)),
+            Err(PipelineError::Aborted { .. }) if ended_here => Ok((Ending::Failed, None)),
+            Err(PipelineError::Stopped { error, .. }) => {
+                self.progress.complain(error.cause());
+                Ok((Ending::Failed, None))
+            }
+            Err(error) => Err(chain(&error).into()),
+        }
+    }
+
+    /// Ctrl-C once: nothing new is begun. Twice: nothing is finished. Three times, should a file system hang: away.
+    fn end_on_signal(&self, controller: Controller) -> Result<(), ctrlc::Error> {
+        let context = self.context.clone();
+        let progress = self.progress.clone();
+        let mut times = 0;
+        ctrlc::set_handler(move || {
+            times += 1;
+            match times {
+                1 => {
+                    progress.complain("finishing what is in flight; once more to drop it");
+                    controller.drain();
+                }
+                2 => context.cancel(),
+                _ => process::exit(130),
+            }
+        })
+    }
+}
+
+/// What is to be said about an error of a stage: the name of the file is in the cause already.
+pub(crate) fn complaint(error: &StageError) -> String {
+    match error.cause() {
+        cause if cause.downcast_ref::<Unreadable>().is_some() => cause.to_string(),
+        Cause::Panicked(_) | Cause::Failed(_) | _ => error.to_string(),
+    }
+}
+
+fn print_stats(report: &Report) {
+    for stage in report.stages() {
+        eprintln!("aqsum: {stage}");
+    }
+    let (delivered, undelivered) = (report.delivered(), report.undelivered());
+    eprintln!(
+        "aqsum: output: {delivered} written, {undelivered} dropped; {:.3?} in all",
+        report.elapsed()
+    );
+}
+
+/// An error with all that is behind it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
