@@ -3,6 +3,7 @@
 
 mod channel;
 mod context;
+mod pipeline;
 mod queue;
 mod support;
 mod thread;

@@ -3,5 +3,6 @@
 
 mod channel;
 mod context;
+mod pipeline;
 mod queue;
 mod wait;

@@ -1,6 +1,6 @@
 //! From a description to threads and back: a run on the calling thread, or in the background.
 
-use super::control::{AbortOnUnwind, Control};
+use super::control::Control;
 use super::edge::{Deliver, Exit, can_hold, edge};
 use super::error::{BoxError, BuildError, PipelineError, StageError};
 use super::flow::{Below, Flow, Launch, Row};
@@ -92,18 +92,25 @@ impl<N: Flow> Pipeline<N> {
             let (entrance, mut exit) = edge(settings.output_buffer, &control);
             let pump = flow.launch(&mut launch, Deliver(entrance), Below::default())?;
             launch.crew(&source::NAME.into(), std::iter::once(pump))?;
-            let abort = AbortOnUnwind(&control);
-            while let Some(item) = exit.take() {
-                if control.work().is_done() {
-                    report.undelivered += 1;
-                } else {
+            let consumed = thread::catch(|| {
+                while let Some(item) = exit.take() {
+                    if control.work().is_done() {
+                        report.undelivered += 1;
+                        continue;
+                    }
                     report.delivered += 1;
                     if let Err(error) = take(item) {
                         control.refuse(error.into());
                     }
                 }
+            });
+            if let Err(panicked) = consumed {
+                // The threads end before the panic goes on.
+                control.abort();
+                drop(exit);
+                launch.join();
+                panicked.resume();
             }
-            drop(abort);
             Ok(launch.join())
         });
         conclude(rows, report, &control, &errors, since)
@@ -244,8 +251,8 @@ impl<T> Running<T> {
 
     /// Where the errors of failed items come out, as they happen. It ends when the run does.
     ///
-    /// Nobody has to read it: the first [`keep_errors`](Pipeline::keep_errors) wait here, the others are counted. Those
-    /// read here are not in the [`Report`] again.
+    /// Nobody has to read it: the first [`keep_errors`](Pipeline::keep_errors) wait here, the others are counted. What
+    /// nobody has read by then, [`wait`](Self::wait) puts into the [`Report`]; each error has one reader.
     pub fn errors(&self) -> &Receiver<StageError> {
         &self.errors
     }

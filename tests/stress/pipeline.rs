@@ -1,0 +1,274 @@
+//! Pipelines of random shape against the loop that they stand for.
+
+use aqueduct::Context;
+use aqueduct::pipeline::{Flow, Pipeline, PipelineError, Policy, Report};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// One stage of a random pipeline.
+#[derive(Clone, Debug)]
+struct Shape {
+    concurrency: usize,
+    buffer: usize,
+    /// Items whose number has this remainder modulo 7 fail; above 6 none does.
+    fails: u64,
+    panics: bool,
+    stops: bool,
+    /// An ordered point behind the stage, with this much more room than the stages in front of it need.
+    ordered: Option<usize>,
+}
+
+/// How the run is disturbed, if it is, when this many items have been delivered.
+#[derive(Clone, Copy, Debug)]
+enum Disturbance {
+    None,
+    Cancel(usize),
+    Refuse(usize),
+}
+
+fn shape(stops: bool) -> impl Strategy<Value = Shape> {
+    let fails = prop_oneof![2 => Just(7_u64), 1 => 0_u64..7];
+    let ordered = proptest::option::of(0_usize..12);
+    (1_usize..5, 1_usize..6, fails, any::<bool>(), any::<bool>(), ordered).prop_map(
+        move |(concurrency, buffer, fails, panics, stop, ordered)| Shape {
+            concurrency,
+            buffer,
+            fails,
+            panics,
+            stops: stops && stop,
+            ordered,
+        },
+    )
+}
+
+fn disturbance() -> impl Strategy<Value = Disturbance> {
+    prop_oneof![
+        Just(Disturbance::None),
+        (0_usize..80).prop_map(Disturbance::Cancel),
+        (0_usize..80).prop_map(Disturbance::Refuse),
+    ]
+}
+
+/// What the stage makes of an item whose number is `item`. Each stage leaves its mark.
+fn work(shape: &Shape, item: u64, value: u64) -> Result<u64, &'static str> {
+    if item % 7 == shape.fails {
+        assert!(!shape.panics, "on purpose");
+        return Err("on purpose");
+    }
+    Ok(value * 3 + 1)
+}
+
+/// What the serial loop makes of the items.
+#[derive(Default)]
+struct Serial {
+    /// The number of each item that gets through, and what it becomes.
+    output: Vec<(u64, u64)>,
+    /// Stage and item of each failure, up to the one that stops.
+    failures: BTreeSet<(usize, u64)>,
+    stop: Option<(usize, u64)>,
+}
+
+fn serial(shapes: &[Shape], items: u64) -> Serial {
+    let mut serial = Serial::default();
+    'items: for item in 0..items {
+        let mut value = item;
+        for (index, shape) in shapes.iter().enumerate() {
+            if item % 7 == shape.fails {
+                if shape.stops {
+                    serial.stop = Some((index + 1, item));
+                    return serial;
+                }
+                serial.failures.insert((index + 1, item));
+                continue 'items;
+            }
+            value = value * 3 + 1;
+        }
+        serial.output.push((item, value));
+    }
+    serial
+}
+
+/// A run of a random pipeline: how it ended, and what it delivered.
+struct Run {
+    result: Result<Report, PipelineError>,
+    output: Vec<(u64, u64)>,
+    disturbed: bool,
+}
+
+/// What is to be done with a pipeline once it has its stages.
+struct Finish {
+    output_buffer: usize,
+    disturbance: Disturbance,
+}
+
+impl Finish {
+    fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
+        let context = Context::background();
+        let mut output = Vec::new();
+        let mut disturbed = false;
+        let result = pipeline.context(&context).output_buffer(self.output_buffer).try_run(|pair| {
+            output.push(pair);
+            match self.disturbance {
+                Disturbance::Cancel(at) if output.len() == at + 1 => {
+                    disturbed = true;
+                    context.cancel();
+                    Ok(())
+                }
+                Disturbance::Refuse(at) if output.len() == at + 1 => {
+                    disturbed = true;
+                    Err("refused")
+                }
+                _ => Ok(()),
+            }
+        });
+        Run { result, output, disturbed }
+    }
+}
+
+/// Adds a stage, with or without an ordered point, and goes on with the next. Each way is another type, so there is a
+/// function for each length. `widest` is the largest concurrency since the last ordered point.
+macro_rules! add_stage {
+    ($name:ident, then $next:ident) => {
+        fn $name<N>(pipeline: Pipeline<N>, shapes: &[Shape], widest: usize, finish: &Finish) -> Run
+        where
+            N: Flow<Item = (u64, u64)>,
+        {
+            let Some((shape, rest)) = shapes.split_first() else { return finish.run(pipeline) };
+            let widest = widest.max(shape.concurrency);
+            let staged = pipeline
+                .stage(stringify!($name), |(item, value)| {
+                    work(shape, item, value).map(|value| (item, value))
+                })
+                .concurrency(shape.concurrency)
+                .buffer(shape.buffer)
+                .on_error(if shape.stops { Policy::Stop } else { Policy::Collect });
+            match shape.ordered {
+                None => $next(staged, rest, widest, finish),
+                Some(room) => $next(staged.ordered(widest + room), rest, 1, finish),
+            }
+        }
+    };
+}
+
+add_stage!(first, then second);
+add_stage!(second, then third);
+add_stage!(third, then no_more);
+
+fn no_more<N>(pipeline: Pipeline<N>, shapes: &[Shape], _: usize, finish: &Finish) -> Run
+where
+    N: Flow<Item = (u64, u64)>,
+{
+    assert!(shapes.is_empty(), "three stages at most");
+    finish.run(pipeline)
+}
+
+/// Whether the output has to be in the order of the source: behind the last ordered point nothing overtakes.
+fn keeps_order(shapes: &[Shape]) -> bool {
+    let behind = shapes.iter().rposition(|shape| shape.ordered.is_some()).map_or(0, |at| at + 1);
+    shapes[behind..].iter().all(|shape| shape.concurrency == 1)
+}
+
+fn assert_adds_up(report: &Report) {
+    for stage in report.stages() {
+        assert_eq!(
+            stage.received(),
+            stage.out() + stage.failed() + stage.cancelled(),
+            "{report:#?}"
+        );
+    }
+    for pair in report.stages().windows(2) {
+        assert_eq!(pair[0].out(), pair[1].received(), "{report:#?}");
+    }
+    let out = report.stages().last().expect("there is always a source").out();
+    assert_eq!(out, report.delivered() + report.undelivered(), "{report:#?}");
+}
+
+fn check(shapes: &[Shape], items: u64, finish: &Finish) {
+    let serial = serial(shapes, items);
+    let source = Pipeline::from_iter((0..items).map(|item| (item, item)));
+    let run = first(source, shapes, 1, finish);
+
+    let report = match &run.result {
+        Ok(report) => report,
+        Err(error) => error.report().expect("it can be built"),
+    };
+    assert_adds_up(report);
+    assert_eq!(report.delivered(), run.output.len() as u64);
+
+    // Each item as the loop would have made it, none twice, and in order where that is promised.
+    let output: BTreeSet<_> = run.output.iter().copied().collect();
+    assert_eq!(output.len(), run.output.len());
+    let undisturbed = serial_without_stops(shapes, items);
+    assert!(output.iter().all(|pair| undisturbed.contains(pair)), "{:?}", run.output);
+    if keeps_order(shapes) {
+        assert!(serial.output.starts_with(&run.output), "{:?}", run.output);
+    }
+    if run.disturbed {
+        return match run.result {
+            Ok(report) => assert!(report.is_complete()),
+            Err(PipelineError::Cancelled { .. } | PipelineError::Output { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        };
+    }
+    // Undisturbed, everything in front of a stop is delivered, and without one everything.
+    assert!(serial.output.iter().all(|pair| output.contains(pair)), "{:?}", run.output);
+    match (run.result, serial.stop) {
+        (Ok(report), None) => {
+            assert!(report.is_complete());
+            assert_eq!(run.output.len(), serial.output.len());
+            let errors = report.errors().iter();
+            let failures: BTreeSet<_> = errors.map(|e| (e.stage_index(), e.item())).collect();
+            assert_eq!(failures, serial.failures);
+            assert_eq!(report.failed(), serial.failures.len() as u64);
+        }
+        (Err(PipelineError::Stopped { error, report }), Some(stop)) => {
+            assert_eq!((error.stage_index(), error.item()), stop);
+            let errors = report.errors().iter();
+            let failures: BTreeSet<_> = errors.map(|e| (e.stage_index(), e.item())).collect();
+            assert!(failures.is_superset(&serial.failures), "{failures:?}");
+        }
+        (result, stop) => panic!("the loop ends with {stop:?}, the pipeline with {result:?}"),
+    }
+}
+
+/// What gets through if no failure stops.
+fn serial_without_stops(shapes: &[Shape], items: u64) -> BTreeSet<(u64, u64)> {
+    let shapes: Vec<_> = shapes.iter().map(|s| Shape { stops: false, ..s.clone() }).collect();
+    serial(&shapes, items).output.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// R37: output, order, errors and accounts are those of the serial loop.
+    #[test]
+    fn a_pipeline_does_what_the_loop_does(
+        shapes in vec(shape(false), 0..4),
+        items in 0_u64..150,
+        output_buffer in 1_usize..6,
+    ) {
+        check(&shapes, items, &Finish { output_buffer, disturbance: Disturbance::None });
+    }
+
+    /// R42: so it is when failures stop it.
+    #[test]
+    fn a_pipeline_stops_where_the_loop_stops(
+        shapes in vec(shape(true), 1..4),
+        items in 0_u64..150,
+        output_buffer in 1_usize..6,
+    ) {
+        check(&shapes, items, &Finish { output_buffer, disturbance: Disturbance::None });
+    }
+
+    /// R31: and when it is cancelled, or its output fails, at any point.
+    #[test]
+    fn a_pipeline_that_is_cut_short_keeps_its_accounts(
+        shapes in vec(shape(true), 0..4),
+        items in 0_u64..150,
+        output_buffer in 1_usize..6,
+        disturbance in disturbance(),
+    ) {
+        check(&shapes, items, &Finish { output_buffer, disturbance });
+    }
+}
