@@ -13,6 +13,16 @@ pub(crate) fn needs_escape(path: &Path) -> bool {
     bytes(path).iter().any(|&byte| escape(byte).is_some())
 }
 
+/// Whether the name would end the line that it is on.
+pub(crate) fn breaks_line(path: &Path) -> bool {
+    bytes(path).contains(&b'\n')
+}
+
+/// Writes the name as it is.
+pub(crate) fn write(out: &mut impl Write, path: &Path) -> io::Result<()> {
+    out.write_all(bytes(path))
+}
+
 /// Writes the name, without the backslash in front of the line.
 pub(crate) fn write_escaped(out: &mut impl Write, path: &Path) -> io::Result<()> {
     let mut rest = bytes(path);

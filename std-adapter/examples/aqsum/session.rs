@@ -6,8 +6,9 @@ use crate::progress::Progress;
 use aqueduct::Context;
 use aqueduct::pipeline::{Cause, Controller, Flow, Pipeline, PipelineError, Report, StageError};
 use std::error::Error;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::{self, ExitCode};
+use std::sync::{Arc, OnceLock};
 
 /// How many results may wait for one in front of them: while a large file is read, the small ones behind it go on.
 pub(crate) const WINDOW: usize = 1024;
@@ -93,13 +94,21 @@ impl Session {
     where
         N: Flow<Item: 'static> + 'static,
     {
+        let controller = self.end_on_signal()?;
         let running = pipeline.context(&self.context).output_buffer(AHEAD).spawn()?;
-        self.end_on_signal(running.controller())?;
+        let _ = controller.set(running.controller());
         let mut out = BufWriter::with_capacity(OUT, io::stdout().lock());
+        let somebody_watches = io::stdout().is_terminal();
         let mut ended_here = false;
         let mut written = Ok(());
         for item in running.output().iter() {
             match write(&mut out, item) {
+                Ok(Next::GoOn) if somebody_watches && running.output().is_empty() => {
+                    written = out.flush();
+                    if written.is_ok() {
+                        continue;
+                    }
+                }
                 Ok(Next::GoOn) => continue,
                 Ok(Next::End) => ended_here = true,
                 Err(error) => written = Err(error),
@@ -142,21 +151,29 @@ impl Session {
     }
 
     /// Ctrl-C once: nothing new is begun. Twice: nothing is finished. Three times, should a file system hang: away.
-    fn end_on_signal(&self, controller: Controller) -> Result<(), ctrlc::Error> {
+    ///
+    /// Returns where the handler looks for the run that it is to end.
+    fn end_on_signal(&self) -> Result<Arc<OnceLock<Controller>>, ctrlc::Error> {
+        let controller = Arc::new(OnceLock::<Controller>::new());
+        let run = Arc::clone(&controller);
         let context = self.context.clone();
         let progress = self.progress.clone();
         let mut times = 0;
         ctrlc::set_handler(move || {
             times += 1;
-            match times {
-                1 => {
+            match (times, run.get()) {
+                (1, Some(run)) => {
+                    run.drain();
                     progress.complain("finishing what is in flight; once more to drop it");
-                    controller.drain();
                 }
-                2 => context.cancel(),
+                (1 | 2, _) => {
+                    context.cancel();
+                    progress.complain("dropping what is in flight");
+                }
                 _ => process::exit(130),
             }
-        })
+        })?;
+        Ok(controller)
     }
 }
 
