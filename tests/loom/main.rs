@@ -8,7 +8,10 @@
 //! those whose executions explode fewer.
 #![cfg(aqueduct_loom)]
 
+mod channel;
 mod queue;
+mod semaphore;
+mod support;
 mod wait;
 
 use std::collections::BTreeSet;

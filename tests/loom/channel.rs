@@ -1,0 +1,206 @@
+//! The channel: registering to sleep against what ends the sleep, from both sides, and closing against everything.
+//!
+//! A wake-up that is lost shows as a deadlock, a value that is lost as a difference at the end.
+
+use aqueduct_core::channel::{RecvError, SendError, StaticChannel, TryRecvError, TrySendError};
+use aqueduct_core::wait::Slots;
+use loom::thread;
+use std::task::Poll;
+
+use crate::Outcomes;
+use crate::support::{Bell, block_on, look, model};
+
+type Channel = StaticChannel<u32, 1, Slots<2>>;
+
+fn fresh() -> Channel {
+    Channel::with_storage(Slots::new(), Slots::new())
+}
+
+fn full() -> Channel {
+    let channel = fresh();
+    channel.try_send(1).unwrap();
+    channel
+}
+
+fn spawn<R: 'static>(body: impl FnOnce() -> R + 'static) -> thread::JoinHandle<R> {
+    thread::spawn(body)
+}
+
+fn note(seen: &Outcomes, what: &str) {
+    seen.record(what.to_owned());
+}
+
+/// `sleep`: push:publish and notify:sleep against kick:post and pop:behind.
+#[test]
+fn a_receiver_goes_to_sleep_while_a_value_is_sent() {
+    let expected = ["receiver slept", "receiver did not sleep"];
+    model("channel: sleep against send", 2, &expected, fresh, |channel, seen| {
+        let seen = seen.clone();
+        let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
+        let sender = spawn(move || channel.try_send(7).unwrap());
+        sender.join().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(7));
+    });
+}
+
+/// `sleep`, mirrored: pop:let_go and notify:sleep against kick:post and push:enter.
+#[test]
+fn a_sender_goes_to_sleep_while_room_is_made() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("channel: sleep against receive", 2, &expected, full, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        let receiver = spawn(move || channel.try_recv());
+        assert_eq!(receiver.join().unwrap(), Ok(1));
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        assert_eq!(channel.try_recv(), Ok(7));
+    });
+}
+
+/// Two sleepers on the two sides of a channel with one place.
+#[test]
+fn sender_and_receiver_take_turns_on_one_place() {
+    let expected = ["sender slept", "receiver slept"];
+    model("channel: two values through one place", 0, &expected, fresh, |channel, seen| {
+        let (ours, theirs) = (seen.clone(), seen.clone());
+        let sender = spawn(move || {
+            for value in [1, 2] {
+                block_on(channel.send(value), &ours, "sender").unwrap();
+            }
+        });
+        let receiver =
+            spawn(move || [(); 2].map(|()| block_on(channel.recv(), &theirs, "receiver")));
+        sender.join().unwrap();
+        assert_eq!(receiver.join().unwrap(), [Ok(1), Ok(2)]);
+    });
+}
+
+/// The wake-up of a receiver that is dropped goes to the other one.
+#[test]
+fn a_woken_receiver_is_cancelled_while_another_sleeps() {
+    let expected = ["woken by the canceller", "woken by the sender"];
+    model("channel: cancel after the wake-up", 2, &expected, fresh, |channel, seen| {
+        let (mut early, mut late) = (channel.recv(), channel.recv());
+        let bell = Bell::default();
+        assert!(look(&mut early).is_pending());
+        assert!(bell.poll(&mut late).is_pending());
+        let sender = spawn(move || {
+            channel.try_send(7).unwrap();
+            thread::current().id()
+        });
+        let canceller = spawn(move || drop(early));
+        let sender = sender.join().unwrap();
+        canceller.join().unwrap();
+        let woken_by = bell.rung_by().expect("the wake-up went to nobody");
+        note(
+            seen,
+            if woken_by == sender { "woken by the sender" } else { "woken by the canceller" },
+        );
+        assert_eq!(look(&mut late), Poll::Ready(Ok(7)));
+    });
+}
+
+/// close:mark against push:claim: a value is received, or comes back.
+#[test]
+fn a_send_races_with_close_and_with_the_last_receive() {
+    let expected = ["sent", "back", "received"];
+    model("channel: send against close", 0, &expected, fresh, |channel, seen| {
+        let (ours, theirs) = (seen.clone(), seen.clone());
+        let sender = spawn(move || match channel.try_send(7) {
+            Ok(()) => {
+                note(&ours, "sent");
+                true
+            }
+            Err(TrySendError::Closed(7)) => {
+                note(&ours, "back");
+                false
+            }
+            Err(other) => panic!("{other}"),
+        });
+        let receiver = spawn(move || {
+            channel.close();
+            // Once it has said "closed", nothing may come.
+            let mut received = false;
+            loop {
+                match channel.try_recv() {
+                    Ok(value) => {
+                        assert_eq!(value, 7);
+                        note(&theirs, "received");
+                        received = true;
+                    }
+                    Err(TryRecvError::Closed) => return received,
+                    Err(TryRecvError::Empty) => panic!("closed channels are not just empty"),
+                }
+            }
+        });
+        let (sent, received) = (sender.join().unwrap(), receiver.join().unwrap());
+        assert_eq!(sent, received);
+        assert_eq!(channel.try_recv(), Err(TryRecvError::Closed));
+    });
+}
+
+#[test]
+fn a_sleeping_receiver_learns_of_the_close() {
+    let expected = ["receiver slept", "receiver did not sleep"];
+    model("channel: receive against close", 2, &expected, fresh, |channel, seen| {
+        let seen = seen.clone();
+        let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
+        let closer = spawn(move || channel.close());
+        assert!(closer.join().unwrap());
+        assert_eq!(receiver.join().unwrap(), Err(RecvError));
+    });
+}
+
+#[test]
+fn a_sleeping_sender_learns_of_the_close_and_has_its_value_back() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("channel: send against close, full", 2, &expected, full, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        let closer = spawn(move || channel.close());
+        assert!(closer.join().unwrap());
+        assert_eq!(sender.join().unwrap(), Err(SendError(7)));
+        assert_eq!(channel.try_recv(), Ok(1));
+    });
+}
+
+/// A place that is kept is filled while a receiver looks: voided or received, and never lost.
+#[test]
+fn a_reserved_place_is_filled_while_others_pass() {
+    let expected = ["receiver slept", "receiver did not sleep"];
+    let fresh = || StaticChannel::<u32, 2, Slots<2>>::with_storage(Slots::new(), Slots::new());
+    model("channel: a permit and a send", 0, &expected, fresh, |channel, seen| {
+        let seen = seen.clone();
+        let permit = spawn(move || {
+            let Poll::Ready(permit) = look(&mut channel.reserve()) else {
+                panic!("there is room for two");
+            };
+            permit.unwrap().send(1).unwrap();
+        });
+        let sender = spawn(move || channel.try_send(2).unwrap());
+        let receiver = spawn(move || [(); 2].map(|()| block_on(channel.recv(), &seen, "receiver")));
+        permit.join().unwrap();
+        sender.join().unwrap();
+        let mut received = receiver.join().unwrap().map(Result::unwrap);
+        received.sort_unstable();
+        assert_eq!(received, [1, 2]);
+    });
+}
+
+/// Giving a place up wakes a sender that sleeps for it.
+#[test]
+fn a_dropped_permit_races_with_a_sender_that_goes_to_sleep() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("channel: a dropped permit", 1, &expected, fresh, |channel, seen| {
+        let Poll::Ready(permit) = look(&mut channel.reserve()) else {
+            panic!("there is room");
+        };
+        let permit = permit.unwrap();
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        let dropper = spawn(move || drop(permit));
+        dropper.join().unwrap();
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        assert_eq!(channel.try_recv(), Ok(7));
+    });
+}

@@ -1,0 +1,177 @@
+//! The semaphore: releasing against registering, grants against cancellation, and what a permit orders.
+
+use aqueduct_core::semaphore::{AcquireError, Fair, Greedy, Policy, Semaphore};
+use aqueduct_core::wait::Slots;
+use loom::cell::UnsafeCell;
+use loom::thread;
+
+use crate::support::{block_on, look, model};
+use std::task::Poll;
+
+/// A semaphore, and something that only whoever has its only permit may touch; loom tells if that is not ordered.
+struct Guarded<P: Policy> {
+    semaphore: Semaphore<P, Slots<2>>,
+    count: UnsafeCell<u32>,
+}
+
+// SAFETY: loom checks every access to `count`.
+unsafe impl<P: Policy> Sync for Guarded<P> {}
+
+impl<P: Policy> Guarded<P> {
+    fn new(policy: P, permits: usize) -> Self {
+        Self {
+            semaphore: Semaphore::with_policy(permits, policy, Slots::new()),
+            count: UnsafeCell::new(0),
+        }
+    }
+
+    fn touch(&self) {
+        // SAFETY: the caller has the only permit; loom checks it.
+        self.count.with_mut(|count| unsafe { *count += 1 });
+    }
+
+    fn touched(&self) -> u32 {
+        // SAFETY: as in `touch`.
+        self.count.with(|count| unsafe { *count })
+    }
+}
+
+fn two_take_turns<P: Policy + 'static>(name: &str, policy: P, extra: isize) {
+    let expected = ["one slept", "two slept", "one did not sleep"];
+    model(
+        name,
+        extra,
+        &expected,
+        move || Guarded::new(policy, 1),
+        |guarded, seen| {
+            let parties = ["one", "two"].map(|who| {
+                let seen = seen.clone();
+                thread::spawn(move || {
+                    let permit = block_on(guarded.semaphore.acquire(), &seen, who).unwrap();
+                    guarded.touch();
+                    drop(permit);
+                })
+            });
+            for party in parties {
+                party.join().unwrap();
+            }
+            assert_eq!((guarded.touched(), guarded.semaphore.available_permits()), (2, 1));
+        },
+    );
+}
+
+/// permits:put and its kick against kick:post of a registration; permits:put / permits:take for the data.
+#[test]
+fn a_release_meets_a_registration_under_fair() {
+    two_take_turns("semaphore: fair, two take turns", Fair, 1);
+}
+
+#[test]
+fn a_release_meets_a_registration_under_greedy() {
+    two_take_turns("semaphore: greedy, two take turns", Greedy, 1);
+}
+
+fn cancelled<P: Policy + 'static>(name: &str, policy: P) {
+    model(
+        name,
+        2,
+        &[],
+        move || Guarded::new(policy, 1),
+        |guarded, _| {
+            let held = guarded.semaphore.try_acquire().unwrap();
+            let [mut early, mut late] = [(); 2].map(|()| guarded.semaphore.acquire());
+            assert!(look(&mut early).is_pending());
+            assert!(look(&mut late).is_pending());
+            let holder = thread::spawn(move || {
+                guarded.touch();
+                drop(held);
+            });
+            let canceller = thread::spawn(move || drop(early));
+            canceller.join().unwrap();
+            holder.join().unwrap();
+            let Poll::Ready(permit) = look(&mut late) else {
+                panic!("the permit went to nobody");
+            };
+            guarded.touch();
+            drop(permit);
+            assert_eq!((guarded.touched(), guarded.semaphore.available_permits()), (2, 1));
+        },
+    );
+}
+
+/// A grant that meets a cancellation goes to the next.
+#[test]
+fn a_granted_waiter_is_cancelled_while_another_waits_under_fair() {
+    cancelled("semaphore: fair, grant against cancel", Fair);
+}
+
+#[test]
+fn a_woken_waiter_is_cancelled_while_another_waits_under_greedy() {
+    cancelled("semaphore: greedy, wake-up against cancel", Greedy);
+}
+
+/// A request for two is served by two releases of one, whoever comes between.
+#[test]
+fn two_releases_meet_a_request_for_both() {
+    let expected = ["waiter slept", "waiter did not sleep"];
+    model(
+        "semaphore: a request for many",
+        1,
+        &expected,
+        || Guarded::new(Fair, 2),
+        |guarded, seen| {
+            let held = [(); 2].map(|()| guarded.semaphore.try_acquire().unwrap());
+            let seen = seen.clone();
+            let waiter = thread::spawn(move || {
+                let permits = block_on(guarded.semaphore.acquire_many(2), &seen, "waiter").unwrap();
+                assert_eq!(permits.num_permits(), 2);
+                guarded.touch();
+            });
+            let holders = held.map(|permit| thread::spawn(move || drop(permit)));
+            for holder in holders {
+                holder.join().unwrap();
+            }
+            waiter.join().unwrap();
+            assert_eq!(guarded.semaphore.available_permits(), 2);
+        },
+    );
+}
+
+#[test]
+fn closing_meets_a_registration() {
+    let expected = ["waiter slept", "waiter did not sleep"];
+    model(
+        "semaphore: close against wait",
+        2,
+        &expected,
+        || Guarded::new(Fair, 0),
+        |guarded, seen| {
+            let seen = seen.clone();
+            let waiter = thread::spawn(move || {
+                block_on(guarded.semaphore.acquire(), &seen, "waiter").map(|_| ())
+            });
+            let closer = thread::spawn(move || guarded.semaphore.close());
+            assert!(closer.join().unwrap());
+            assert_eq!(waiter.join().unwrap(), Err(AcquireError::Closed));
+        },
+    );
+}
+
+/// Shrinking below what is left, while a permit comes back: what is owed is paid.
+#[test]
+fn a_release_meets_a_resize() {
+    model(
+        "semaphore: release against resize",
+        2,
+        &[],
+        || Guarded::new(Fair, 2),
+        |guarded, _| {
+            let held = guarded.semaphore.try_acquire_many(2).unwrap();
+            let holder = thread::spawn(move || drop(held));
+            let resizer = thread::spawn(move || guarded.semaphore.resize(1).unwrap());
+            holder.join().unwrap();
+            resizer.join().unwrap();
+            assert_eq!(guarded.semaphore.available_permits(), 1);
+        },
+    );
+}
