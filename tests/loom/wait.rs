@@ -290,9 +290,11 @@ fn two_cancellations_and_a_notification() {
         let (b, _) = in_line(queue);
         let (mut c, bell) = in_line(queue);
         let parties = [
-            thread::spawn(move || drop(a)),
             thread::spawn(move || drop(b)),
-            thread::spawn(|| queue.notify_one()),
+            thread::spawn(move || {
+                drop(a);
+                queue.notify_one();
+            }),
         ];
         for party in parties {
             party.join().unwrap();

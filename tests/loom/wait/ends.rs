@@ -29,11 +29,12 @@ fn notify_all_against_a_registration() {
     );
 }
 
-/// Somebody younger than the `notify_all` may stand in front of one whom it is meant for.
+/// Somebody younger than the `notify_all` may stand in front of one whom it is meant for. Three parties; it takes
+/// one preemption, of the older one before it pushes.
 #[test]
 fn notify_all_with_a_younger_one_in_front() {
     let seen = ["at once", "rung", "the younger is reached", "the younger is too late"];
-    model::<Slots<2>>("notify all with a younger one in front", -1, &seen, |queue, seen| {
+    model::<Slots<2>>("notify all with a younger one in front", -2, &seen, |queue, seen| {
         let mut older = queue.wait();
         let bell = Arc::new(Bell::default());
         let waiter = thread::spawn({
