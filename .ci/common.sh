@@ -39,3 +39,6 @@ finished() {
     fi
 }
 trap finished EXIT
+# Else a script that is told to stop would end with the status of whatever it did before.
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
