@@ -33,9 +33,9 @@ mod permit;
 mod state;
 
 pub use acquire::Acquire;
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use acquire::AcquireOwned;
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use permit::OwnedSemaphorePermit;
 pub use permit::SemaphorePermit;
 pub use state::MAX_PERMITS;

@@ -137,10 +137,10 @@ impl<P: Policy, W: Storage> fmt::Debug for Acquire<'_, P, W> {
     }
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owned::AcquireOwned;
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owned {
     use super::*;
     use crate::semaphore::OwnedSemaphorePermit;

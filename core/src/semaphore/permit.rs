@@ -69,10 +69,11 @@ pub struct SemaphorePermit<'a, P: Policy = Fair, W: Storage = Slots<8>> {
 
 permit!(['a, P: Policy, W: Storage] SemaphorePermit<'a, P, W>, "SemaphorePermit", &'a Semaphore<P, W>, |semaphore: &&'a _| *semaphore);
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owned::OwnedSemaphorePermit;
 
-#[cfg(feature = "alloc")]
+// Without compare-and-swap there is no `Arc` in alloc.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owned {
     use super::*;
     use crate::semaphore::{AcquireOwned, TryAcquireError};
@@ -128,5 +129,5 @@ mod owned {
     }
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 permit!([P: Policy, W: Storage] OwnedSemaphorePermit<P, W>, "OwnedSemaphorePermit", alloc::sync::Arc<Semaphore<P, W>>, alloc::sync::Arc::clone);
