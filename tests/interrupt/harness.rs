@@ -248,10 +248,9 @@ fn run<S: Subject>(subject: &S, a: &[S::Op], handlers: &[Handler<'_, S::Op>]) ->
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let object = subject.fresh();
         let party = |level: usize, activation: usize, ops: &'_ [S::Op]| {
-            // The calls keep references to operations that outlive the run, not to this closure.
-            for index in 0..ops.len() {
+            for (index, op) in ops.iter().enumerate() {
                 let began = tick();
-                let outcome = subject.apply(&object, &ops[index]);
+                let outcome = subject.apply(&object, op);
                 let ended = tick();
                 let done = Done { level, activation, index, outcome, began, ended };
                 calls.borrow_mut().push(done);
