@@ -82,7 +82,16 @@ const KEEP_ERRORS: usize = 1024;
 /// A pipeline under construction: it begins with [`from_iter`](Pipeline::from_iter), and does nothing until it is
 /// [`run`](Pipeline::run) or [`spawn`](Pipeline::spawn)ed.
 ///
-/// See the [module](self) for an example.
+/// See the [module](self) for an example. A pipeline runs once, and has all its stages by then; anything else does not
+/// compile:
+///
+/// ```compile_fail,E0382
+/// # use aqueduct::pipeline::Pipeline;
+/// let pipeline = Pipeline::from_iter(0..3);
+/// pipeline.run(drop)?;
+/// pipeline.map("too late", |n| n + 1).run(drop)?;
+/// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+/// ```
 #[must_use = "a pipeline does nothing until it is run or spawned"]
 pub struct Pipeline<N = ()> {
     flow: N,

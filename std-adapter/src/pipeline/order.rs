@@ -156,13 +156,8 @@ impl<T, S: Clone> Clone for Reorder<T, S> {
 }
 
 impl<T: Send, S: Sink<T>> Reorder<T, S> {
-    /// Hands on one parcel whose turn it is.
-    fn serve(&mut self, mut parcel: Parcel<T>) {
-        if parcel.load.is_some() && !self.control.admits(parcel.seq) {
-            // It was made before the failure in front of it was known.
-            self.recalled += 1;
-            parcel.load = None;
-        }
+    /// Hands on one parcel whose turn it is. Whoever takes it looks whether it is still admitted.
+    fn serve(&mut self, parcel: Parcel<T>) {
         let loaded = parcel.load.is_some();
         if (loaded || self.below.every_number) && self.forward(parcel).is_err() {
             self.recalled += u64::from(loaded);

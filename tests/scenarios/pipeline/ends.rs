@@ -1,0 +1,306 @@
+//! How runs end: by themselves, drained, aborted, cancelled, dropped; whom that wakes, and what it leaves.
+
+use super::{assert_adds_up, assert_error_adds_up};
+use crate::support::{Drops, alone, eventually, threads};
+use aqueduct::Context;
+use aqueduct::channel;
+use aqueduct::context::ContextError;
+use aqueduct::pipeline::{Emitter, Pipeline, PipelineError};
+use aqueduct::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+/// Ending a run is idempotent, in any order and from any number of threads, also when it has ended.
+///
+/// R26
+#[test]
+fn a_run_can_be_ended_any_number_of_times() {
+    let running = Pipeline::from_iter(0_u64..).map("same", |n| n).concurrency(2).spawn().unwrap();
+    let controllers = [(); 8].map(|()| running.controller());
+    thread::scope(|scope| {
+        for controller in &controllers {
+            scope
+                .spawn(move || {
+                    controller.drain();
+                    controller.abort();
+                    controller.drain();
+                    controller.abort();
+                })
+                .unwrap();
+        }
+    })
+    .unwrap();
+    let error = running.wait().unwrap_err();
+    assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+    assert_error_adds_up(&error);
+    for controller in controllers {
+        controller.abort();
+        controller.drain();
+    }
+}
+
+/// The end of the input and the end of the run may both be told, in either order.
+///
+/// R27
+#[test]
+fn input_may_be_closed_before_and_after_the_run_is_drained() {
+    for close_first in [true, false] {
+        let (sender, receiver) = channel::bounded(4);
+        let running = Pipeline::from_receiver(receiver).map("same", |n: i32| n).spawn().unwrap();
+        sender.send(7).unwrap();
+        assert_eq!(running.output().recv(), Ok(7));
+        if close_first {
+            sender.close();
+            running.drain();
+        } else {
+            running.drain();
+            sender.close();
+        }
+        let report = running.wait().unwrap();
+        assert_eq!(report.delivered(), 1);
+        assert_adds_up(&report);
+    }
+}
+
+/// A drain delivers all that was made.
+///
+/// R31, R67
+#[test]
+fn a_drain_delivers_everything_that_was_made() {
+    let made = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&made);
+    let running = Pipeline::from_iter((0_u64..).inspect(move |_| {
+        counter.fetch_add(1, SeqCst);
+    }))
+    .map("same", |n| n)
+    .concurrency(3)
+    .buffer(8)
+    .ordered(16)
+    .spawn()
+    .unwrap();
+    assert_eq!(running.output().recv(), Ok(0));
+    running.drain();
+    let rest: Vec<u64> = running.output().iter().collect();
+    let report = running.wait().unwrap();
+    let made = made.load(SeqCst);
+    assert_eq!(rest, (1..made).collect::<Vec<_>>());
+    assert_eq!((report.delivered(), report.cancelled()), (made, 0));
+    assert!(!report.is_complete(), "there was more to come");
+    assert_adds_up(&report);
+}
+
+/// An abort ends everything at once, and tells what was lost, item for item; every item is dropped.
+///
+/// R31, R70
+#[test]
+fn an_abort_reports_what_was_lost() {
+    let drops = Drops::default();
+    let maker = drops.clone();
+    let running = Pipeline::from_iter(std::iter::repeat_with(move || maker.item()))
+        .map("first", |item| item)
+        .concurrency(2)
+        .map("second", |item| item)
+        .concurrency(2)
+        .ordered(8)
+        .output_buffer(4)
+        .spawn()
+        .unwrap();
+    drop(running.output().recv().unwrap());
+    running.abort();
+    let error = running.wait().unwrap_err();
+    assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+    assert_error_adds_up(&error);
+    let report = error.report().unwrap();
+    let made = report.stages()[0].received();
+    assert_eq!(made, report.delivered() + report.cancelled());
+    assert_eq!(drops.count() as u64, made);
+}
+
+/// Producers that race the end of a run have each item taken, or given back.
+///
+/// R32, R68
+#[test]
+fn producers_that_race_the_end_get_their_items_back() {
+    let (sender, receiver) = channel::bounded(2);
+    let producers: Vec<_> = (0..4)
+        .map(|_| {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                let mut sent = 0_u64;
+                while sender.send(sent).is_ok() {
+                    sent += 1;
+                }
+                sent
+            })
+            .unwrap()
+        })
+        .collect();
+    drop(sender);
+    let leftover = receiver.clone();
+    let running = Pipeline::from_receiver(receiver).map("same", |n| n).spawn().unwrap();
+    let taken = running.output().iter().take(50).count() as u64;
+    running.drain();
+    let rest = running.output().iter().count() as u64;
+    let report = running.wait().unwrap();
+    assert_eq!(report.delivered(), taken + rest);
+    // The channel is the user's: the run leaves in it what it did not take.
+    leftover.close();
+    let left = leftover.try_iter().count() as u64;
+    let sent: u64 = producers.into_iter().map(|producer| producer.join().unwrap()).sum();
+    assert_eq!(sent, report.delivered() + left);
+}
+
+/// Whatever way a run ends, it leaves no thread.
+///
+/// R38, R75, R78
+#[test]
+fn all_threads_are_joined_whatever_the_end() {
+    alone("pipeline::ends::all_threads_are_joined_whatever_the_end", || {
+        let Some(before) = threads() else { return };
+        let endless = || Pipeline::from_iter(0_u64..).map("a", |n| n).concurrency(3);
+        // A thread that is joined may be seen in `/proc` for a moment.
+        let back = |after: &str| eventually(after, || threads() == Some(before));
+        for _ in 0..20 {
+            Pipeline::from_iter(0..9).map("a", |n| n).concurrency(3).run(drop).unwrap();
+            back("no thread after a run");
+            endless().try_run(|n| if n < 9 { Ok(()) } else { Err("enough") }).unwrap_err();
+            back("no thread after an output that fails");
+            endless().stage("b", |_| Err::<(), _>("no")).run(drop).unwrap_err();
+            back("no thread after a stop");
+            let running = endless().spawn().unwrap();
+            running.output().recv().unwrap();
+            drop(running);
+            back("no thread after a drop");
+            let running = endless().spawn().unwrap();
+            running.drain();
+            running.wait().unwrap();
+            back("no thread after a drain");
+            let caught = thread::catch(|| endless().run(|_| panic!("consumer")));
+            assert_eq!(caught.unwrap_err().message(), "consumer");
+            back("no thread after a panic of the consumer");
+        }
+    });
+}
+
+/// A context that is cancelled wakes the source, the workers and the consumer, wherever they wait.
+///
+/// R47, R65
+#[test]
+fn a_cancelled_context_wakes_everybody() {
+    // The consumer and the worker wait for items, and the source for its channel.
+    let context = Context::background();
+    let (sender, receiver) = channel::bounded::<u32>(1);
+    let running =
+        Pipeline::from_receiver(receiver).map("same", |n| n).context(&context).spawn().unwrap();
+    let output = running.output().clone();
+    let consumer = thread::spawn(move || output.recv().is_err()).unwrap();
+    context.cancel_with("closing time");
+    assert!(consumer.join().unwrap());
+    let error = running.wait().unwrap_err();
+    let PipelineError::Cancelled { cause, .. } = error else { panic!("{error:?}") };
+    assert_eq!(cause.to_string(), "closing time");
+    drop(sender);
+
+    // The worker waits for room at the output, and the source for room in front of the worker.
+    let context = Context::background();
+    let running = Pipeline::from_iter(0_u64..)
+        .map("same", |n| n)
+        .buffer(1)
+        .ordered(4)
+        .output_buffer(1)
+        .context(&context)
+        .spawn()
+        .unwrap();
+    eventually("the output is full", || running.output().len() == 1);
+    context.cancel();
+    assert_error_adds_up(&running.wait().unwrap_err());
+}
+
+/// A deadline ends a run that has no end of its own.
+///
+/// R41
+#[test]
+fn a_deadline_ends_an_endless_run() {
+    let context = Context::background().with_timeout(Duration::from_millis(5));
+    let error =
+        Pipeline::from_iter(0_u64..).map("same", |n| n).context(&context).run(drop).unwrap_err();
+    assert_error_adds_up(&error);
+    let PipelineError::Cancelled { cause, .. } = error else { panic!("{error:?}") };
+    assert_eq!(cause.downcast_ref(), Some(&ContextError::DeadlineExceeded));
+}
+
+/// A context that is done already lets nothing begin; one that ends after the last item changes nothing.
+///
+/// R22
+#[test]
+fn a_context_counts_only_while_there_is_something_to_cancel() {
+    let context = Context::background();
+    context.cancel();
+    let error =
+        Pipeline::from_iter(0..9).map("same", |n| n).context(&context).run(drop).unwrap_err();
+    assert_eq!(error.report().unwrap().delivered(), 0);
+    assert_error_adds_up(&error);
+
+    let context = Context::background();
+    let running = Pipeline::from_iter(0..9).context(&context).spawn().unwrap();
+    assert_eq!(running.output().iter().count(), 9);
+    context.cancel();
+    assert!(running.wait().unwrap().is_complete());
+}
+
+/// The consumer that goes away early takes the rest with it: the source ends, and no item is kept.
+///
+/// R65, R78
+#[test]
+fn dropping_the_run_ends_an_endless_source() {
+    let drops = Drops::default();
+    let maker = drops.clone();
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let running = Pipeline::source(move |out: &mut Emitter<'_, _>| {
+        loop {
+            count.fetch_add(1, SeqCst);
+            out.send(maker.item())?;
+        }
+    })
+    .map("same", |item| item)
+    .concurrency(2)
+    .spawn()
+    .unwrap();
+    drop(running.output().recv().unwrap());
+    drop(running);
+    assert_eq!(drops.count() as u64, made.load(SeqCst));
+}
+
+/// An output that fails aborts the run, and its error is what the run returns.
+///
+/// R75
+#[test]
+fn an_output_that_fails_ends_the_run() {
+    let mut taken = 0;
+    let error = Pipeline::from_iter(0_u64..)
+        .map("same", |n| n)
+        .concurrency(2)
+        .ordered(8)
+        .try_run(|n| {
+            taken += 1;
+            if n == 5 { Err("disk full") } else { Ok(()) }
+        })
+        .unwrap_err();
+    assert_error_adds_up(&error);
+    assert_eq!(error.report().unwrap().delivered(), taken);
+    let PipelineError::Output { cause, .. } = error else { panic!("{error:?}") };
+    assert_eq!((taken, cause.to_string()), (6, "disk full".into()));
+}
+
+/// Waiting without reading: what comes out is dropped, and counted.
+///
+/// R67
+#[test]
+fn waiting_without_reading_does_not_hang() {
+    let running = Pipeline::from_iter(0..1000).output_buffer(1).spawn().unwrap();
+    let report = running.wait().unwrap();
+    assert_eq!((report.delivered(), report.undelivered()), (0, 1000));
+    assert!(!report.is_complete());
+}
