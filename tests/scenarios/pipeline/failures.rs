@@ -260,6 +260,41 @@ fn of_two_failures_the_first_in_order_counts() {
     assert_eq!(report.errors().iter().map(StageError::item).collect::<Vec<_>>(), [4]);
 }
 
+/// So it is when the later item fails later, while the run ends already.
+///
+/// R42
+#[test]
+fn a_failure_behind_the_one_that_stopped_changes_nothing() {
+    let (begun, four_has_begun) = channel::bounded(1);
+    let (stopped, three_has_stopped) = channel::bounded(1);
+    let error = Pipeline::source(move |out| {
+        for n in 0..5 {
+            out.send(n)?;
+        }
+        out.context().wait();
+        stopped.send(())?;
+        Err(Stopped.into())
+    })
+    .stage("race", move |n: u32| match n {
+        3 => {
+            four_has_begun.recv().unwrap();
+            Err("three")
+        }
+        4 => {
+            begun.send(()).unwrap();
+            three_has_stopped.recv().unwrap();
+            Err("four")
+        }
+        _ => Ok(n),
+    })
+    .concurrency(2)
+    .run(drop)
+    .unwrap_err();
+    let PipelineError::Stopped { error, report } = error else { panic!("{error:?}") };
+    assert_eq!(error.cause().to_string(), "three");
+    assert_eq!(report.errors().iter().map(StageError::item).collect::<Vec<_>>(), [4]);
+}
+
 /// A source that fails, or panics, is reported like a stage; what it made before is delivered.
 ///
 /// R36
