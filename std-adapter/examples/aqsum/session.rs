@@ -85,7 +85,8 @@ impl Session {
         self.context.is_done()
     }
 
-    /// Runs a pipeline and writes its results to standard output. `Ok(None)` means: to the end.
+    /// Runs a pipeline and writes its results to standard output. How it ended; and the report, if nothing cut it short
+    /// but a first Ctrl-C.
     pub(crate) fn run<N>(
         &self,
         pipeline: Pipeline<N>,

@@ -181,8 +181,7 @@ impl<T: Send, S: Sink<T>> Reorder<T, S> {
 
 impl<T: Send, S: Sink<T>> Sink<T> for Reorder<T, S> {
     fn put(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken> {
-        let window = Arc::clone(&self.window);
-        let mut line = lock(&window.line);
+        let mut line = lock(&self.window.line);
         let seq = parcel.seq;
         let before = line.place(seq).replace(parcel);
         debug_assert!(before.is_none(), "two parcels in one place of the window");
@@ -201,7 +200,7 @@ impl<T: Send, S: Sink<T>> Sink<T> for Reorder<T, S> {
             for parcel in batch.drain(..) {
                 self.serve(parcel);
             }
-            line = lock(&window.line);
+            line = lock(&self.window.line);
         }
         drop(line);
         self.batch = batch;
