@@ -185,7 +185,7 @@ impl<W: Storage + 'static, F: Fn() -> W> Subject for Start<F> {
         let queue = object.queue();
         // What each wait that stands in line finds now, and whether it was told.
         let mut found = [None; WAITS];
-        for nth in 0..WAITS {
+        for (nth, found) in found.iter_mut().enumerate() {
             let mut wait = object.waits[nth].borrow_mut();
             let Some(wait) = wait.as_mut() else { continue };
             if !wait.is_registered() {
@@ -196,7 +196,7 @@ impl<W: Storage + 'static, F: Fn() -> W> Subject for Start<F> {
             if answer != Answer::Pending && !rung {
                 return Err(format!("wait {nth} was reached, and nobody woke it"));
             }
-            found[nth] = Some(answer);
+            *found = Some(answer);
         }
         // No wait is left, so nothing is passed on. Is a token there?
         for wait in &object.waits {

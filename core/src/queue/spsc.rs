@@ -20,7 +20,7 @@
 //! empty differ without a wasted slot.)
 
 use crate::sync::{
-    Acquire, AtomicUsize, Padded, Relaxed, Release, SeqCst, UnsafeCell, const_unless_loom,
+    AcqRel, Acquire, AtomicUsize, Padded, Relaxed, Release, UnsafeCell, const_unless_loom,
 };
 use core::fmt;
 use core::marker::PhantomData;
@@ -265,9 +265,9 @@ impl<T> Shared<'_, T> {
 
 impl<T> Drop for Shared<'_, T> {
     fn drop(&mut self) {
-        // spsc:gone - SeqCst (AcqRel would do): spsc:look reads it; and the second end to go reads the first, so
+        // spsc:gone - AcqRel: spsc:look reads it; and the second end to go reads the first, so
         // that it frees the ring after the first is done with it.
-        let gone = self.indices().gone.fetch_add(1, SeqCst);
+        let gone = self.indices().gone.fetch_add(1, AcqRel);
         if let (1, Some(free)) = (gone, self.free) {
             // SAFETY: both ends are gone, and this is the ring that they were made with.
             unsafe { free(self.indices) }
@@ -339,9 +339,8 @@ impl<T> Producer<'_, T> {
 
     /// How many places are free, by what the consumer says.
     fn look_again(&mut self) -> usize {
-        // spsc:room - SeqCst (Acquire would do inside the ring): reads spsc:pop, so the consumer is done with the
-        // slots that it gave back; and so that a producer that finds no room and goes to sleep is seen by the pop that makes some.
-        self.head = self.shared.indices().head.load(SeqCst);
+        // spsc:room - Acquire: reads spsc:pop, so the consumer is done with the slots that it gave back.
+        self.head = self.shared.indices().head.load(Acquire);
         self.free()
     }
 
@@ -468,9 +467,8 @@ impl<T> Consumer<'_, T> {
 
     /// How many values are there, by what the producer says.
     fn look_again(&mut self) -> usize {
-        // spsc:values - SeqCst (Acquire would do inside the ring): reads spsc:push, so the values are written;
-        // and so that a consumer that finds none and goes to sleep is seen by the push that brings one.
-        self.tail = self.shared.indices().tail.load(SeqCst);
+        // spsc:values - Acquire: reads spsc:push, so the values are written.
+        self.tail = self.shared.indices().tail.load(Acquire);
         self.shared.distance(self.head, self.tail)
     }
 

@@ -104,9 +104,8 @@ impl Line {
                 _ => {}
             },
             Op::Cancel(nth) => {
-                match self.waits[nth] {
-                    Status::Granted(kind @ (Kind::One | Kind::Some)) => next.posted.push(kind),
-                    _ => {}
+                if let Status::Granted(kind @ (Kind::One | Kind::Some)) = self.waits[nth] {
+                    next.posted.push(kind);
                 }
                 next.order.retain(|&other| other != nth);
                 next.waits[nth] = Status::Gone;
@@ -248,9 +247,6 @@ impl Search<'_> {
     }
 
     fn is_as_found(&self, line: &Line) -> bool {
-        // Those who hold a grant and are dropped now pass it on: to nobody, so a `notify_one` is remembered.
-        let dropped_one = (0..WAITS)
-            .any(|nth| self.found[nth].is_none() && line.waits[nth] == Status::Granted(Kind::One));
         (0..WAITS).all(|nth| match (self.found[nth], line.waits[nth]) {
             (None, Status::InLine(_) | Status::Granted(_) | Status::Took(_)) => false,
             (None, _) => true,
