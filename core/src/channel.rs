@@ -33,9 +33,13 @@
 
 mod error;
 mod future;
+#[cfg(feature = "futures")]
+mod stream;
 
 pub use error::{ForceSendError, RecvError, ReserveError, SendError, TryRecvError, TrySendError};
 pub use future::{AnyChannel, Permit, Recv, RecvMany, Reserve, Send};
+#[cfg(feature = "futures")]
+pub use stream::{RecvStream, SendSink};
 
 use crate::queue::{self, Inline, Ring};
 use crate::sync::const_unless_loom;
@@ -277,6 +281,19 @@ macro_rules! channel_of {
             /// Closed and empty.
             pub fn recv_many<F: FnMut(T)>(&self, max: usize, f: F) -> RecvMany<'_, Self, F> {
                 RecvMany::new(self, max, f)
+            }
+
+            /// The values that are received from now on, as a stream that ends when the channel is closed and
+            /// empty.
+            #[cfg(feature = "futures")]
+            pub fn stream(&self) -> RecvStream<'_, Self> {
+                RecvStream::new(self)
+            }
+
+            /// A sink whose values are sent.
+            #[cfg(feature = "futures")]
+            pub fn sink(&self) -> SendSink<'_, Self> {
+                SendSink::new(self)
             }
 
             /// Closes the channel; true for the first call. See [closing](self#closing).
