@@ -453,7 +453,6 @@ fn where_others_were_preempted_before(start: &Queues, handlers: &[Kind]) -> u64 
 
 /// `len`, `is_empty` and `is_full` at the same places.
 #[test]
-#[ignore = "len takes a void ticket off before it is void, so it is short while that party is frozen"]
 fn lengths_in_nested_handlers_and_where_others_were_preempted_before() {
     on_queues("lengths in nested handlers", &[1, 2, 3], &LAPS[..1], |start| {
         by_nested_handlers(start, &[Len, IsEmpty, IsFull])

@@ -414,16 +414,35 @@ impl<S: Storage> Ring<S> {
         loop {
             // len:tail - SeqCst: reads push:claim.
             let tail = self.tail.load(SeqCst);
-            // len:voids - SeqCst: reads void:count and void:passed.
+            // void:look - SeqCst: before `head`, as in tail_is_not_free.
             let voids = self.voids.load(SeqCst);
             // len:head - SeqCst: reads pop:claim.
             let head = self.head.load(SeqCst);
-            // len:tail - SeqCst: the same tail again, so that the two belong together.
-            if self.tail.load(SeqCst) == tail {
-                let tickets = self.geometry().distance(head, tail & !CLOSED);
-                return tickets.saturating_sub(voids).min(self.capacity());
+            let live = match voids {
+                0 => self.geometry().distance(head, tail & !CLOSED),
+                // A ticket may be counted that is not void yet, and the party that counted it may be frozen.
+                _ => self.count_live(head, tail & !CLOSED),
+            };
+            // len:head, len:tail - SeqCst: the same two again, so that they belong together.
+            if self.head.load(SeqCst) == head && self.tail.load(SeqCst) == tail {
+                return live.min(self.capacity());
             }
         }
+    }
+
+    /// How many tickets from `head` up to `tail` are not void.
+    fn count_live(&self, head: usize, tail: usize) -> usize {
+        let geometry = self.geometry();
+        let mut ticket = head;
+        let mut live = 0;
+        while is_before(ticket, tail) {
+            // len:slot - SeqCst: reads void:mark.
+            let state = State(self.slot(ticket).state.load(SeqCst));
+            let is_own = geometry.lap_of(state.0) == geometry.lap_of(ticket) && !state.is_held();
+            live += usize::from(is_own || !self.is_void(ticket, state));
+            ticket = geometry.after(ticket);
+        }
+        live
     }
 
     #[inline(always)]
