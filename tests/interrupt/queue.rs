@@ -257,12 +257,22 @@ where
                 let Some(victim) = *victim else { return vec![None] };
                 let (call, (from, to)) = (&run.calls[victim], places[victim]);
                 let most = call.op.most_held().min(capacity);
-                let shown = |holds| {
-                    (from..=to).map(move |shown| {
-                        Some(Frozen { chain: call.level, unshown: (shown, to), holds })
-                    })
-                };
-                (0..=most).flat_map(shown).collect()
+                let choice =
+                    |holds, shown| Some(Frozen { chain: call.level, unshown: (shown, to), holds });
+                match call.op {
+                    // Each slot that it holds is for an item that is not shown yet.
+                    Op::Push(_) | Op::PushMany(..) => (from..=to)
+                        .flat_map(|shown| {
+                            (0..=most.min(to - shown)).map(move |holds| choice(holds, shown))
+                        })
+                        .collect(),
+                    Op::Pop | Op::PopMany(_) | Op::PopManyPanics(_) => {
+                        (0..=most).map(|holds| choice(holds, to)).collect()
+                    }
+                    _ => (from..=to)
+                        .flat_map(|shown| (0..=most).map(move |holds| choice(holds, shown)))
+                        .collect(),
+                }
             })
             .collect();
 
@@ -420,6 +430,20 @@ fn nested_handlers_that_push_and_pop() {
             .iter()
             .map(|a| preempt_nested(start, a, &bs, &cs))
             .sum()
+    });
+}
+
+/// A push is frozen after it has voided the ticket at the tail, and before the tail has passed that: whoever
+/// pops everything comes to that ticket, too, and must bring the tail along. Otherwise the queue, empty,
+/// counts as full until the next push.
+#[test]
+fn the_head_never_passes_the_tail() {
+    on_queues("pops up to a tail that stands on a void ticket", &[1, 2, 3], &LAPS[2..3], |start| {
+        let bs = sequences(200, &[Push, Pop], 1..=3);
+        let cs: Vec<_> = (1..=3)
+            .map(|pops| sequence(300, &[&[Pop].repeat(pops)[..], &[IsFull]].concat()))
+            .collect();
+        [Pop, Push].iter().map(|&a| preempt_nested(start, &sequence(100, &[a]), &bs, &cs)).sum()
     });
 }
 
