@@ -128,11 +128,42 @@ mod floor {
 
 #[cfg(aqueduct_loom)]
 mod floor {
+    use core::sync::atomic::Ordering;
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
+    use loom::sync::atomic;
     #[cfg(feature = "alloc")]
     pub(crate) use loom::sync::atomic::AtomicPtr;
-    pub(crate) use loom::sync::atomic::AtomicUsize;
+
+    /// loom's, with a second word that each load touches by a read-modify-write.
+    ///
+    /// loom decides where to preempt by the *last* access to an object before the one at hand, whoever made
+    /// it. A party that loads a word and then exchanges it hides, by its own load, every earlier load of
+    /// others: loom never tries the exchange before those. `looks` makes two loads of one word depend on
+    /// each other, so that it does. It is Relaxed, and synchronises nothing.
+    pub(crate) struct AtomicUsize {
+        value: atomic::AtomicUsize,
+        looks: atomic::AtomicUsize,
+    }
+
+    impl AtomicUsize {
+        pub(crate) fn new(value: usize) -> Self {
+            Self { value: atomic::AtomicUsize::new(value), looks: atomic::AtomicUsize::new(0) }
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            self.value.load(order)
+        }
+    }
+
+    impl core::ops::Deref for AtomicUsize {
+        type Target = atomic::AtomicUsize;
+
+        fn deref(&self) -> &Self::Target {
+            &self.value
+        }
+    }
 }
 
 #[cfg(all(aqueduct_interrupt, not(aqueduct_loom)))]

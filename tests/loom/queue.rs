@@ -22,8 +22,7 @@ struct Model {
     /// Items 1, 2, .. that are in it at first.
     fill: u64,
     parties: &'static [&'static [Op]],
-    /// Preemptions more than asked for; fewer where the executions explode. Two parties can afford two
-    /// more (thousands of executions), four need one less (a hundred thousand).
+    /// Preemptions more than what its number of parties can afford.
     extra: isize,
     /// What must be seen at least once: each party's events, parties separated by `|`. `+1` pushed, `x`
     /// refused, `-1` popped, `.` empty, `^1` displaced, `=1` a length.
@@ -65,7 +64,12 @@ impl Model {
         // One ledger for all executions: they run one after the other.
         let ledger: &'static Ledger = Box::leak(Box::new(Ledger::new(64)));
         let (name, expected) = (self.name, self.expected);
-        let extra = if self.parties.len() == 2 { 2 } else { self.extra };
+        let extra = self.extra
+            + match self.parties.len() {
+                2 => 1,
+                3 => -1,
+                _ => -2,
+            };
         explore(name, extra, move || record.record(self.execute(ledger)));
         seen.must_include(expected);
     }
@@ -192,7 +196,12 @@ fn two_producers_and_a_consumer_on_two_slots() {
 fn a_producer_and_two_consumers_on_one_slot() {
     Model {
         parties: &[&[Push(10), Push(20)], &[Pop], &[Pop]],
-        expected: &["+10 x | -10 | .", "+10 x | . | -10", "+10 x | . | ."],
+        expected: &[
+            "+10 +20 | -10 | -20",
+            "+10 +20 | -20 | -10",
+            "+10 x | -10 | .",
+            "+10 x | . | .",
+        ],
         ..Model::new("1 producer, 2 consumers, capacity 1", 1)
     }
     .run();
@@ -212,7 +221,6 @@ fn a_producer_and_two_consumers_on_two_slots() {
 fn two_producers_and_two_consumers_on_one_slot() {
     Model {
         parties: &[&[Push(10)], &[Push(20)], &[Pop], &[Pop]],
-        extra: -1,
         expected: &["+10 | +20 | -10 | -20", "+10 | x | -10 | .", "x | +20 | . | -20"],
         ..Model::new("2 producers, 2 consumers, capacity 1", 1)
     }
@@ -223,7 +231,6 @@ fn two_producers_and_two_consumers_on_one_slot() {
 fn two_producers_and_two_consumers_on_two_slots() {
     Model {
         parties: &[&[Push(10)], &[Push(20)], &[Pop], &[Pop]],
-        extra: -1,
         expected: &["+10 | +20 | -10 | -20", "+10 | +20 | -20 | -10", "+10 | +20 | . | ."],
         ..Model::new("2 producers, 2 consumers, capacity 2", 2)
     }
@@ -236,7 +243,7 @@ fn two_producers_and_two_consumers_on_two_slots() {
 fn a_slot_is_used_again() {
     Model {
         parties: &[&[Push(10), Push(20)], &[Pop, Pop]],
-        expected: &["+10 x | -10 .", "+10 x | . -10"],
+        expected: &["+10 +20 | -10 -20", "+10 +20 | -10 .", "+10 x | -10 .", "+10 x | . -10"],
         ..Model::new("a slot used again", 1)
     }
     .run();
@@ -427,7 +434,6 @@ fn a_batch_of_pops_is_passed_over() {
 fn two_batches_of_pushes() {
     Model {
         parties: &[&[PushMany(10, 2)], &[PushMany(20, 2)], &[Pop]],
-        extra: -1,
         expected: &["+10 +11 | x | -10", "+10 +11 | x | .", "+10 x | +20 +21 | -20"],
         end: End::Drop,
         ..Model::new("two batches of pushes and a pop", 2)

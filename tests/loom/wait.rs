@@ -246,7 +246,7 @@ fn notify_one_against_a_cancellation_of_the_head() {
 fn notify_against_a_cancellation_and_a_registration() {
     model::<Slots<2>>(
         "notify against a cancellation and a registration",
-        0,
+        -1,
         &["looked, and saw", "slept"],
         |queue, seen| {
             let (head, _) = in_line(queue);

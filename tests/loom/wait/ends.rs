@@ -63,7 +63,7 @@ fn notify_all_with_a_younger_one_in_front() {
 fn notify_all_then_one_against_a_drain() {
     model::<Slots<2>>(
         "notify all then one against a drain",
-        0,
+        -1,
         &["taken by the other", "remembered"],
         |queue, seen| {
             let (mut earlier, bell) = in_line(queue);
