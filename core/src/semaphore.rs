@@ -122,7 +122,7 @@ impl Semaphore {
 }
 
 impl<P: Policy, W: Storage> Semaphore<P, W> {
-    /// The most permits a semaphore can have: 2^24 - 1 on 32-bit targets, 2^56 - 1 on 64-bit ones.
+    /// The most permits a semaphore can have: 2^22 - 1 on 32-bit targets, 2^54 - 1 on 64-bit ones.
     pub const MAX_PERMITS: usize = MAX_PERMITS;
 
     const_unless_loom! {

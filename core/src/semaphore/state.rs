@@ -2,10 +2,10 @@
 //!
 //! | bits | name | what |
 //! |---|---|---|
-//! | 5 | of the queue | DRAINING, DIRTY, HAS per class of waiter |
+//! | 7 | of the queue | DRAINING, DIRTY, HAS per class of waiter |
 //! | 1 | CLOSED | nobody gets a permit any more |
 //! | 1 | WOKEN | a waiter was woken and has not decided yet |
-//! | 25 of 32, 57 of 64 | permits | how many can be taken; below zero: how many are owed |
+//! | 23 of 32, 55 of 64 | permits | how many can be taken; below zero: how many are owed |
 //!
 //! The permits are signed: to shrink a semaphore below what is left of it is to owe the rest, and releases pay
 //! the debt without knowing of it.
@@ -27,7 +27,7 @@ const CLOSED: usize = 1 << FREE_BIT;
 const WOKEN: usize = 1 << (FREE_BIT + 1);
 const SHIFT: u32 = FREE_BIT + 2;
 
-/// The most permits a semaphore can have: 2^24 - 1 on 32-bit targets, 2^56 - 1 on 64-bit ones.
+/// The most permits a semaphore can have: 2^22 - 1 on 32-bit targets, 2^54 - 1 on 64-bit ones.
 pub const MAX_PERMITS: usize = (isize::MAX >> SHIFT) as usize;
 
 /// A value of the word.
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn head(ask: usize) -> Option<Head> {
-        Some(Head { ask, count: 1 })
+        Some(Head { ask, in_phase: false })
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
             while !batch.is_full() {
                 let heads = core::array::from_fn(|class| self.head(&lists[class]));
                 let Some((class, grant)) = self.primitive.grant(&heads) else { break };
+                lists[class].begin_phase();
                 let address = lists[class].head();
                 // SAFETY: we drain, and the slot is the head of this list.
                 unsafe { lists[class].unlink(&self.storage, address) };
@@ -56,7 +57,7 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
                 }
             }
 
-            let empty = |&class: &usize| lists[class].count() == 0;
+            let empty = |&class: &usize| lists[class].head() == 0;
             (0..CLASSES).filter(empty).fold(Vacant::default(), Vacant::with)
         })
     }
@@ -108,7 +109,7 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
         }
         // SAFETY: we drain, and the slot is listed.
         let request = unsafe { at(&self.storage, address).request() };
-        Some(Head { ask: request.ask, count: list.count() })
+        Some(Head { ask: request.ask, in_phase: list.is_in_phase() })
     }
 
     /// Gives `grant` to an unlinked slot. False if its future has withdrawn.

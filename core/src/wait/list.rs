@@ -1,4 +1,8 @@
 //! The drainer's list of the waiters of one class, oldest first, linked through their slots.
+//!
+//! A *phase* is all who stood in the list when the first of them was served. It is known by its youngest, which moves
+//! towards the older when that one leaves; so it is exact whoever leaves, where a count would let latecomers in for
+//! those who left.
 
 use super::slot::{Links, Slot, UNLISTED};
 use super::slots::Storage;
@@ -8,12 +12,13 @@ use super::slots::Storage;
 pub(super) struct List {
     head: usize,
     tail: usize,
-    count: usize,
+    /// The youngest of the phase that has begun, 0 if none has or all of it are gone.
+    phase: usize,
 }
 
 impl List {
     pub(super) const fn new() -> Self {
-        Self { head: 0, tail: 0, count: 0 }
+        Self { head: 0, tail: 0, phase: 0 }
     }
 
     /// The address of the oldest, 0 for none.
@@ -21,8 +26,16 @@ impl List {
         self.head
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.count
+    /// Does the oldest belong to a phase that has begun?
+    pub(super) fn is_in_phase(&self) -> bool {
+        self.phase != 0
+    }
+
+    /// The oldest is about to be served: those who stand here now are a phase, unless one goes on.
+    pub(super) fn begin_phase(&mut self) {
+        if self.phase == 0 {
+            self.phase = self.tail;
+        }
     }
 
     /// Appends the slot at `address` as the youngest.
@@ -43,7 +56,6 @@ impl List {
             }
         }
         self.tail = address;
-        self.count += 1;
     }
 
     /// Unlinks the slot at `address`, unless it is unlinked already.
@@ -77,7 +89,9 @@ impl List {
                 unsafe { at(storage, next).set_links(Links { prev, ..links }) };
             }
         }
-        self.count -= 1;
+        if self.phase == address {
+            self.phase = prev;
+        }
     }
 }
 
@@ -91,7 +105,7 @@ mod tests {
     use super::*;
     use crate::wait::Slots;
 
-    fn addresses(list: &List, storage: &Slots<4>) -> ([usize; 4], usize) {
+    fn addresses<const N: usize>(list: &List, storage: &Slots<N>) -> ([usize; 4], usize) {
         let (mut found, mut count, mut address) = ([0; 4], 0, list.head());
         while address != 0 {
             found[count] = address;
@@ -99,7 +113,6 @@ mod tests {
             // SAFETY: there is one thread, and it drains.
             address = unsafe { at(storage, address).links() }.next;
         }
-        assert_eq!(count, list.count());
         (found, count)
     }
 
@@ -123,6 +136,36 @@ mod tests {
                 assert!(left[..count].is_sorted() && !left[..count].contains(&address));
             }
             assert_eq!((list.head, list.tail), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_phase_is_who_stood_there_when_it_began_whoever_leaves() {
+        // Four stand there; two come when the first has been served. In whatever order the rest of the four leave, it
+        // is in phase until the last of them has, and no longer.
+        for order in [[2, 3, 4], [2, 4, 3], [3, 2, 4], [3, 4, 2], [4, 2, 3], [4, 3, 2]] {
+            let storage = Slots::<6>::new();
+            let mut list = List::new();
+            for address in 1..=4 {
+                // SAFETY: there is one thread, it drains, and the slot is in no list.
+                unsafe { list.append(&storage, address) };
+            }
+            assert!(!list.is_in_phase());
+            list.begin_phase();
+            // SAFETY: there is one thread, it drains, and the slot is in this list.
+            unsafe { list.unlink(&storage, 1) };
+            for address in 5..=6 {
+                // SAFETY: there is one thread, it drains, and the slot is in no list.
+                unsafe { list.append(&storage, address) };
+            }
+            for address in order {
+                assert!(list.is_in_phase(), "{order:?} before {address}");
+                list.begin_phase();
+                // SAFETY: there is one thread, it drains, and the slot is in this list.
+                unsafe { list.unlink(&storage, address) };
+            }
+            assert!(!list.is_in_phase(), "{order:?}: the latecomers are the next phase");
+            assert_eq!(addresses(&list, &storage).0[..2], [5, 6]);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | bits | name | what |
 //! |---|---|---|
 //! | 1 | CLOSED | everybody who waits, now or later, gets an error |
-//! | 13 of 32, 29 of 64 | ones | `notify_one`s not handed over yet; at rest 0, or 1: the stored token |
+//! | 12 of 32, 28 of 64 | ones | `notify_one`s not handed over yet; at rest 0, or 1: the stored token |
 //! | as many | some | of `notify(n)`, not handed over yet; at rest 0 |
 //!
 //! Two counts, because what nobody takes has two fates: a `notify_one` becomes the token, the rest of a `notify(n)`

@@ -45,9 +45,9 @@ pub(crate) trait Primitive<const CLASSES: usize> {
 pub(crate) struct Head {
     /// What it asked for, as given to [`Waiters::poll`].
     pub(crate) ask: usize,
-    /// How many of its class wait, itself included.
-    #[allow(dead_code, reason = "the phases of a fair read-write lock are limited by it")]
-    pub(crate) count: usize,
+    /// It belongs to a phase that has begun: when the drainer served one of its class, it stood in line already, and
+    /// all who stood before it have been served or have left.
+    pub(crate) in_phase: bool,
 }
 
 /// What to do to the word; see [`Waiters::post`].

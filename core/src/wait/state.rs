@@ -8,12 +8,15 @@
 const DRAINING: usize = 1 << 0;
 /// Something happened since the drainer looked.
 const DIRTY: usize = 1 << 1;
-/// Somebody of class 0 waits; classes 1 and 2 follow. Set by the registrant, cleared by the drainer on leaving.
+/// Somebody of class 0 waits; the bits of the other classes follow. Set by the registrant, cleared by the drainer
+/// on leaving.
 const HAS: usize = 1 << 2;
-const HAS_ANY: usize = HAS | (HAS << 1) | (HAS << 2);
+/// As many classes as the primitive with the most has: a read-write lock.
+const CLASSES: u32 = 5;
+const HAS_ANY: usize = HAS * ((1 << CLASSES) - 1);
 
 /// The first bit of the word that belongs to the primitive.
-pub(crate) const FREE_BIT: u32 = 5;
+pub(crate) const FREE_BIT: u32 = HAS.trailing_zeros() + CLASSES;
 
 /// A value of the word, with the questions and the transitions that concern the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,10 +117,10 @@ mod tests {
 
     #[test]
     fn classes_do_not_touch_each_other_nor_the_primitive() {
-        for class in 0..3 {
+        for class in 0..CLASSES as usize {
             let word = Word(PRIMITIVE).with_waiter(class);
             assert_eq!(word.0, PRIMITIVE | (4 << class));
-            for other in 0..3 {
+            for other in 0..CLASSES as usize {
                 let after = word.kicked().0.left(Vacant::default().with(other));
                 assert_eq!(after.is_awaited(), class != other);
                 assert_eq!(after.0 >> FREE_BIT, PRIMITIVE >> FREE_BIT);
