@@ -8,6 +8,7 @@ extern crate alloc;
 mod block_on;
 pub mod channel;
 pub mod queue;
+pub mod rwlock;
 pub mod semaphore;
 mod sync;
 pub mod wait;

@@ -19,6 +19,10 @@ pub(crate) use floor::AtomicPtr;
 
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+/// The cell of what a lock protects, the same on every floor: a lock gives out references, and no checker sees what is
+/// done with those. Its models put a cell of the checker inside.
+pub(crate) use core::cell::UnsafeCell as UnsafePayload;
+
 /// Keeps two hot words off each other's cache line, where the target has cache lines to speak of.
 ///
 /// On bare metal (`target_os = "none"`) it is the bare value: a microcontroller has one core and little

@@ -1,0 +1,157 @@
+//! The raw traits of the `lock_api` crate, for its guards: mapped, owned, whatever it has.
+//!
+//! Its blocking calls stand in line like a future, so the policy holds for them too, and let time pass by
+//! [`Relax`]. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
+
+use super::policy::{Fair, Policy, ReaderPriority, WriterPriority};
+use super::{RawRwLock, Relax};
+use crate::block_on;
+#[cfg(feature = "alloc")]
+use crate::wait::Growable;
+use crate::wait::{Slots, Storage};
+
+/// What a lock starts from, as constants: `lock_api` wants one.
+pub trait Start {
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "each use is a new one, as it should be"
+    )]
+    const START: Self;
+}
+
+impl Start for WriterPriority {
+    const START: Self = Self;
+}
+
+impl Start for ReaderPriority {
+    const START: Self = Self;
+}
+
+impl Start for Fair {
+    const START: Self = Self;
+}
+
+impl<const W: usize> Start for Slots<W> {
+    const START: Self = Self::new();
+}
+
+#[cfg(feature = "alloc")]
+impl Start for Growable {
+    const START: Self = Self::new();
+}
+
+// SAFETY: a writer comes in only where nobody is inside, and a reader only where no writer is; see PROTOCOL.md.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
+    for RawRwLock<P, W, R>
+{
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "each use is a new one, as it should be"
+    )]
+    const INIT: Self = Self::with_policy(P::START, W::START);
+
+    /// Whoever leaves, leaves for everybody: in what thread is all the same.
+    type GuardMarker = lock_api::GuardSend;
+
+    fn lock_shared(&self) {
+        block_on(self.read(), R::relax);
+    }
+
+    fn try_lock_shared(&self) -> bool {
+        self.try_read()
+    }
+
+    unsafe fn unlock_shared(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.unlock_read() };
+    }
+
+    fn lock_exclusive(&self) {
+        block_on(self.write(), R::relax);
+    }
+
+    fn try_lock_exclusive(&self) -> bool {
+        self.try_write()
+    }
+
+    unsafe fn unlock_exclusive(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.unlock_write() };
+    }
+
+    fn is_locked(&self) -> bool {
+        RawRwLock::is_locked(self)
+    }
+
+    fn is_locked_exclusive(&self) -> bool {
+        RawRwLock::is_locked_exclusive(self)
+    }
+}
+
+// SAFETY: the writer becomes a reader in one step, so no other writer is inside in between.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockDowngrade
+    for RawRwLock<P, W, R>
+{
+    unsafe fn downgrade(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { RawRwLock::downgrade(self) };
+    }
+}
+
+// SAFETY: it comes in beside whatever readers are inside, so it never waits where one is.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockRecursive
+    for RawRwLock<P, W, R>
+{
+    fn lock_shared_recursive(&self) {
+        if !self.try_read_recursive() {
+            block_on(self.read(), R::relax);
+        }
+    }
+
+    fn try_lock_shared_recursive(&self) -> bool {
+        self.try_read_recursive()
+    }
+}
+
+// SAFETY: one upgradable reader is inside at a time, and it becomes the writer in one step, when no reader is inside.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockUpgrade
+    for RawRwLock<P, W, R>
+{
+    fn lock_upgradable(&self) {
+        block_on(self.upgradable_read(), R::relax);
+    }
+
+    fn try_lock_upgradable(&self) -> bool {
+        self.try_upgradable_read()
+    }
+
+    unsafe fn unlock_upgradable(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { RawRwLock::unlock_upgradable(self) };
+    }
+
+    unsafe fn upgrade(&self) {
+        // SAFETY: the caller's promise is the same, and it waits here as long as the future lives.
+        block_on(unsafe { RawRwLock::upgrade(self) }, R::relax);
+    }
+
+    unsafe fn try_upgrade(&self) -> bool {
+        // SAFETY: the caller's promise is the same.
+        unsafe { RawRwLock::try_upgrade(self) }
+    }
+}
+
+// SAFETY: each is one step, and nobody else is the writer in between.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockUpgradeDowngrade
+    for RawRwLock<P, W, R>
+{
+    unsafe fn downgrade_upgradable(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { RawRwLock::downgrade_upgradable(self) };
+    }
+
+    unsafe fn downgrade_to_upgradable(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { RawRwLock::downgrade_to_upgradable(self) };
+    }
+}

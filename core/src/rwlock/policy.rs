@@ -1,0 +1,281 @@
+//! Who comes in first: three policies, as pure functions of the word and of who stands in line.
+//!
+//! | | a newcomer comes in past | those in line |
+//! |---|---|---|
+//! | [`WriterPriority`] | a writer: those who compete. A reader: readers | a writer is woken before readers; all compete |
+//! | [`ReaderPriority`] | a reader: everybody. A writer: writers | readers are handed the lock, all together; writers compete |
+//! | [`Fair`] | nobody of the other kind, no writer past anybody | handed over: all readers of now, then a writer |
+//!
+//! To *compete* is to be woken and then to try like a newcomer. Whoever has lost that too often stands among the
+//! losers, who are handed the lock in their order.
+
+use super::state::{
+    CLASSES, Given, Kind,
+    Kind::{Read, Upgradable, Write},
+    LOSERS, READ, State, UPGRADABLE, UPGRADE, WRITE,
+};
+use crate::wait::Head;
+
+/// Writers first: as soon as one waits, no further reader comes in.
+///
+/// # Bounds
+///
+/// - A writer that waits gets in after those who were inside when it began to wait, and after writers; however many
+///   readers come meanwhile. (A reader that has lost too often, see below, goes before it.)
+/// - A reader waits as long as writers keep coming: under a storm of them it may starve. Take [`Fair`] if that can
+///   happen.
+/// - Whoever is woken and finds that somebody else was faster stands in line again; after
+///   [`PATIENCE`](Self::PATIENCE) such losses it is handed the lock, and until then nobody passes it.
+///
+/// A task that reads and asks to read again, while a writer waits, waits for itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriterPriority;
+
+impl WriterPriority {
+    /// How often a waiter is woken in vain before it is handed the lock.
+    pub const PATIENCE: usize = 4;
+}
+
+/// Readers first: they never wait for a writer that waits.
+///
+/// # Bounds
+///
+/// - A reader waits for the writer that was inside when it began to wait, and for nobody else: when that one leaves, all
+///   readers that wait are handed the lock at once.
+/// - A writer waits until no reader is inside: as long as readers overlap it starves, and that is what the name says.
+/// - A writer, or an upgradable reader, that is woken and finds that somebody else was faster stands in line again; after
+///   [`PATIENCE`](Self::PATIENCE) such losses no writer and no upgradable reader passes it.
+///
+/// A task that reads may read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReaderPriority;
+
+impl ReaderPriority {
+    /// How often a writer is woken in vain before it is handed the lock.
+    pub const PATIENCE: usize = 4;
+}
+
+/// Phase-fair: readers and writers take turns.
+///
+/// When a writer leaves, all readers that wait *now* come in together, then the next writer, and so on. Those who come
+/// later wait for the next phase of their kind. (Brandenburg and Anderson, "Spin-based reader-writer synchronization for
+/// multiprocessor real-time systems", 2010.)
+///
+/// # Bounds
+///
+/// - A reader waits for at most one writer that waits before it, after the one that is inside.
+/// - A writer waits, for each writer in line before it and for itself, for at most one phase of readers.
+///
+/// Everybody in line is handed the lock, in order of arrival within its kind; nobody is woken in vain. That costs a
+/// switch of context for each writer, so it is slower where many threads fight for the lock.
+///
+/// A task that reads and asks to read again, while a writer waits, waits for itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fair;
+
+/// Who comes in first: [`WriterPriority`], [`ReaderPriority`] or [`Fair`]. Sealed.
+#[allow(
+    private_bounds,
+    reason = "sealed: the rules speak of the word, which is nobody else's business"
+)]
+pub trait Policy: Copy + Send + Sync + Rules {}
+
+impl Policy for WriterPriority {}
+impl Policy for ReaderPriority {}
+impl Policy for Fair {}
+
+/// Who stands in line, as far as a policy wants to know.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Line {
+    pub(super) reader: bool,
+    /// The oldest reader belongs to a phase that has begun.
+    pub(super) in_phase: bool,
+    pub(super) writer: bool,
+    pub(super) upgradable: bool,
+    pub(super) upgrade: bool,
+    /// What the first of the losers wants.
+    pub(super) loser: Option<Kind>,
+}
+
+impl Line {
+    pub(super) fn of(heads: &[Option<Head>; CLASSES]) -> Self {
+        Self {
+            reader: heads[READ].is_some(),
+            in_phase: heads[READ].is_some_and(|head| head.in_phase),
+            writer: heads[WRITE].is_some(),
+            upgradable: heads[UPGRADABLE].is_some(),
+            upgrade: heads[UPGRADE].is_some(),
+            loser: heads[LOSERS].map(|head| Kind::of(head.ask)),
+        }
+    }
+
+    /// The line as the word tells it, to whoever does not drain: where it does not tell all, what is served soonest.
+    pub(super) fn announced(state: State) -> Self {
+        Self {
+            reader: state.is_awaited_by(READ),
+            // A phase that was interrupted is gone on with by the drainer who interrupted it.
+            in_phase: false,
+            writer: state.is_awaited_by(WRITE),
+            upgradable: state.is_awaited_by(UPGRADABLE),
+            upgrade: state.is_awaited_by(UPGRADE),
+            loser: state.is_awaited_by(LOSERS).then_some(Read),
+        }
+    }
+}
+
+/// What the drainer does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Served {
+    /// To the head of which class it gives what; or it only changes the word, and looks again.
+    pub(super) given: Option<(usize, Given)>,
+    pub(super) next: State,
+}
+
+impl Served {
+    fn lock(class: usize, kind: Kind, next: State) -> Option<Self> {
+        Some(Self { given: Some((class, Given::Lock(kind))), next })
+    }
+
+    fn woken(class: usize, kind: Kind, seen: State) -> Option<Self> {
+        Some(Self { given: Some((class, Given::Woken(kind))), next: seen.woken(kind) })
+    }
+
+    /// The first of the losers, if that is possible already; if not, nobody of those who do not pass it.
+    fn loser(kind: Kind, seen: State) -> Option<Self> {
+        if seen.admits(kind) { Self::lock(LOSERS, kind, seen.entered(kind)) } else { None }
+    }
+}
+
+/// A policy: pure functions, which the drainer and those who come and go call.
+pub(super) trait Rules {
+    /// The word that a writer finds most often.
+    const UNCONTENDED: State = State::FREE;
+    /// How often a waiter is woken in vain before it stands among the losers.
+    const PATIENCE: usize;
+
+    /// May one of `kind` come in, who does not stand in line? Then the word says so.
+    fn enter(seen: State, kind: Kind) -> Option<State>;
+
+    /// Who in line is served now, while nobody writes?
+    fn serve_unwritten(seen: State, line: Line) -> Option<Served>;
+
+    /// Notes that one of `kind` came in.
+    fn turn(entered: State, _kind: Kind) -> State {
+        entered
+    }
+
+    /// Who in line is served now?
+    fn serve(seen: State, line: Line) -> Option<Served> {
+        if !seen.is_written() {
+            return Self::serve_unwritten(seen, line);
+        }
+        // The writer has come in by an upgrade, and the last reader has left.
+        (line.upgrade && seen.readers() == 0).then(|| Served {
+            given: Some((UPGRADE, Given::Upgraded)),
+            next: Self::turn(seen, Write),
+        })
+    }
+
+    /// Somebody left, and the word says `after`: would a drainer find something to do, or does one drain who may have
+    /// looked before that? Bits of waiters who are gone stay set until the drainer leaves, so while he is there the
+    /// word does not tell.
+    fn needs_kick(after: State) -> bool {
+        after.is_awaited()
+            && (after.word().is_draining() || Self::serve(after, Line::announced(after)).is_some())
+    }
+}
+
+impl Rules for WriterPriority {
+    const PATIENCE: usize = Self::PATIENCE;
+
+    fn enter(seen: State, kind: Kind) -> Option<State> {
+        let held_back = seen.is_awaited_by(LOSERS)
+            || kind != Write && (seen.is_awaited_by(WRITE) || seen.is_woken(Write));
+        (!held_back && seen.admits(kind)).then(|| seen.entered(kind))
+    }
+
+    fn serve_unwritten(seen: State, line: Line) -> Option<Served> {
+        if let Some(kind) = line.loser {
+            Served::loser(kind, seen)
+        } else if seen.is_woken(Write) {
+            // It decides, and then we are asked again.
+            None
+        } else if line.writer {
+            if seen.is_free() { Served::woken(WRITE, Write, seen) } else { None }
+        } else if line.reader && seen.admits(Read) {
+            Served::woken(READ, Read, seen)
+        } else if line.upgradable && seen.admits(Upgradable) && !seen.is_woken(Upgradable) {
+            Served::woken(UPGRADABLE, Upgradable, seen)
+        } else {
+            None
+        }
+    }
+}
+
+impl Rules for ReaderPriority {
+    const PATIENCE: usize = Self::PATIENCE;
+
+    fn enter(seen: State, kind: Kind) -> Option<State> {
+        let held_back = match kind {
+            Read => false,
+            Upgradable => seen.is_awaited_by(LOSERS),
+            Write => seen.is_awaited_by(LOSERS) || seen.is_awaited_by(READ),
+        };
+        (!held_back && seen.admits(kind)).then(|| seen.entered(kind))
+    }
+
+    fn serve_unwritten(seen: State, line: Line) -> Option<Served> {
+        if line.reader && seen.admits(Read) {
+            Served::lock(READ, Read, seen.entered(Read))
+        } else if let Some(kind) = line.loser {
+            Served::loser(kind, seen)
+        } else if line.upgradable && seen.admits(Upgradable) && !seen.is_woken(Upgradable) {
+            Served::woken(UPGRADABLE, Upgradable, seen)
+        } else if line.writer && seen.is_free() && !seen.is_woken(Write) {
+            Served::woken(WRITE, Write, seen)
+        } else {
+            None
+        }
+    }
+}
+
+impl Rules for Fair {
+    const UNCONTENDED: State = State::FREE.with_readers_turn(true);
+    /// Nobody is woken in vain.
+    const PATIENCE: usize = usize::MAX;
+
+    fn enter(seen: State, kind: Kind) -> Option<State> {
+        let held_back = match kind {
+            Read => seen.is_awaited_by(WRITE),
+            Upgradable => seen.is_awaited_by(WRITE) || seen.is_awaited_by(UPGRADABLE),
+            Write => seen.is_awaited(),
+        };
+        (!held_back && seen.admits(kind)).then(|| Self::turn(seen.entered(kind), kind))
+    }
+
+    fn serve_unwritten(seen: State, line: Line) -> Option<Served> {
+        let readers_turn = seen.is_readers_turn() || !line.writer;
+        if line.upgradable && readers_turn && seen.admits(Upgradable) {
+            // One of the phase; the turn ends with the readers of it, if there are any.
+            let turn = seen.is_readers_turn() && line.reader;
+            let next = seen.entered(Upgradable).with_readers_turn(turn);
+            Served::lock(UPGRADABLE, Upgradable, next)
+        } else if line.reader && (readers_turn || line.in_phase) && seen.admits(Read) {
+            Served::lock(READ, Read, Self::turn(seen.entered(Read), Read))
+        } else if !line.writer {
+            None
+        } else if seen.is_free() {
+            Served::lock(WRITE, Write, Self::turn(seen.entered(Write), Write))
+        } else if seen.is_readers_turn() {
+            // A writer has become a reader, and no other reader waited: the phase is that one's. Those who come
+            // now do not pass the writer that waits.
+            Some(Served { given: None, next: seen.with_readers_turn(false) })
+        } else {
+            None
+        }
+    }
+
+    fn turn(entered: State, kind: Kind) -> State {
+        entered.with_readers_turn(kind == Write)
+    }
+}
