@@ -5,6 +5,7 @@
 mod channel;
 mod harness;
 mod queue;
+mod rwlock;
 mod semaphore;
 mod tasks;
 mod wait;

@@ -101,15 +101,19 @@ impl<T> Tasks<T> {
         self.places[place].pending.get()
     }
 
+    /// Whether the future is pending and its waker was called since its last poll.
+    pub(crate) fn is_woken(&self, place: usize) -> bool {
+        let place = &self.places[place];
+        place.pending.get() && place.woken.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn pending(&self) -> usize {
         self.places.iter().filter(|place| place.pending.get()).count()
     }
 
     /// Polls a task that was woken, if there is one.
     pub(crate) fn run_one(&self) -> Option<Asked<T>> {
-        let is_woken =
-            |place: &Place<T>| place.pending.get() && place.woken.0.load(Ordering::Relaxed);
-        let place = self.places.iter().position(is_woken)?;
+        let place = (0..self.places.len()).find(|&place| self.is_woken(place))?;
         Some(self.poll(place))
     }
 }
