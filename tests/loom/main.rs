@@ -10,6 +10,7 @@
 
 mod channel;
 mod queue;
+mod rwlock;
 mod semaphore;
 mod support;
 mod wait;

@@ -5,6 +5,7 @@ mod channel;
 mod context;
 mod pipeline;
 mod queue;
+mod rwlock;
 mod support;
 mod thread;
 mod wait;

@@ -5,4 +5,5 @@ mod channel;
 mod context;
 mod pipeline;
 mod queue;
+mod rwlock;
 mod wait;
