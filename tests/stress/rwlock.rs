@@ -115,7 +115,7 @@ fn every_way_into_a_read_write_lock_beside_every_other() {
 }
 
 /// Readers and writers by the dozen; each notes, for every time that it had to wait, how many of the other kind came in
-/// meanwhile. Returns the most that a reader and a writer met.
+/// meanwhile. Returns the most that a reader and a writer met. Fails if neither ever had to wait.
 ///
 /// Whoever comes in counts himself a moment after: each thread of the other kind may be inside uncounted when the wait
 /// begins.
@@ -124,15 +124,21 @@ fn longest_waits<P: Policy + Default + 'static>(readers: usize, writers: usize) 
     let lock = RwLock::with_policy((), P::default(), Growable::new());
     let (reads_in, writes_in) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (longest_read, longest_write) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let done = AtomicBool::new(false);
+    let (waits, done) = (AtomicUsize::new(0), AtomicBool::new(false));
 
     /// Waits for `future`; if it was not ready at once, notes how far `others` went meanwhile.
-    fn timed<F: Future>(future: F, others: &AtomicUsize, longest: &AtomicUsize) -> F::Output {
+    fn timed<F: Future>(
+        future: F,
+        waits: &AtomicUsize,
+        others: &AtomicUsize,
+        longest: &AtomicUsize,
+    ) -> F::Output {
         let mut future = pin!(future);
         let mut cx = Context::from_waker(Waker::noop());
         if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
+        waits.fetch_add(1, SeqCst);
         let before = others.load(SeqCst);
         let output = block_on(future);
         longest.fetch_max(others.load(SeqCst) - before, SeqCst);
@@ -143,7 +149,7 @@ fn longest_waits<P: Policy + Default + 'static>(readers: usize, writers: usize) 
         for _ in 0..readers {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
-                    let guard = timed(lock.read(), &writes_in, &longest_read);
+                    let guard = timed(lock.read(), &waits, &writes_in, &longest_read);
                     reads_in.fetch_add(1, SeqCst);
                     std::thread::yield_now();
                     drop(guard);
@@ -154,7 +160,7 @@ fn longest_waits<P: Policy + Default + 'static>(readers: usize, writers: usize) 
             .map(|_| {
                 scope.spawn(|| {
                     for _ in 0..WRITES {
-                        let guard = timed(lock.write(), &reads_in, &longest_write);
+                        let guard = timed(lock.write(), &waits, &reads_in, &longest_write);
                         writes_in.fetch_add(1, SeqCst);
                         drop(guard);
                         std::thread::yield_now();
@@ -167,6 +173,7 @@ fn longest_waits<P: Policy + Default + 'static>(readers: usize, writers: usize) 
         }
         done.store(true, SeqCst);
     });
+    assert!(waits.into_inner() > 0, "nobody had to wait");
     (longest_read.into_inner(), longest_write.into_inner())
 }
 

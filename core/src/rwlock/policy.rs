@@ -279,3 +279,174 @@ impl Rules for Fair {
         entered.with_readers_turn(kind == Write)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::Word;
+
+    fn free() -> State {
+        State::FREE
+    }
+
+    fn line(classes: &[usize]) -> Line {
+        let waits = |class| classes.contains(&class);
+        Line {
+            reader: waits(READ),
+            in_phase: false,
+            writer: waits(WRITE),
+            upgradable: waits(UPGRADABLE),
+            upgrade: waits(UPGRADE),
+            loser: waits(LOSERS).then_some(Write),
+        }
+    }
+
+    fn awaited(state: State, classes: &[usize]) -> State {
+        classes.iter().fold(state, |state, &class| State(Word(state.0).with_waiter(class).0))
+    }
+
+    fn served<P: Rules>(seen: State, classes: &[usize]) -> Option<(usize, Given)> {
+        P::serve(seen, line(classes)).and_then(|served| served.given)
+    }
+
+    /// Who comes in past whom, by the bits of those who wait.
+    #[test]
+    fn the_table_of_newcomers() {
+        #[rustfmt::skip]
+        let table: [(&[usize], [&str; 3]); 6] = [
+            // those in line            under writer priority, reader priority, fair: who may come into a free lock
+            (&[],                       ["RWU", "RWU", "RWU"]),
+            (&[READ],                   ["RWU", "RU", "RU"]),
+            (&[WRITE],                  ["W", "RWU", ""]),
+            (&[UPGRADABLE],             ["RWU", "RWU", "R"]),
+            (&[READ, WRITE],            ["W", "RU", ""]),
+            (&[LOSERS],                 ["", "R", "RU"]),
+        ];
+        fn come_in<P: Rules>(seen: State) -> std::string::String {
+            let kinds = [(Read, 'R'), (Write, 'W'), (Upgradable, 'U')];
+            kinds.into_iter().filter(|it| P::enter(seen, it.0).is_some()).map(|it| it.1).collect()
+        }
+        for (classes, expected) in table {
+            let seen = awaited(free(), classes);
+            let found = [
+                come_in::<WriterPriority>(seen),
+                come_in::<ReaderPriority>(seen),
+                come_in::<Fair>(seen),
+            ];
+            assert_eq!(found, expected, "{classes:?} in line");
+            // Nobody comes in past a writer who is inside, whoever waits.
+            let written = seen.entered(Write);
+            assert_eq!(come_in::<WriterPriority>(written), "");
+            assert_eq!(come_in::<ReaderPriority>(written), "");
+            assert_eq!(come_in::<Fair>(written), "");
+        }
+        // A writer that was woken keeps readers out as one that waits.
+        assert_eq!(come_in::<WriterPriority>(free().woken(Write)), "W");
+        assert_eq!(come_in::<ReaderPriority>(free().woken(Write)), "RWU");
+    }
+
+    /// Whose turn it is, in every state in which it matters.
+    #[test]
+    fn the_table_of_who_is_served() {
+        let all = [READ, WRITE, UPGRADABLE];
+        let reader = free().entered(Read);
+        let upgradable = free().entered(Upgradable);
+        let turn = |state: State| state.with_readers_turn(true);
+        let lock = |class, kind| Some((class, Given::Lock(kind)));
+        let woken = |class, kind| Some((class, Given::Woken(kind)));
+
+        assert_eq!(served::<WriterPriority>(free(), &all), woken(WRITE, Write));
+        assert_eq!(served::<WriterPriority>(reader, &all), None);
+        assert_eq!(served::<WriterPriority>(free().woken(Write), &all), None);
+        assert_eq!(served::<WriterPriority>(free(), &[READ, UPGRADABLE]), woken(READ, Read));
+        assert_eq!(served::<WriterPriority>(reader, &[UPGRADABLE]), woken(UPGRADABLE, Upgradable));
+        assert_eq!(served::<WriterPriority>(reader.woken(Upgradable), &[UPGRADABLE]), None);
+        assert_eq!(served::<WriterPriority>(free(), &[READ, WRITE, LOSERS]), lock(LOSERS, Write));
+        assert_eq!(served::<WriterPriority>(reader, &[READ, LOSERS]), None);
+
+        assert_eq!(served::<ReaderPriority>(free(), &all), lock(READ, Read));
+        assert_eq!(served::<ReaderPriority>(reader, &[READ, LOSERS]), lock(READ, Read));
+        assert_eq!(served::<ReaderPriority>(free(), &[WRITE]), woken(WRITE, Write));
+        assert_eq!(served::<ReaderPriority>(free(), &[WRITE, LOSERS]), lock(LOSERS, Write));
+        assert_eq!(served::<ReaderPriority>(free().woken(Write), &[WRITE]), None);
+        assert_eq!(served::<ReaderPriority>(upgradable, &[WRITE, UPGRADABLE]), None);
+
+        assert_eq!(served::<Fair>(turn(free()), &all), lock(UPGRADABLE, Upgradable));
+        assert_eq!(served::<Fair>(turn(upgradable), &all), lock(READ, Read));
+        assert_eq!(served::<Fair>(free(), &all), lock(WRITE, Write));
+        assert_eq!(served::<Fair>(turn(free()), &[WRITE]), lock(WRITE, Write));
+        assert_eq!(served::<Fair>(reader, &[READ, WRITE]), None);
+        assert_eq!(served::<Fair>(reader, &[READ]), lock(READ, Read));
+        let phase = Line { in_phase: true, ..line(&[READ, WRITE]) };
+        let next = Fair::serve(reader, phase).unwrap();
+        assert_eq!(next.given, lock(READ, Read));
+        // The turn ends with the first reader of the phase, and with a phase of nobody.
+        assert!(!Fair::serve(turn(free()), line(&[READ, WRITE])).unwrap().next.is_readers_turn());
+        let forgotten = Fair::serve(turn(reader), line(&[WRITE])).unwrap();
+        assert_eq!((forgotten.given, forgotten.next), (None, reader));
+
+        // While a writer is inside: nobody but the upgrade, and that when the last reader has left.
+        let upgrading = reader.entered(Write);
+        for classes in [&all[..], &[READ, LOSERS], &[UPGRADE, READ, WRITE]] {
+            assert_eq!(served::<WriterPriority>(upgrading, classes), None);
+            assert_eq!(served::<ReaderPriority>(upgrading, classes), None);
+            assert_eq!(served::<Fair>(upgrading, classes), None);
+        }
+        let alone = upgrading.left(Read);
+        let upgraded = Some((UPGRADE, Given::Upgraded));
+        assert_eq!(served::<WriterPriority>(alone, &[UPGRADE, WRITE]), upgraded);
+        assert_eq!(served::<ReaderPriority>(alone, &[UPGRADE, READ]), upgraded);
+        assert_eq!(served::<Fair>(alone, &[UPGRADE, READ]), upgraded);
+    }
+
+    /// In every state: whoever is served could come in, and who leaves kicks exactly if the drainer has something to do.
+    #[test]
+    fn nobody_is_served_who_has_no_room_and_nobody_is_forgotten() {
+        fn check<P: Rules>() {
+            let inside = [
+                free(),
+                free().entered(Read),
+                free().entered(Upgradable),
+                free().entered(Read).entered(Upgradable),
+                free().entered(Write),
+                free().entered(Write).entered(Read),
+            ];
+            for inside in inside {
+                for flags in 0..8 {
+                    let mut state = inside.with_readers_turn(flags & 1 != 0);
+                    state = if flags & 2 != 0 { state.woken(Write) } else { state };
+                    state = if flags & 4 != 0 { state.woken(Upgradable) } else { state };
+                    for set in 0..1 << CLASSES {
+                        let classes: std::vec::Vec<_> =
+                            (0..CLASSES).filter(|class| set & (1 << class) != 0).collect();
+                        let word = awaited(state, &classes);
+                        let to_do = P::serve(word, Line::announced(word));
+                        assert_eq!(P::needs_kick(word), to_do.is_some(), "{word:?}");
+                        let draining = State(Word(word.0).kicked().0.0);
+                        assert_eq!(P::needs_kick(draining), word.is_awaited(), "{word:?}");
+                        match to_do.and_then(|served| served.given) {
+                            Some((class, Given::Lock(kind) | Given::Woken(kind))) => {
+                                assert!(word.admits(kind), "{word:?}: {kind:?}");
+                                assert!(classes.contains(&class));
+                            }
+                            Some((_, Given::Upgraded)) => assert_eq!(word.readers(), 0),
+                            None => {}
+                        }
+                        // Nobody inside, nobody on his way: somebody is served.
+                        let idle = inside == free() && flags & 6 == 0;
+                        let served =
+                            Line::announced(word) != Line::default() && set != 1 << UPGRADE;
+                        if idle && served && !(P::PATIENCE == usize::MAX && set >> LOSERS != 0) {
+                            assert!(to_do.is_some(), "{word:?}: {classes:?} are forgotten");
+                        }
+                    }
+                }
+            }
+        }
+        check::<WriterPriority>();
+        check::<ReaderPriority>();
+        check::<Fair>();
+    }
+
+    extern crate std;
+}
