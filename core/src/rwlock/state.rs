@@ -17,7 +17,7 @@
 //! inside already and waits for the readers to leave; and the [`LOSERS`], of whatever kind, who were woken in
 //! vain too often: they are handed the lock one after the other, in order.
 
-use crate::sync::{Acquire, AtomicUsize, Relaxed, const_unless_loom};
+use crate::sync::{Acquire, AtomicUsize, Relaxed, Release, const_unless_loom};
 use crate::wait::{FREE_BIT, Grant, Head, Primitive, Word};
 use core::marker::PhantomData;
 
@@ -293,13 +293,13 @@ impl<P: Rules> Lock<P> {
         // lock:leave - Release: lock:take, lock:first and serve:look read it, so what we did inside is over, and
         // visible, for whoever comes in. A subtraction, which on x86 costs less than clearing a bit and asking what
         // was there.
-        State(self.word.fetch_sub(kind.unit(), crate::sync::Release))
+        State(self.word.fetch_sub(kind.unit(), Release))
     }
 
     /// Becomes a lesser holder, in one step. Returns the word before.
     pub(super) fn change(&self, from: Kind, to: Kind) -> State {
         // lock:change - Release: as lock:leave, for the readers who may come in beside us now.
-        State(self.word.fetch_add(change(from, to), crate::sync::Release))
+        State(self.word.fetch_add(change(from, to), Release))
     }
 }
 

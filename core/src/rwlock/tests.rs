@@ -601,8 +601,8 @@ fn under_fair_readers_and_writers_take_turns() {
 /// A late reader does not overtake the writer in the place of one that has left its phase.
 #[test]
 fn under_fair_a_phase_is_who_waited_when_it_began() {
-    // More readers than one pass of the drainer has room for, so that a waker runs in the middle of the phase; it makes one
-    // of the phase leave and another reader come.
+    // More readers than one pass of the drainer has room for, so that a waker runs in the middle of the phase; it makes
+    // another reader come and one of the phase leave.
     type Big = RwLock<u32, Fair, crate::wait::Growable>;
     let lock: &'static Big =
         Box::leak(Box::new(RwLock::with_policy(0, Fair, crate::wait::Growable::new())));
@@ -615,8 +615,8 @@ fn under_fair_a_phase_is_who_waited_when_it_began() {
 
     impl Wake for Meddler {
         fn wake(self: Arc<Self>) {
-            drop(self.leaves.lock().unwrap().take());
             *self.comes.lock().unwrap() = Some(line!(self.lock.read()));
+            drop(self.leaves.lock().unwrap().take());
         }
     }
 
