@@ -17,8 +17,10 @@ use aqueduct_core::wait::Slots;
 use crate::support::{Counter, poll};
 
 /// Runs a test on a fresh lock under each policy.
-fn each_policy(test: [fn(); 3]) {
-    test.map(|test| test());
+fn each_policy(tests: [fn(); 3]) {
+    for test in tests {
+        test();
+    }
 }
 
 macro_rules! on_each_policy {
