@@ -366,7 +366,7 @@ each_policy! {
     fn a_cancelled_upgrade_releases_a_reader<P>() {
         model::<P>(
             "a cancelled upgrade releases a reader",
-            0,
+            -2,
             |shared| {
                 assert!(shared.lock.try_upgradable_read());
                 assert!(shared.lock.try_read());
