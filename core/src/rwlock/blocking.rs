@@ -61,6 +61,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
         self.try_read()
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn unlock_shared(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { self.unlock_read() };
@@ -74,6 +75,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
         self.try_write()
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn unlock_exclusive(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { self.unlock_write() };
@@ -92,6 +94,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockDowngrade
     for RawRwLock<P, W, R>
 {
+    // SAFETY: as the trait asks.
     unsafe fn downgrade(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::downgrade(self) };
@@ -125,16 +128,19 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
         self.try_upgradable_read()
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn unlock_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::unlock_upgradable(self) };
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn upgrade(&self) {
         // SAFETY: the caller's promise is the same, and it waits here as long as the future lives.
         block_on(unsafe { RawRwLock::upgrade(self) }, R::relax);
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn try_upgrade(&self) -> bool {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::try_upgrade(self) }
@@ -145,11 +151,13 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLockUpgradeDowngrade
     for RawRwLock<P, W, R>
 {
+    // SAFETY: as the trait asks.
     unsafe fn downgrade_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::downgrade_upgradable(self) };
     }
 
+    // SAFETY: as the trait asks.
     unsafe fn downgrade_to_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::downgrade_to_upgradable(self) };

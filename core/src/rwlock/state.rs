@@ -251,13 +251,9 @@ impl<P: Rules> Lock<P> {
         if kind == Write {
             // Most writers find the lock as it was left: no look before the first try.
             let guess = P::UNCONTENDED;
-            // lock:first - Acquire: as lock:take.
-            match self.word.compare_exchange(
-                guess.0,
-                P::turn(guess.entered(Write), Write).0,
-                Acquire,
-                Relaxed,
-            ) {
+            let next = P::turn(guess.entered(Write), Write);
+            // lock:first - Acquire: as lock:take. Failure Relaxed: the value is only the next guess.
+            match self.word.compare_exchange(guess.0, next.0, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => return self.enter_from(State(now), |seen| P::enter(seen, Write)),
             }
