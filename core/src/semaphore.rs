@@ -258,7 +258,9 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
             let seen = State(permits.word.load(Acquiring));
             // permits:count - Relaxed: ordered by permits:weigh.
             let total = permits.total.load(Relaxed);
-            if n > total || seen.balance() + n as isize > total as isize {
+            // More than `total` while it shrinks, or after: what is owed is in use.
+            let in_use = total as isize - seen.balance();
+            if n > in_use.max(0) as usize {
                 // permits:weigh - Acquire: the same again, so that the two belong together.
                 if permits.word.load(Acquiring) == seen.0 {
                     return Err(OverRelease);

@@ -70,19 +70,35 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     /// What a woken waiter does: takes what it asked for if it is still there, and lets the next one be woken if
     /// there may be something left for it.
     fn compete(&self, n: usize) -> bool {
-        let mut won = false;
+        /// What was won; it goes back if the waker of the next in line panics.
+        struct Won<'s, P: Policy, W: Storage> {
+            semaphore: &'s Semaphore<P, W>,
+            permits: usize,
+        }
+
+        impl<P: Policy, W: Storage> Drop for Won<'_, P, W> {
+            fn drop(&mut self) {
+                if self.permits > 0 {
+                    self.semaphore.put(self.permits);
+                }
+            }
+        }
+
+        // Nobody waits for no permits, so 0 says that it lost.
+        let mut won = Won { semaphore: self, permits: 0 };
         self.waiters.post(|word| {
             let seen = State(word.0);
-            won = !seen.is_closed() && !seen.is_reserved() && n <= seen.available();
-            let next = if won { State(seen.0 - in_word(n)) } else { seen }.decided();
+            let wins = !seen.is_closed() && !seen.is_reserved() && n <= seen.available();
+            won.permits = if wins { n } else { 0 };
+            let next = if wins { State(seen.0 - in_word(n)) } else { seen }.decided();
             // If it lost, it stands in line again, and that asks for a drain.
-            if won && next.available() > 0 && next.needs_kick() {
+            if wins && next.available() > 0 && next.needs_kick() {
                 Post::Kick(next.word())
             } else {
                 Post::Change(next.word())
             }
         });
-        won
+        core::mem::take(&mut won.permits) > 0
     }
 
     /// What a woken waiter does that wants nothing any more: the next one is woken in its place.

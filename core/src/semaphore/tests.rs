@@ -237,6 +237,20 @@ fn shrinking_takes_what_is_there_or_owes_the_rest() {
     assert_eq!(semaphore.release(1), Err(OverRelease));
 }
 
+/// Was refused once: more were in use than there should be, and only the latter counted.
+#[test]
+fn forgotten_permits_pay_a_debt_too() {
+    let semaphore = Semaphore::new(3);
+    semaphore.try_acquire_many(3).unwrap().forget();
+    semaphore.resize(1).unwrap();
+    assert_eq!(semaphore.release(4), Err(OverRelease));
+    assert_eq!(semaphore.release(2), Ok(()));
+    assert_eq!(semaphore.available_permits(), 0);
+    assert_eq!(semaphore.release(1), Ok(()));
+    assert_eq!(semaphore.available_permits(), 1);
+    assert_eq!(semaphore.release(1), Err(OverRelease));
+}
+
 #[test]
 fn guards_split_merge_and_forget() {
     let (semaphore, other) = (Semaphore::new(5), Semaphore::new(1));
@@ -312,6 +326,30 @@ fn under_greedy_one_is_woken_at_a_time_and_passes_it_on() {
     assert_eq!(wakes(), [1, 1, 1]);
     drop((first, ready!(c)));
     assert_eq!(semaphore.available_permits(), 2);
+}
+
+/// Its permits were lost once: the waker ran between the decision and the guard.
+#[test]
+fn under_greedy_a_winner_whose_successor_panics_loses_no_permit() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("as planned");
+        }
+    }
+
+    let semaphore = Semaphore::with_policy(0, Greedy, Slots::<4>::new());
+    let (mut winner, mut next) = (semaphore.acquire_many(2), semaphore.acquire());
+    assert!(look(&mut winner).is_pending());
+    let panics = Waker::from(Arc::new(Panics));
+    assert!(Pin::new(&mut next).poll(&mut Context::from_waker(&panics)).is_pending());
+    semaphore.add_permits(3).unwrap();
+    let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| look(&mut winner)));
+    assert!(polled.is_err());
+    assert_eq!(semaphore.available_permits(), 3);
+    drop((ready!(winner), ready!(next)));
+    assert_eq!(semaphore.available_permits(), 3);
 }
 
 /// C54
