@@ -4,9 +4,27 @@
 //! - [`ledger`]: payloads that know whether each of them was dropped exactly once.
 //! - [`history`]: is there a sequential order that explains what several parties saw of a queue?
 //! - [`party`]: operations of one party among several, for histories.
-//! - [`queue`]: operation lists applied to a queue and to a plain model side by side.
+//! - [`bell`]: wakers that count.
+//!
+//! Operation lists, applied to an object and to a plain model side by side:
+//!
+//! - [`queue`]: the queue for many.
+//! - [`spsc`]: the ring for two.
+//! - [`wait`]: those who wait to be notified.
+//! - [`semaphore`]: permits, and those who wait for them.
+//! - [`channel`]: a queue with those who wait on both sides.
 
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod bell;
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod channel;
 pub mod history;
 pub mod ledger;
 pub mod party;
 pub mod queue;
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod semaphore;
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod spsc;
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod wait;

@@ -2,3 +2,6 @@
 #![cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 
 mod queue;
+mod semaphore;
+mod spsc;
+mod wait;
