@@ -175,11 +175,25 @@ impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
     }
 
     fn try_recv_many(&self, max: usize, f: impl FnMut(S::Item)) -> usize {
-        let received = self.ring.pop_many(max, f);
-        if received > 0 {
-            self.senders.notify(received);
+        /// Tells the senders of the room that was made, also if the closure panics.
+        struct Room<'c, W: wait::Storage> {
+            senders: &'c WaitQueue<W>,
+            places: usize,
         }
-        received
+
+        impl<W: wait::Storage> Drop for Room<'_, W> {
+            fn drop(&mut self) {
+                if self.places > 0 {
+                    self.senders.notify(self.places);
+                }
+            }
+        }
+
+        // After a panic nobody knows how much room; a sender that is woken for nothing sleeps again.
+        let places = max.min(self.ring.capacity());
+        let mut room = Room { senders: &self.senders, places };
+        room.places = self.ring.pop_many(max, f);
+        room.places
     }
 
     fn force_send(&self, value: S::Item) -> Result<Option<S::Item>, ForceSendError<S::Item>> {
@@ -306,7 +320,8 @@ macro_rules! channel_of {
                 self.parts.ring.is_closed()
             }
 
-            /// How many values are in, those being put in and places reserved counted.
+            /// How many values are in, those being put in and places reserved counted. (A reserved place that a
+            /// receiver has passed may be left out, though it takes room.)
             pub fn len(&self) -> usize {
                 self.parts.ring.len()
             }

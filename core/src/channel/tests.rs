@@ -206,3 +206,18 @@ fn many_at_once_wake_as_many_as_they_make_room_for() {
     assert_eq!(one.poll(&mut channel.recv_many(5, |_| ())), Poll::Ready(Err(RecvError)));
     assert_eq!(received, [1, 2, 8, 9]);
 }
+
+/// The sender slept beside the room once.
+#[test]
+fn many_at_once_wake_senders_also_when_the_closure_panics() {
+    let channel = StaticChannel::<u8, 2>::new();
+    let task = Task::default();
+    channel.try_send(1).unwrap();
+    channel.try_send(2).unwrap();
+    let mut send = channel.send(3);
+    assert!(task.poll(&mut send).is_pending());
+    let receive = || channel.try_recv_many(1, |_| panic!("as planned"));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(receive)).is_err());
+    assert_eq!(task.wakes(), 1);
+    assert_eq!(task.poll(&mut send), Poll::Ready(Ok(())));
+}
