@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aqueduct_core::semaphore::{
-    Acquire, AcquireError, AcquireOwned, Fair, Greedy, MAX_PERMITS, OverRelease,
-    OwnedSemaphorePermit, Policy, Semaphore, SemaphorePermit, TryAcquireError,
+    Acquire, AcquireOwned, Fair, Greedy, MAX_PERMITS, OverRelease, OwnedSemaphorePermit, Policy,
+    Semaphore, SemaphorePermit, TryAcquireError,
 };
 use aqueduct_core::wait::{Growable, Slots, Storage};
 

@@ -35,8 +35,8 @@ pub(super) struct Request {
     pub(super) permits: usize,
     pub(super) lost: usize,
     pub(super) stands: Stands,
-    /// Its poll was ended by a panic: until it is polled again, nobody need wake it.
-    deaf: bool,
+    /// A panic ended its poll: until it is polled again, nobody need wake it.
+    pub(super) deaf: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
