@@ -4,8 +4,12 @@
 mod channel;
 mod context;
 mod pipeline;
+#[macro_use]
 mod queue;
 mod rwlock;
+mod semaphore;
+mod spsc;
+mod static_channel;
 mod support;
 mod thread;
 mod wait;
