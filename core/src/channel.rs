@@ -368,13 +368,13 @@ macro_rules! channel_of {
                 self.parts.ring.reserve().map_err(TrySendError::from)
             }
 
-            fn send_reserved(&self, ticket: usize, value: T) -> Result<(), T> {
+            fn send_reserved(&self, ticket: usize, value: T, _: future::Key) -> Result<(), T> {
                 self.parts.ring.push_reserved(ticket, value)?;
                 self.parts.receivers.notify(1);
                 Ok(())
             }
 
-            fn give_up(&self, ticket: usize) {
+            fn give_up(&self, ticket: usize, _: future::Key) {
                 self.parts.ring.give_up(ticket);
                 self.parts.senders.notify(1);
             }

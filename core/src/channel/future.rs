@@ -21,14 +21,19 @@ pub trait Operations {
     fn try_recv_many(&self, max: usize, f: impl FnMut(Self::Item)) -> usize;
     fn is_closed(&self) -> bool;
 
-    /// Claims a place; the ticket goes to `send_reserved` or to `give_up`, once.
+    /// Claims a place; the ticket goes to `send_reserved` or to `give_up` of this channel, once. That only a
+    /// [`Permit`] does, for only this module can make the [`Key`].
     fn try_reserve(&self) -> Result<usize, TrySendError<()>>;
-    fn send_reserved(&self, ticket: usize, value: Self::Item) -> Result<(), Self::Item>;
-    fn give_up(&self, ticket: usize);
+    fn send_reserved(&self, ticket: usize, value: Self::Item, key: Key) -> Result<(), Self::Item>;
+    fn give_up(&self, ticket: usize, key: Key);
 
     fn senders(&self) -> &WaitQueue<Self::Waiters>;
     fn receivers(&self) -> &WaitQueue<Self::Waiters>;
 }
+
+/// The right to use a ticket. What is generic over [`AnyChannel`] can call every function of [`Operations`], though it
+/// cannot name the trait.
+pub struct Key(());
 
 /// One sleeper: `attempt` decides, the wait queue tells when to try again.
 struct Sleeper<'a, W: wait::Storage> {
@@ -221,17 +226,17 @@ impl<C: AnyChannel> Permit<'_, C> {
     ///
     /// # Errors
     ///
-    /// The channel was closed meanwhile, and a receiver was told so; `value` comes back.
+    /// The channel was closed meanwhile, and a receiver was told so or came by the place; `value` comes back.
     pub fn send(self, value: C::Item) -> Result<(), SendError<C::Item>> {
         let Self { channel, ticket } = self;
         core::mem::forget(self);
-        channel.send_reserved(ticket, value).map_err(SendError)
+        channel.send_reserved(ticket, value, Key(())).map_err(SendError)
     }
 }
 
 impl<C: AnyChannel> Drop for Permit<'_, C> {
     fn drop(&mut self) {
-        self.channel.give_up(self.ticket);
+        self.channel.give_up(self.ticket, Key(()));
     }
 }
 
