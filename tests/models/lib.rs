@@ -28,3 +28,14 @@ pub mod semaphore;
 pub mod spsc;
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 pub mod wait;
+
+/// As many of `rounds` as should be run: one in `AQUEDUCT_STRESS_SHARE`, at least one; without that variable, all.
+///
+/// # Panics
+///
+/// If the variable is no number.
+pub fn share(rounds: usize) -> usize {
+    let share = std::env::var("AQUEDUCT_STRESS_SHARE")
+        .map_or(1, |share| share.parse().expect("AQUEDUCT_STRESS_SHARE is a number above 0"));
+    rounds.div_ceil(share)
+}

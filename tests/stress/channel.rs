@@ -4,10 +4,13 @@
 use aqueduct::channel::{Receiver, RecvCtxError, RecvTimeoutError, Sender, TryRecvError, bounded};
 use aqueduct::park::{block_on, block_on_timeout};
 use aqueduct::{Context, thread};
+use aqueduct_tests::share;
 use std::pin::pin;
 use std::time::Duration;
 
-const VALUES: usize = 20_000;
+fn values() -> usize {
+    share(20_000)
+}
 /// Short enough to strike in the middle of everything.
 const MOMENT: Duration = Duration::from_micros(20);
 
@@ -93,7 +96,7 @@ fn transfer(capacity: usize, sends: &[Send], collects: &[Collect]) {
         for (nth, send) in sends.iter().enumerate() {
             let sender = sender.clone();
             let producer = move || {
-                (nth..VALUES).step_by(sends.len()).for_each(|value| send(&sender, value));
+                (nth..values()).step_by(sends.len()).for_each(|value| send(&sender, value));
             };
             scope.spawn(producer).expect("a thread");
         }
@@ -112,7 +115,7 @@ fn transfer(capacity: usize, sends: &[Send], collects: &[Collect]) {
     })
     .unwrap();
     got.sort_unstable();
-    assert!(got.into_iter().eq(0..VALUES), "capacity {capacity}");
+    assert!(got.into_iter().eq(0..values()), "capacity {capacity}");
 }
 
 #[test]
@@ -153,12 +156,12 @@ fn order_is_kept() {
     for capacity in [1, 2, 5] {
         let (sender, receiver) = bounded(capacity);
         let producer = thread::spawn(move || {
-            for value in 0..VALUES {
+            for value in 0..values() {
                 SENDS[value % SENDS.len()](&sender, value);
             }
         })
         .unwrap();
-        assert!(receiver.iter().eq(0..VALUES));
+        assert!(receiver.iter().eq(0..values()));
         producer.join().unwrap();
     }
 }

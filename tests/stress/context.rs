@@ -3,6 +3,7 @@
 use aqueduct::context::ContextError;
 use aqueduct::park::{block_on, block_on_timeout};
 use aqueduct::{Context, thread, timer};
+use aqueduct_tests::share;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_tree_under_every_kind_of_use() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
-    for round in 0..100_u32 {
+    for round in 0..share(100) as u32 {
         RUNS.store(0, SeqCst);
         let root = Context::background();
         let middle = root.with_timeout(Duration::from_micros(u64::from(round) * 20));
@@ -92,7 +93,7 @@ fn timers_are_set_and_cancelled_from_everywhere() {
     thread::scope(|scope| {
         for user in 0..4_u64 {
             let sleeper = move || {
-                for turn in 0..300 {
+                for turn in 0..share(300) as u64 {
                     let length = Duration::from_micros((turn * 7 + user * 13) % 200);
                     let deadline = Instant::now() + length;
                     let dropped = timer::sleep_until(deadline + Duration::from_secs(3600));

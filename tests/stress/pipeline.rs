@@ -2,6 +2,7 @@
 
 use aqueduct::Context;
 use aqueduct::pipeline::{Flow, Pipeline, PipelineError, Policy, Report};
+use aqueduct_tests::share;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -239,7 +240,7 @@ fn serial_without_stops(shapes: &[Shape], items: u64) -> BTreeSet<(u64, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: share(400) as u32, ..ProptestConfig::default() })]
 
     /// R37: output, order, errors and accounts are those of the serial loop.
     #[test]

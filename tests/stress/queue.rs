@@ -1,13 +1,12 @@
 //! The bounded queue among real threads.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use aqueduct_core::queue::ArrayQueue;
-use aqueduct_tests::history::{Event, Others, Step, explain};
 use aqueduct_tests::ledger::{Item, Ledger};
-use aqueduct_tests::party::Op;
+use aqueduct_tests::share;
 
 /// Runs `party(n)` in `parties` threads that start together.
 fn together<R: Send>(parties: usize, party: impl Fn(usize) -> R + Sync) -> Vec<R> {
@@ -37,7 +36,7 @@ fn a_pool_of_objects_never_runs_dry_and_never_overflows() {
             pool.push(object).unwrap();
         }
         together(threads, |_| {
-            for _ in 0..20_000 {
+            for _ in 0..share(20_000) {
                 let object = pool.pop().expect("some object is in the pool");
                 assert!(!in_use[object].swap(true, SeqCst), "{object} was given out twice");
                 in_use[object].store(false, SeqCst);
@@ -52,7 +51,7 @@ fn a_pool_of_objects_never_runs_dry_and_never_overflows() {
 
 #[test]
 fn every_item_arrives_once_and_each_producers_items_in_order() {
-    const ITEMS: u64 = 5_000;
+    let items = share(5_000) as u64;
     for capacity in [1, 2, 3, 64] {
         let (producers, consumers) = (2, 2);
         let queue = ArrayQueue::new(capacity);
@@ -60,7 +59,7 @@ fn every_item_arrives_once_and_each_producers_items_in_order() {
         let got = together(producers + consumers, |n| {
             let mut got = Vec::new();
             if n < producers {
-                for nth in 0..ITEMS {
+                for nth in 0..items {
                     let mut item = (n as u64, nth);
                     while let Err(back) = queue.push(item) {
                         item = back;
@@ -95,7 +94,7 @@ fn every_item_arrives_once_and_each_producers_items_in_order() {
         }
         let mut all: Vec<_> = got.into_iter().flatten().collect();
         all.sort_unstable();
-        let sent = (0..producers as u64).flat_map(|from| (0..ITEMS).map(move |nth| (from, nth)));
+        let sent = (0..producers as u64).flat_map(|from| (0..items).map(move |nth| (from, nth)));
         assert!(all.into_iter().eq(sent), "capacity {capacity}: lost or doubled");
     }
 }
@@ -107,7 +106,7 @@ fn a_pop_after_an_own_push_finds_something() {
         let queue = ArrayQueue::new(threads);
         let sums = together(threads, |n| {
             let (mut pushed, mut popped) = (0, 0);
-            for nth in 0..20_000 {
+            for nth in 0..share(20_000) {
                 let item = n * 1_000_000 + nth;
                 queue.push(item).expect("every thread has at most one item in");
                 pushed += item;
@@ -123,15 +122,15 @@ fn a_pop_after_an_own_push_finds_something() {
 
 #[test]
 fn forced_pushes_add_up() {
-    const ITEMS: usize = 5_000;
+    let items = share(5_000);
     for capacity in [1, 2, 5] {
-        let ledger = Ledger::new(2 * ITEMS);
+        let ledger = Ledger::new(2 * items);
         let queue = ArrayQueue::new(capacity);
         let (displaced, popped) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let done = AtomicUsize::new(0);
         together(3, |n| {
             if n < 2 {
-                for nth in 0..ITEMS {
+                for nth in 0..items {
                     if queue.force_push(ledger.item(nth as u64)).is_some() {
                         displaced.fetch_add(1, SeqCst);
                     }
@@ -148,7 +147,7 @@ fn forced_pushes_add_up() {
         });
         let gone = displaced.into_inner() + popped.into_inner();
         ledger.judge(queue.len()).unwrap();
-        assert_eq!(gone + queue.len(), 2 * ITEMS, "capacity {capacity}");
+        assert_eq!(gone + queue.len(), 2 * items, "capacity {capacity}");
         drop(queue);
         ledger.settle().unwrap();
     }
@@ -157,9 +156,9 @@ fn forced_pushes_add_up() {
 /// Batches and single calls mixed; every item is dropped once, and each producer's stay in order.
 #[test]
 fn batches_among_single_calls_add_up() {
-    const ITEMS: u64 = 5_000;
+    let items = share(5_000) as u64;
     for capacity in [1, 3, 16] {
-        let ledger = Ledger::new(2 * ITEMS as usize);
+        let ledger = Ledger::new(2 * items as usize);
         let queue = ArrayQueue::new(capacity);
         let (producing, taken) = (AtomicUsize::new(2), AtomicUsize::new(0));
         together(4, |n| {
@@ -172,7 +171,7 @@ fn batches_among_single_calls_add_up() {
             };
             match n {
                 0 | 1 => {
-                    let mut rest = (0..ITEMS).map(|nth| nth * 2 + n as u64).peekable();
+                    let mut rest = (0..items).map(|nth| nth * 2 + n as u64).peekable();
                     while rest.peek().is_some() {
                         // In turn: what fits of seven, of as many as it says nothing about, one.
                         queue.push_many(&mut rest.by_ref().take(7).map(|value| ledger.item(value)));
@@ -205,72 +204,6 @@ fn batches_among_single_calls_add_up() {
             }
         });
         ledger.settle().unwrap();
-        assert_eq!(taken.into_inner(), 2 * ITEMS as usize, "capacity {capacity}");
-    }
-}
-
-/// Histories of real threads, searched for a sequential order.
-#[test]
-fn recorded_histories_are_linearizable() {
-    const CALLS: u64 = 400;
-    for (round, capacity) in [1, 2, 3, 2, 3, 4].into_iter().enumerate() {
-        let ledger = Ledger::new(20_000);
-        let queue = ArrayQueue::starting_at(capacity, usize::MAX - 20);
-        let clock = AtomicU64::new(0);
-        let calls = together(4, |n| {
-            let mut random = (round * 4 + n) as u64 + 1;
-            (0..CALLS)
-                .map(|nth| {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    let value = (n as u64 * CALLS + nth + 1) * 10;
-                    let op = match random % 10 {
-                        0..=3 => Op::Push(value),
-                        4..=6 => Op::Pop,
-                        7 => Op::Force(value),
-                        8 => Op::PushMany(value, 3),
-                        _ => Op::PopMany(2),
-                    };
-                    let began = clock.fetch_add(1, SeqCst);
-                    let events = op.apply(&queue, &ledger);
-                    let ended = clock.fetch_add(1, SeqCst);
-                    (op, events, began, ended)
-                })
-                .collect::<Vec<_>>()
-        });
-        let left: Vec<_> = queue.into_iter().map(Item::into_value).collect();
-        ledger.settle().unwrap();
-
-        let held_around = |party: usize, began: u64, ended: u64| -> usize {
-            (0..calls.len())
-                .filter(|&other| other != party)
-                .flat_map(|other| &calls[other])
-                .filter(|(_, _, other_began, other_ended)| {
-                    *other_began < ended && began < *other_ended
-                })
-                .map(|(op, ..)| op.most_held())
-                .sum()
-        };
-        let chains: Vec<Vec<Step>> = (0..calls.len())
-            .map(|party| {
-                calls[party]
-                    .iter()
-                    .flat_map(|(_, events, began, ended)| {
-                        let others = Others::HoldUpTo(held_around(party, *began, *ended));
-                        let step = move |event: &Event| Step {
-                            event: event.clone(),
-                            began: *began,
-                            ended: *ended,
-                            others,
-                        };
-                        events.iter().map(step)
-                    })
-                    .collect()
-            })
-            .collect();
-        if let Err(complaint) = explain(capacity, &[], &chains, Some(&left)) {
-            panic!("capacity {capacity}: {complaint}");
-        }
+        assert_eq!(taken.into_inner(), 2 * items as usize, "capacity {capacity}");
     }
 }

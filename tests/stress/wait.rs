@@ -8,8 +8,11 @@ use std::thread;
 
 use aqueduct::park::block_on;
 use aqueduct_core::wait::{Closed, Growable, Slots, Storage, WaitQueue};
+use aqueduct_tests::share;
 
-const ROUNDS: usize = 20_000;
+fn rounds() -> usize {
+    share(20_000)
+}
 
 /// Items that are only counted, and a queue to wait for them: the channel's way of using `notify`.
 struct Counter<W: Storage> {
@@ -65,13 +68,13 @@ fn producers_and_consumers<W: Storage>(storage: W) {
             .collect();
         thread::scope(|producers| {
             for _ in 0..2 {
-                producers.spawn(|| (0..ROUNDS).for_each(|_| counter.put()));
+                producers.spawn(|| (0..rounds()).for_each(|_| counter.put()));
             }
         });
         counter.arrived.close();
         consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum()
     });
-    assert_eq!(taken, 2 * ROUNDS);
+    assert_eq!(taken, 2 * rounds());
     assert!(!counter.arrived.has_waiters());
 }
 
@@ -97,12 +100,12 @@ fn two_threads_pass_a_baton() {
     let (ping, pong) = (WaitQueue::new(), WaitQueue::new());
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds() {
                 block_on(ping.wait()).unwrap();
                 pong.notify_one();
             }
         });
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             ping.notify_one();
             block_on(pong.wait()).unwrap();
         }
@@ -132,7 +135,7 @@ fn those_who_change_their_minds_take_nothing_with_them() {
             }
         });
         // One at a time, because two that nobody waits for become one.
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             queue.notify_one();
             while served.load(SeqCst) == round {
                 thread::yield_now();
@@ -140,7 +143,7 @@ fn those_who_change_their_minds_take_nothing_with_them() {
         }
         queue.close();
     });
-    assert_eq!(served.load(SeqCst), ROUNDS);
+    assert_eq!(served.load(SeqCst), rounds());
     assert!(!queue.has_waiters());
 }
 
@@ -150,11 +153,11 @@ fn notify_all_misses_nobody() {
     let (queue, generation) = (WaitQueue::new(), AtomicUsize::new(0));
     let arrived = AtomicUsize::new(0);
     const PARTIES: usize = 4;
-    const GENERATIONS: usize = 2_000;
+    let generations = share(2_000);
     thread::scope(|scope| {
         for _ in 0..PARTIES {
             scope.spawn(|| {
-                for next in 1..=GENERATIONS {
+                for next in 1..=generations {
                     let wait = queue.wait();
                     if arrived.fetch_add(1, SeqCst) + 1 == PARTIES * next {
                         generation.store(next, SeqCst);
