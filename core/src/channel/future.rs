@@ -216,6 +216,17 @@ impl<'a, C: AnyChannel> Future for Reserve<'a, C> {
 /// nobody.
 ///
 /// `mem::forget` of a permit loses the place, and nothing else.
+///
+/// It does not outlive its channel. This does not compile:
+///
+/// ```compile_fail,E0597
+/// use aqueduct_core::{block_on, channel::StaticChannel};
+///
+/// let permit = {
+///     let channel = StaticChannel::<u8, 1>::new();
+///     block_on(channel.reserve(), core::hint::spin_loop).unwrap()
+/// };
+/// ```
 pub struct Permit<'a, C: AnyChannel> {
     channel: &'a C,
     ticket: usize,

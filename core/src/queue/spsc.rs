@@ -74,6 +74,22 @@ impl Indices {
 ///
 /// One side in a static, for an interrupt handler: split a ring that lives for ever, such as one in a
 /// `static_cell::StaticCell`, and move the ends to where they are used.
+///
+/// The ends do not outlive the ring, and there is one pair of them at a time. Neither of these compiles:
+///
+/// ```compile_fail,E0597
+/// let ends = {
+///     let mut ring = aqueduct_core::queue::spsc::StaticRing::<u32, 4>::new();
+///     ring.split()
+/// };
+/// ```
+///
+/// ```compile_fail,E0499
+/// let mut ring = aqueduct_core::queue::spsc::StaticRing::<u32, 4>::new();
+/// let one = ring.split();
+/// let other = ring.split();
+/// drop(one);
+/// ```
 pub struct StaticRing<T, const N: usize> {
     indices: Indices,
     slots: [Slot<T>; N],
@@ -435,7 +451,14 @@ impl<T> Consumer<'_, T> {
         read.count
     }
 
-    /// The oldest value, left where it is.
+    /// The oldest value, left where it is. While it is looked at it cannot be popped; this does not compile:
+    ///
+    /// ```compile_fail,E0499
+    /// let (_producer, mut consumer) = aqueduct_core::queue::spsc::ring::<u32>(1);
+    /// let seen = consumer.peek();
+    /// consumer.pop();
+    /// drop(seen);
+    /// ```
     pub fn peek(&mut self) -> Option<&T> {
         if self.head == self.tail && self.look_again() == 0 {
             return None;

@@ -116,6 +116,15 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
 ///
 /// Dropping it leaves the line; what was handed to it goes to the next. `mem::forget` of one that waits keeps its
 /// slot, and what it was handed, for ever.
+///
+/// It does not outlive its semaphore. This does not compile:
+///
+/// ```compile_fail,E0597
+/// let request = {
+///     let semaphore = aqueduct_core::semaphore::Semaphore::new(1);
+///     semaphore.acquire()
+/// };
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire<'a, P: Policy = super::Fair, W: Storage = Slots<8>> {
     semaphore: &'a Semaphore<P, W>,

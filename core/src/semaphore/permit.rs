@@ -61,6 +61,15 @@ macro_rules! permit {
 /// Permits in use; dropping it gives them back.
 ///
 /// `mem::forget` of it is [`forget`](Self::forget).
+///
+/// It does not outlive its semaphore. This does not compile:
+///
+/// ```compile_fail,E0597
+/// let permit = {
+///     let semaphore = aqueduct_core::semaphore::Semaphore::new(1);
+///     semaphore.try_acquire().unwrap()
+/// };
+/// ```
 #[must_use = "permits are given back at once if their guard is not kept"]
 pub struct SemaphorePermit<'a, P: Policy = Fair, W: Storage = Slots<8>> {
     semaphore: &'a Semaphore<P, W>,

@@ -310,7 +310,7 @@ fn a_waker_whose_clone_panics_leaves_the_place_as_it_was() {
 #[test]
 fn a_panic_in_the_middle_of_a_registration_leaves_a_place_to_poll_or_to_drop() {
     for polled_again in [true, false] {
-        let queue: &WaitQueue = Box::leak(Box::default());
+        let queue = &WaitQueue::new();
         let mut a = queue.wait();
         assert_eq!(poll(&mut a, &waker_that(|| panic!("as planned"))), Poll::Pending);
         let mut b = queue.wait();

@@ -1,0 +1,82 @@
+//! No public type is missing in the tables.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Those that users cannot name, or that come in the type of another only, and those of optional features, which these tests are
+/// built without.
+const LEFT_OUT: &[(&str, &[&str])] = &[
+    ("core/src/wait/slot.rs", &["Slot"]),
+    ("core/src/channel/stream.rs", &["RecvStream", "SendSink"]),
+    ("std-adapter/src/pipeline/edge.rs", &["Parcel", "NotTaken", "SinkTally"]),
+    ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch"]),
+    ("std-adapter/src/pipeline/order.rs", &["Ordered"]),
+    ("std-adapter/src/pipeline/report.rs", &["Counts"]),
+    ("std-adapter/src/pipeline/stage.rs", &["Stage", "Map", "Try", "TryInit"]),
+];
+
+fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory of the project") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names after `pub struct` and `pub enum`.
+fn public_types(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let rest = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))?;
+        rest.split(|c: char| !c.is_alphanumeric()).next()
+    })
+}
+
+/// Whether a row of a table asks for the type.
+fn is_asked_for(table: &str, name: &str) -> bool {
+    table
+        .lines()
+        .filter(|line| line.trim_end().ends_with("\";"))
+        .any(|row| row.split(|c: char| !c.is_alphanumeric()).any(|word| word == name))
+}
+
+#[test]
+fn every_public_type_is_in_a_table() {
+    let tests = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&tests).parent().expect("tests/ has a parent");
+    let (mut missing, mut types) = (Vec::new(), 0);
+    for (source, table) in [
+        ("core/src", include_str!("core_types.rs")),
+        ("std-adapter/src", include_str!("std_types.rs")),
+    ] {
+        let mut files = Vec::new();
+        rust_files(&root.join(source), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).expect("a file of the project");
+            let path = file.strip_prefix(root).expect("below the root").to_str().expect("UTF-8");
+            let left_out =
+                LEFT_OUT.iter().find(|(file, _)| *file == path).map_or(&[][..], |(_, names)| names);
+            for name in public_types(&text) {
+                types += 1;
+                if !left_out.contains(&name) && !is_asked_for(table, name) {
+                    missing.push(format!("{path}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(types > 50, "{types} types found");
+    assert!(missing.is_empty(), "in no table:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn a_type_that_is_missing_is_found() {
+    let names: Vec<_> =
+        public_types("pub struct A<T> {\n    pub enum B {\npub(crate) struct C;\n").collect();
+    assert_eq!(names, ["A", "B"]);
+    let table = "use x::C;\nT => A<T>, [\"SS\"], \"U--\";\n";
+    assert!(is_asked_for(table, "A"));
+    assert!(!is_asked_for(table, "B") && !is_asked_for(table, "C"));
+}

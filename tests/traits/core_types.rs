@@ -1,0 +1,104 @@
+//! The types of aqueduct-core.
+
+use crate::{generic, has, others, plain, send_sync};
+use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
+use aqueduct_core::semaphore::{
+    self, Acquire, AcquireError, AcquireOwned, Greedy, OverRelease, OwnedSemaphorePermit,
+    Semaphore, SemaphorePermit, TooManyPermits, TryAcquireError,
+};
+use aqueduct_core::wait::{Closed, Growable, Slots, Wait, WaitCell, WaitQueue};
+use aqueduct_core::{channel, channel::Channel, channel::StaticChannel};
+use std::marker::PhantomPinned;
+
+#[test]
+fn queues() {
+    // Values move through a queue, so that `Send` is all it takes to share one.
+    generic! {
+        T => ArrayQueue<T>, ["SS" "SS" "--" "--"], "UW-";
+        T => StaticQueue<T, 2>, ["SS" "SS" "--" "--"], "UW-";
+        T => queue::IntoIter<ArrayQueue<T>>, ["SS" "SS" "--" "--"], "UW-";
+        T => queue::IntoIter<StaticQueue<T, 2>>, ["SS" "SS" "--" "--"], "UW-";
+        T => spsc::StaticRing<T, 2>, ["SS" "SS" "--" "--"], "UW-";
+        T => spsc::Producer<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        // `peek` lends a value, but to whoever has the consumer for himself.
+        T => spsc::Consumer<'static, T>, ["SS" "SS" "--" "--"], "U--";
+    }
+}
+
+#[test]
+fn waiting() {
+    plain! {
+        WaitCell, "SS", "UW-";
+        WaitQueue, "SS", "UW-";
+        WaitQueue<Growable>, "SS", "U--";
+        Wait<'static>, "SS", "U--";
+        Wait<'static, Growable>, "SS", "U--";
+        Slots<2>, "SS", "UW-";
+        Growable, "SS", "U-R";
+        Closed, "SS", "UWR";
+    }
+}
+
+#[test]
+fn semaphores() {
+    plain! {
+        Semaphore, "SS", "UW-";
+        Semaphore<Greedy, Slots<2>>, "SS", "UW-";
+        Semaphore<semaphore::Fair, Growable>, "SS", "U--";
+        SemaphorePermit<'static>, "SS", "U--";
+        OwnedSemaphorePermit, "SS", "U--";
+        Acquire<'static>, "SS", "U--";
+        AcquireOwned, "SS", "U--";
+        semaphore::Fair, "SS", "UWR";
+        Greedy, "SS", "UWR";
+        AcquireError, "SS", "UWR";
+        TryAcquireError, "SS", "UWR";
+        TooManyPermits, "SS", "UWR";
+        OverRelease, "SS", "UWR";
+    }
+}
+
+type Fetch = fn(u8);
+
+#[test]
+fn channels() {
+    generic! {
+        T => Channel<T>, ["SS" "SS" "--" "--"], "U--";
+        T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UW-";
+        T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "U--";
+        T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
+        T => channel::RecvMany<'static, Channel<T>, Fetch>, ["SS" "SS" "--" "--"], "U--";
+        T => channel::Reserve<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
+        T => channel::Permit<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
+        T => channel::Send<'static, StaticChannel<T, 2>>, ["SS" "S-" "--" "--"], "U--";
+        T => channel::Permit<'static, StaticChannel<T, 2>>, ["SS" "SS" "--" "--"], "U--";
+        T => channel::TrySendError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => channel::SendError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => channel::ForceSendError<T>, ["SS" "S-" "-S" "--"], "UWR";
+    }
+    plain! {
+        channel::TryRecvError, "SS", "UWR";
+        channel::RecvError, "SS", "UWR";
+        channel::ReserveError, "SS", "UWR";
+    }
+}
+
+/// A closure that may not be sent makes its future one that may not.
+#[test]
+fn what_a_future_carries_counts() {
+    generic! {
+        T => channel::RecvMany<'static, Channel<u8>, T>, ["SS" "S-" "-S" "--"], "U--";
+    }
+}
+
+/// Futures hold an index, and values are moved, never pinned: nobody has to pin what cannot be moved.
+#[test]
+fn futures_are_unpin_whatever_they_carry() {
+    assert!(!has!(PhantomPinned: Unpin));
+    assert!(has!(channel::Send<'static, Channel<PhantomPinned>>: Unpin));
+    assert!(has!(channel::Send<'static, StaticChannel<PhantomPinned, 1>>: Unpin));
+    assert!(has!(channel::Recv<'static, StaticChannel<PhantomPinned, 1>>: Unpin));
+    assert!(has!(channel::RecvMany<'static, Channel<u8>, PhantomPinned>: Unpin));
+    assert!(has!(channel::Reserve<'static, StaticChannel<PhantomPinned, 1>>: Unpin));
+    assert!(has!(ArrayQueue<PhantomPinned>: Unpin));
+}

@@ -1,0 +1,87 @@
+//! The types of aqueduct.
+
+use crate::{generic, has, others, plain, send_sync};
+use aqueduct::Context;
+use aqueduct::channel::{
+    IntoIter, Iter, Receiver, RecvCtxError, RecvError, RecvFuture, RecvTimeoutError, SendCtxError,
+    SendError, SendFuture, SendTimeoutError, Sender, TryIter, TryRecvError, TrySendError,
+};
+use aqueduct::context::{CancelGuard, ContextError, Done, StopHandle};
+use aqueduct::pipeline::{
+    BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
+    StageError, StageReport, Stopped,
+};
+use aqueduct::thread::{Builder, JoinHandle, Panicked, Scope, ScopedJoinHandle, SpawnError};
+use aqueduct::timer::{Sleep, Timer};
+
+#[test]
+fn channels() {
+    generic! {
+        T => Sender<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => Receiver<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "U--";
+        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => Iter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => TryIter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => IntoIter<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => SendError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => TrySendError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => SendTimeoutError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => SendCtxError<T>, ["SS" "S-" "-S" "--"], "UWR";
+    }
+    plain! {
+        RecvError, "SS", "UWR";
+        TryRecvError, "SS", "UWR";
+        RecvTimeoutError, "SS", "UWR";
+        RecvCtxError, "SS", "UWR";
+    }
+}
+
+#[test]
+fn contexts_and_timers() {
+    plain! {
+        Context, "SS", "UWR";
+        ContextError, "SS", "UWR";
+        CancelGuard, "SS", "UWR";
+        StopHandle, "SS", "UWR";
+        Done, "SS", "UWR";
+        Timer, "SS", "UWR";
+        Sleep, "SS", "UWR";
+    }
+}
+
+#[test]
+fn threads() {
+    generic! {
+        // A result moves from one thread to another, and joining takes the handle.
+        T => JoinHandle<T>, ["SS" "SS" "--" "--"], "U--";
+        T => ScopedJoinHandle<'static, T>, ["SS" "SS" "--" "--"], "U--";
+    }
+    plain! {
+        Builder, "SS", "UWR";
+        Scope<'static, 'static>, "SS", "UWR";
+        Panicked, "SS", "UWR";
+        SpawnError, "SS", "U--";
+    }
+}
+
+#[test]
+fn pipelines() {
+    generic! {
+        T => Running<T>, ["SS" "SS" "--" "--"], "U--";
+        // Lent to the source's function, in the thread of the source.
+        T => Emitter<'static, T>, ["--" "--" "--" "--"], "U--";
+        T => Pipeline<T>, ["SS" "S-" "-S" "--"], "UWR";
+    }
+    plain! {
+        Controller, "SS", "UWR";
+        Report, "SS", "U--";
+        StageReport, "SS", "UWR";
+        StageError, "SS", "U--";
+        Cause, "SS", "U--";
+        BuildError, "SS", "UWR";
+        PipelineError, "SS", "U--";
+        Policy, "SS", "UWR";
+        Stopped, "SS", "UWR";
+    }
+}
