@@ -404,5 +404,5 @@ channel_of!([T, const N: usize, W: wait::Storage] StaticChannel<T, N, W>, W);
 #[cfg(feature = "alloc")]
 channel_of!([T] Channel<T>, wait::Growable);
 
-#[cfg(all(test, not(any(aqueduct_loom, aqueduct_interrupt))))]
+#[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests;

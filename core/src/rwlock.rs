@@ -272,5 +272,5 @@ impl<T: ?Sized + fmt::Debug, P: Policy, W: Storage> fmt::Debug for RwLock<T, P, 
     }
 }
 
-#[cfg(all(test, not(any(aqueduct_loom, aqueduct_interrupt))))]
+#[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests;

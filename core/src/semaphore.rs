@@ -427,5 +427,5 @@ impl core::error::Error for TryAcquireError {}
 impl core::error::Error for TooManyPermits {}
 impl core::error::Error for OverRelease {}
 
-#[cfg(all(test, not(any(aqueduct_loom, aqueduct_interrupt))))]
+#[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests;
