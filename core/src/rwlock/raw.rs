@@ -259,7 +259,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
         });
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "alloc"))]
     pub(super) fn with_readers(_policy: P, storage: W, readers: usize) -> Self {
         let lock = Lock::new(State::with_readers(readers));
         Self { waiters: Waiters::new(lock, storage), relax: PhantomData }
