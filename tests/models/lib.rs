@@ -12,6 +12,7 @@
 //! - [`spsc`]: the ring for two.
 //! - [`wait`]: those who wait to be notified.
 //! - [`semaphore`]: permits, and those who wait for them.
+//! - [`rwlock`]: who is inside, and that nobody sleeps beside a lock that is free.
 //! - [`channel`]: a queue with those who wait on both sides.
 
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
@@ -22,6 +23,8 @@ pub mod history;
 pub mod ledger;
 pub mod party;
 pub mod queue;
+#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
+pub mod rwlock;
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 pub mod semaphore;
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]

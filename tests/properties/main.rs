@@ -3,6 +3,7 @@
 
 mod channel;
 mod queue;
+mod rwlock;
 mod semaphore;
 mod spsc;
 mod wait;
