@@ -12,5 +12,6 @@
 mod channel;
 mod queue;
 mod record;
+mod rwlock;
 mod search;
 mod semaphore;
