@@ -150,6 +150,23 @@ impl Relax for Spin {
 /// # aqueduct_core::block_on(insert(&set, 2), core::hint::spin_loop);
 /// # assert_eq!(set.into_inner(), [1, 2]);
 /// ```
+///
+/// A guard does not outlive its lock, and what it lends does not outlive the guard. Neither of these compiles:
+///
+/// ```compile_fail,E0597
+/// let guard = {
+///     let lock = aqueduct_core::rwlock::RwLock::new(1);
+///     lock.try_read().unwrap()
+/// };
+/// ```
+///
+/// ```compile_fail,E0505
+/// let lock = aqueduct_core::rwlock::RwLock::new(1);
+/// let mut guard = lock.try_write().unwrap();
+/// let value = &mut *guard;
+/// drop(guard);
+/// *value += 1;
+/// ```
 pub struct RwLock<T: ?Sized, P: Policy = WriterPriority, W: Storage = Slots<8>> {
     raw: RawRwLock<P, W>,
     data: UnsafePayload<T>,

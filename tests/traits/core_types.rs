@@ -2,6 +2,11 @@
 
 use crate::{generic, has, others, plain, send_sync};
 use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
+use aqueduct_core::rwlock::{
+    self, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawAcquire, RawRwLock, RawUpgrade, Read,
+    ReaderPriority, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, Spin,
+    UpgradableRead, Upgrade, Write, WriterPriority,
+};
 use aqueduct_core::semaphore::{
     self, Acquire, AcquireError, AcquireOwned, Greedy, OverRelease, OwnedSemaphorePermit,
     Semaphore, SemaphorePermit, TooManyPermits, TryAcquireError,
@@ -55,6 +60,35 @@ fn semaphores() {
         TryAcquireError, "SS", "UWR";
         TooManyPermits, "SS", "UWR";
         OverRelease, "SS", "UWR";
+    }
+}
+
+#[test]
+fn locks() {
+    // Whoever reads shares the value with other threads; whoever writes may take it out. A guard holds a reference to the
+    // whole lock.
+    generic! {
+        T => RwLock<T>, ["SS" "S-" "--" "--"], "UW-";
+        T => RwLock<T, ReaderPriority, Growable>, ["SS" "S-" "--" "--"], "U--";
+        T => RwLockReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => RwLockUpgradableReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => RwLockWriteGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        // They have forgotten of what lock they are: a reference, and how to leave.
+        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "U--";
+        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
+        T => Read<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => Write<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => UpgradableRead<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => Upgrade<'static, T>, ["SS" "--" "--" "--"], "U--";
+    }
+    plain! {
+        RawRwLock, "SS", "UW-";
+        RawAcquire<'static>, "SS", "U--";
+        RawUpgrade<'static>, "SS", "U--";
+        WriterPriority, "SS", "UWR";
+        ReaderPriority, "SS", "UWR";
+        rwlock::Fair, "SS", "UWR";
+        Spin, "SS", "UWR";
     }
 }
 

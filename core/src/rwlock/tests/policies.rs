@@ -184,8 +184,8 @@ fn under_fair_a_phase_is_who_waited_when_it_began() {
     // More readers than one pass of the drainer has room for, so that a waker runs in the middle of the phase; it makes
     // another reader come and one of the phase leave.
     type Big = RwLock<u32, Fair, crate::wait::Growable>;
-    let lock: &'static Big =
-        Box::leak(Box::new(RwLock::with_policy(0, Fair, crate::wait::Growable::new())));
+    static LOCK: Big = RwLock::with_policy(0, Fair, crate::wait::Growable::new());
+    let lock = &LOCK;
 
     struct Meddler {
         lock: &'static Big,
