@@ -45,7 +45,7 @@ impl<C> Tape<'_, C> {
 pub(crate) fn now_and_then_yield() {
     thread_local!(static TURN: Cell<u32> = const { Cell::new(0) });
     TURN.set(TURN.get() + 1);
-    if TURN.get() % 3 == 0 {
+    if TURN.get().is_multiple_of(3) {
         thread::yield_now();
     }
 }

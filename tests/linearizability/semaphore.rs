@@ -199,7 +199,7 @@ impl<P: Policy + 'static> Subject for Real<P> {
 
     fn release(&self, permit: SemaphorePermit<'_, P>) {
         // A guard, or a number without one.
-        if permit.num_permits() % 2 == 0 {
+        if permit.num_permits().is_multiple_of(2) {
             drop(permit);
         } else {
             let n = permit.num_permits();
@@ -286,7 +286,7 @@ fn history<S: Subject>(
 ) -> (Counter, Vec<Vec<Recorded<Call>>>) {
     let permits = [1, 2, 3, 5][round as usize % 4];
     let subject = make(permits);
-    let closes = round % 3 == 0;
+    let closes = round.is_multiple_of(3);
     let chains = record(round, tally, |_| 0, |tape| script(&subject, permits, calls, closes, tape));
     (Counter { permits, is_fair }, chains)
 }

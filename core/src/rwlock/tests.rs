@@ -7,7 +7,6 @@ use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
-use std::boxed::Box;
 use std::format;
 use std::string::ToString;
 use std::sync::Arc;
