@@ -268,7 +268,7 @@ each_policy! {
     fn a_cancelled_writer_releases_a_reader<P>() {
         model::<P>(
             "a cancelled writer releases a reader",
-            0,
+            -1,
             held_by_a_reader,
             &[
                 |shared| {
