@@ -75,6 +75,8 @@ pub use state::MAX_READERS;
 use crate::sync::{UnsafePayload, const_unless_loom, spin_loop};
 use crate::wait::{Slots, Storage};
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
 
 /// How a call that blocks spends its time until it looks again: a parameter of [`RawRwLock`].
 ///
@@ -95,6 +97,29 @@ use core::fmt;
 pub trait Relax {
     /// Lets some time pass.
     fn relax();
+
+    /// Runs a future of the lock to its end. Whoever has something better than to look again and again, such as a
+    /// thread that can sleep, says so here.
+    fn block_on<F: Future>(future: F) -> F::Output {
+        crate::block_on(future, Self::relax)
+    }
+}
+
+/// A [`Relax`] that knows the time, for calls that block no longer than they are told.
+///
+/// `aqueduct::sync::Park` is one, for threads.
+pub trait RelaxUntil: Relax {
+    /// A span of time.
+    type Duration;
+    /// A point in time.
+    type Instant;
+
+    /// Runs a future of the lock until it is ready, or `timeout` has passed. Polls it at least once.
+    fn block_on_for<F: Future>(future: Pin<&mut F>, timeout: Self::Duration) -> Option<F::Output>;
+
+    /// Runs a future of the lock until it is ready, or `deadline` has come. Polls it at least once.
+    fn block_on_until<F: Future>(future: Pin<&mut F>, deadline: Self::Instant)
+    -> Option<F::Output>;
 }
 
 /// Spins, with a hint to the processor that it does.

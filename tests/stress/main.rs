@@ -5,5 +5,6 @@ mod channel;
 mod context;
 mod pipeline;
 mod queue;
+mod runtimes;
 mod rwlock;
 mod wait;

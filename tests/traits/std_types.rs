@@ -11,6 +11,7 @@ use aqueduct::pipeline::{
     BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
     StageError, StageReport, Stopped,
 };
+use aqueduct::sync::Park;
 use aqueduct::thread::{Builder, JoinHandle, Panicked, Scope, ScopedJoinHandle, SpawnError};
 use aqueduct::timer::{Sleep, Timer};
 
@@ -59,6 +60,7 @@ fn threads() {
     }
     plain! {
         Builder, "SS", "UWR";
+        Park, "SS", "UWR";
         Scope<'static, 'static>, "SS", "UWR";
         Panicked, "SS", "UWR";
         SpawnError, "SS", "U--";

@@ -1,14 +1,14 @@
 //! The raw traits of the `lock_api` crate, for its guards: mapped, owned, whatever it has.
 //!
 //! Its blocking calls stand in line like a future, so the policy holds for them too, and let time pass by
-//! [`Relax`]. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
+//! [`Relax`]; those with a limit, by [`RelaxUntil`], leave the line like a future that is dropped. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
 
 use super::policy::{Fair, Policy, ReaderPriority, WriterPriority};
-use super::{RawRwLock, Relax};
-use crate::block_on;
+use super::{RawRwLock, Relax, RelaxUntil};
 #[cfg(feature = "alloc")]
 use crate::wait::Growable;
 use crate::wait::{Slots, Storage};
+use core::pin::pin;
 
 /// What a lock starts from, as constants: `lock_api` wants one.
 pub trait Start {
@@ -54,7 +54,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     type GuardMarker = lock_api::GuardSend;
 
     fn lock_shared(&self) {
-        block_on(self.read(), R::relax);
+        R::block_on(self.read());
     }
 
     fn try_lock_shared(&self) -> bool {
@@ -68,7 +68,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     }
 
     fn lock_exclusive(&self) {
-        block_on(self.write(), R::relax);
+        R::block_on(self.write());
     }
 
     fn try_lock_exclusive(&self) -> bool {
@@ -107,7 +107,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 {
     fn lock_shared_recursive(&self) {
         if !self.try_read_recursive() {
-            block_on(self.read(), R::relax);
+            R::block_on(self.read());
         }
     }
 
@@ -121,7 +121,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     for RawRwLock<P, W, R>
 {
     fn lock_upgradable(&self) {
-        block_on(self.upgradable_read(), R::relax);
+        R::block_on(self.upgradable_read());
     }
 
     fn try_lock_upgradable(&self) -> bool {
@@ -137,7 +137,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn upgrade(&self) {
         // SAFETY: the caller's promise is the same, and it waits here as long as the future lives.
-        block_on(unsafe { RawRwLock::upgrade(self) }, R::relax);
+        R::block_on(unsafe { RawRwLock::upgrade(self) });
     }
 
     // SAFETY: as the trait asks.
@@ -161,5 +161,67 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     unsafe fn downgrade_to_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
         unsafe { RawRwLock::downgrade_to_upgradable(self) };
+    }
+}
+
+// SAFETY: as RawRwLock; a wait that comes to its limit leaves the line, and gives back what it was granted.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawRwLockTimed
+    for RawRwLock<P, W, R>
+{
+    type Duration = R::Duration;
+    type Instant = R::Instant;
+
+    fn try_lock_shared_for(&self, timeout: R::Duration) -> bool {
+        R::block_on_for(pin!(self.read()), timeout).is_some()
+    }
+
+    fn try_lock_shared_until(&self, deadline: R::Instant) -> bool {
+        R::block_on_until(pin!(self.read()), deadline).is_some()
+    }
+
+    fn try_lock_exclusive_for(&self, timeout: R::Duration) -> bool {
+        R::block_on_for(pin!(self.write()), timeout).is_some()
+    }
+
+    fn try_lock_exclusive_until(&self, deadline: R::Instant) -> bool {
+        R::block_on_until(pin!(self.write()), deadline).is_some()
+    }
+}
+
+// SAFETY: as RawRwLockRecursive and RawRwLockTimed.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawRwLockRecursiveTimed
+    for RawRwLock<P, W, R>
+{
+    fn try_lock_shared_recursive_for(&self, timeout: R::Duration) -> bool {
+        self.try_read_recursive() || R::block_on_for(pin!(self.read()), timeout).is_some()
+    }
+
+    fn try_lock_shared_recursive_until(&self, deadline: R::Instant) -> bool {
+        self.try_read_recursive() || R::block_on_until(pin!(self.read()), deadline).is_some()
+    }
+}
+
+// SAFETY: as RawRwLockUpgrade and RawRwLockTimed.
+unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawRwLockUpgradeTimed
+    for RawRwLock<P, W, R>
+{
+    fn try_lock_upgradable_for(&self, timeout: R::Duration) -> bool {
+        R::block_on_for(pin!(self.upgradable_read()), timeout).is_some()
+    }
+
+    fn try_lock_upgradable_until(&self, deadline: R::Instant) -> bool {
+        R::block_on_until(pin!(self.upgradable_read()), deadline).is_some()
+    }
+
+    // SAFETY: as the trait asks.
+    unsafe fn try_upgrade_for(&self, timeout: R::Duration) -> bool {
+        // SAFETY: the caller's promise is the same; dropped too early, it leaves the upgradable reader as it was.
+        R::block_on_for(pin!(unsafe { RawRwLock::upgrade(self) }), timeout).is_some()
+    }
+
+    // SAFETY: as the trait asks.
+    unsafe fn try_upgrade_until(&self, deadline: R::Instant) -> bool {
+        // SAFETY: as in `try_upgrade_for`.
+        R::block_on_until(pin!(unsafe { RawRwLock::upgrade(self) }), deadline).is_some()
     }
 }
