@@ -7,5 +7,6 @@ mod harness;
 mod queue;
 mod rwlock;
 mod semaphore;
+mod spsc;
 mod tasks;
 mod wait;

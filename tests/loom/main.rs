@@ -12,6 +12,7 @@ mod channel;
 mod queue;
 mod rwlock;
 mod semaphore;
+mod spsc;
 mod support;
 mod wait;
 
