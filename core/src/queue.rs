@@ -189,8 +189,8 @@ macro_rules! queue_of {
             /// stand between two of these, but these stay in order.
             ///
             /// An iterator whose lower bound is 0 is asked for one value at a time, and its end costs a
-            /// place in the line, not in the queue: after `2 * capacity` such ends without any pop,
-            /// nothing is taken from such an iterator until a pop.
+            /// place in the line, not in the queue. When `2 * capacity` places in the line are lost that
+            /// no pop has come to yet, such an iterator is left alone, perhaps before its end.
             ///
             /// # Panics
             ///
