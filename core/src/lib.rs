@@ -35,6 +35,8 @@ pub mod queue;
 pub mod rwlock;
 pub mod semaphore;
 mod sync;
+#[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
+mod testing;
 pub mod wait;
 
 pub use block_on::block_on;

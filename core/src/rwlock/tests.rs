@@ -3,42 +3,15 @@
 extern crate std;
 
 use super::*;
+use crate::testing::{Task, look, poll};
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::format;
 use std::string::ToString;
 use std::sync::Arc;
 use std::task::Wake;
 use std::vec::Vec;
-
-#[derive(Default)]
-struct Task(AtomicUsize);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Task {
-    fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    fn wakes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-fn poll<F: Future + Unpin>(task: &Arc<Task>, future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(&Waker::from(task.clone())))
-}
-
-fn look<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
 
 macro_rules! ready {
     ($future:expr) => {
