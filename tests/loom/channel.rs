@@ -34,7 +34,7 @@ fn note(seen: &Outcomes, what: &str) {
 #[test]
 fn a_receiver_goes_to_sleep_while_a_value_is_sent() {
     let expected = ["receiver slept", "receiver did not sleep"];
-    model("channel: sleep against send", 0, &expected, fresh, |channel, seen| {
+    model("channel: sleep against send", &expected, fresh, |channel, seen| {
         let seen = seen.clone();
         let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
         let sender = spawn(move || channel.try_send(7).unwrap());
@@ -47,7 +47,7 @@ fn a_receiver_goes_to_sleep_while_a_value_is_sent() {
 #[test]
 fn a_sender_goes_to_sleep_while_room_is_made() {
     let expected = ["sender slept", "sender did not sleep"];
-    model("channel: sleep against receive", 0, &expected, full, |channel, seen| {
+    model("channel: sleep against receive", &expected, full, |channel, seen| {
         let seen = seen.clone();
         let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
         let receiver = spawn(move || channel.try_recv());
@@ -61,7 +61,7 @@ fn a_sender_goes_to_sleep_while_room_is_made() {
 #[test]
 fn sender_and_receiver_take_turns_on_one_place() {
     let expected = ["sender slept", "receiver slept"];
-    model("channel: two values through one place", -1, &expected, fresh, |channel, seen| {
+    model("channel: two values through one place", &expected, fresh, |channel, seen| {
         let (ours, theirs) = (seen.clone(), seen.clone());
         let sender = spawn(move || {
             for value in [1, 2] {
@@ -79,7 +79,7 @@ fn sender_and_receiver_take_turns_on_one_place() {
 #[test]
 fn a_woken_receiver_is_cancelled_while_another_sleeps() {
     let expected = ["woken by the canceller", "woken by the sender"];
-    model("channel: cancel after the wake-up", 2, &expected, fresh, |channel, seen| {
+    model("channel: cancel after the wake-up", &expected, fresh, |channel, seen| {
         let (mut early, mut late) = (channel.recv(), channel.recv());
         let bell = Bell::default();
         assert!(look(&mut early).is_pending());
@@ -104,7 +104,7 @@ fn a_woken_receiver_is_cancelled_while_another_sleeps() {
 #[test]
 fn a_send_races_with_close_and_with_the_last_receive() {
     let expected = ["sent", "back", "received"];
-    model("channel: send against close", 0, &expected, fresh, |channel, seen| {
+    model("channel: send against close", &expected, fresh, |channel, seen| {
         let (ours, theirs) = (seen.clone(), seen.clone());
         let sender = spawn(move || match channel.try_send(7) {
             Ok(()) => {
@@ -142,7 +142,7 @@ fn a_send_races_with_close_and_with_the_last_receive() {
 #[test]
 fn a_sleeping_receiver_learns_of_the_close() {
     let expected = ["receiver slept", "receiver did not sleep"];
-    model("channel: receive against close", 1, &expected, fresh, |channel, seen| {
+    model("channel: receive against close", &expected, fresh, |channel, seen| {
         let seen = seen.clone();
         let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
         let closer = spawn(move || channel.close());
@@ -154,7 +154,7 @@ fn a_sleeping_receiver_learns_of_the_close() {
 #[test]
 fn a_sleeping_sender_learns_of_the_close_and_has_its_value_back() {
     let expected = ["sender slept", "sender did not sleep"];
-    model("channel: send against close, full", 0, &expected, full, |channel, seen| {
+    model("channel: send against close, full", &expected, full, |channel, seen| {
         let seen = seen.clone();
         let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
         let closer = spawn(move || channel.close());
@@ -169,7 +169,7 @@ fn a_sleeping_sender_learns_of_the_close_and_has_its_value_back() {
 fn a_reserved_place_is_filled_while_others_pass() {
     let expected = ["receiver slept", "receiver did not sleep"];
     let fresh = || StaticChannel::<u32, 2, Slots<2>>::with_storage(Slots::new(), Slots::new());
-    model("channel: a permit and a send", -2, &expected, fresh, |channel, seen| {
+    model("channel: a permit and a send", &expected, fresh, |channel, seen| {
         let seen = seen.clone();
         let permit = spawn(move || {
             let Poll::Ready(permit) = look(&mut channel.reserve()) else {
@@ -191,7 +191,7 @@ fn a_reserved_place_is_filled_while_others_pass() {
 #[test]
 fn a_dropped_permit_races_with_a_sender_that_goes_to_sleep() {
     let expected = ["sender slept", "sender did not sleep"];
-    model("channel: a dropped permit", 0, &expected, fresh, |channel, seen| {
+    model("channel: a dropped permit", &expected, fresh, |channel, seen| {
         let Poll::Ready(permit) = look(&mut channel.reserve()) else {
             panic!("there is room");
         };

@@ -22,8 +22,6 @@ struct Model {
     /// Items 1, 2, .. that are in it at first.
     fill: u64,
     parties: &'static [&'static [Op]],
-    /// Preemptions more than what its number of parties can afford.
-    extra: isize,
     /// What must be seen at least once: each party's events, parties separated by `|`. `+1` pushed, `x`
     /// refused, `-1` popped, `.` empty, `^1` displaced, `=1` a length.
     expected: &'static [&'static str],
@@ -51,7 +49,6 @@ impl Model {
             laps: 0,
             fill: 0,
             parties: &[],
-            extra: 0,
             expected: &[],
             circulates: false,
             end: End::Pop,
@@ -64,13 +61,7 @@ impl Model {
         // One ledger for all executions: they run one after the other.
         let ledger: &'static Ledger = Box::leak(Box::new(Ledger::new(64)));
         let (name, expected) = (self.name, self.expected);
-        let extra = self.extra
-            + match self.parties.len() {
-                2 => 1,
-                3 => -1,
-                _ => -2,
-            };
-        explore(name, extra, move || record.record(self.execute(ledger)));
+        explore(name, move || record.record(self.execute(ledger)));
         seen.must_include(expected);
     }
 

@@ -97,7 +97,6 @@ type Party<P> = fn(&Shared<P>);
 /// Runs the parties in every interleaving, after `before`; then the lock is free, and `after` looks at the data.
 fn model<P: Policy + Default + 'static>(
     name: &str,
-    extra: isize,
     before: Party<P>,
     parties: &'static [Party<P>],
     after: fn(usize),
@@ -105,7 +104,7 @@ fn model<P: Policy + Default + 'static>(
 ) {
     let seen = Outcomes::default();
     let policy = std::any::type_name::<P>().rsplit("::").next().unwrap();
-    explore(&format!("rwlock: {name}, {policy}"), extra, {
+    explore(&format!("rwlock: {name}, {policy}"), {
         let seen = seen.clone();
         move || {
             let shared = Arc::new(Shared::<P> {
@@ -173,7 +172,6 @@ each_policy! {
     fn two_writers<P>() {
         model::<P>(
             "two writers",
-            0,
             nothing,
             &[|shared| shared.write(1), |shared| shared.write(10)],
             |data| assert_eq!(data, 11),
@@ -185,7 +183,6 @@ each_policy! {
     fn two_who_try<P>() {
         model::<P>(
             "two who try",
-            1,
             nothing,
             &[
                 |shared| {
@@ -215,7 +212,6 @@ each_policy! {
     fn a_reader_and_a_writer<P>() {
         model::<P>(
             "a reader and a writer",
-            0,
             nothing,
             &[
                 |shared| shared.write(1),
@@ -233,7 +229,6 @@ each_policy! {
     fn a_writer_leaves_while_a_reader_registers<P>() {
         model::<P>(
             "a writer leaves while a reader registers",
-            1,
             held_by_a_writer,
             &[
                 |shared| {
@@ -250,7 +245,6 @@ each_policy! {
     fn a_reader_leaves_while_a_writer_registers<P>() {
         model::<P>(
             "a reader leaves while a writer registers",
-            1,
             held_by_a_reader,
             &[
                 |shared| {
@@ -268,7 +262,6 @@ each_policy! {
     fn a_cancelled_writer_releases_a_reader<P>() {
         model::<P>(
             "a cancelled writer releases a reader",
-            -1,
             held_by_a_reader,
             &[
                 |shared| {
@@ -293,7 +286,6 @@ each_policy! {
     fn a_writer_leaves_while_the_next_gives_up<P>() {
         model::<P>(
             "a writer leaves while the next gives up",
-            -2,
             held_by_a_writer,
             &[
                 |shared| shared.leave_write(),
@@ -315,7 +307,6 @@ each_policy! {
     fn a_downgrade_lets_a_reader_in<P>() {
         model::<P>(
             "a downgrade lets a reader in",
-            1,
             held_by_a_writer,
             &[
                 |shared| {
@@ -337,7 +328,6 @@ each_policy! {
     fn an_upgrade_and_a_writer_in_line<P>() {
         model::<P>(
             "an upgrade and a writer in line",
-            -2,
             |shared| {
                 assert!(shared.lock.try_upgradable_read());
                 assert!(shared.lock.try_read());
@@ -366,7 +356,6 @@ each_policy! {
     fn a_cancelled_upgrade_releases_a_reader<P>() {
         model::<P>(
             "a cancelled upgrade releases a reader",
-            -2,
             |shared| {
                 assert!(shared.lock.try_upgradable_read());
                 assert!(shared.lock.try_read());

@@ -36,11 +36,10 @@ impl<P: Policy> Guarded<P> {
     }
 }
 
-fn two_take_turns<P: Policy + 'static>(name: &str, policy: P, extra: isize) {
+fn two_take_turns<P: Policy + 'static>(name: &str, policy: P) {
     let expected = ["one slept", "two slept", "one did not sleep"];
     model(
         name,
-        extra,
         &expected,
         move || Guarded::new(policy, 1),
         |guarded, seen| {
@@ -63,18 +62,17 @@ fn two_take_turns<P: Policy + 'static>(name: &str, policy: P, extra: isize) {
 /// permits:put and its kick against kick:post of a registration; permits:put / permits:take for the data.
 #[test]
 fn a_release_meets_a_registration_under_fair() {
-    two_take_turns("semaphore: fair, two take turns", Fair, 1);
+    two_take_turns("semaphore: fair, two take turns", Fair);
 }
 
 #[test]
 fn a_release_meets_a_registration_under_greedy() {
-    two_take_turns("semaphore: greedy, two take turns", Greedy, 1);
+    two_take_turns("semaphore: greedy, two take turns", Greedy);
 }
 
 fn cancelled<P: Policy + 'static>(name: &str, policy: P) {
     model(
         name,
-        2,
         &[],
         move || Guarded::new(policy, 1),
         |guarded, _| {
@@ -116,7 +114,6 @@ fn two_releases_meet_a_request_for_both() {
     let expected = ["waiter slept", "waiter did not sleep"];
     model(
         "semaphore: a request for many",
-        0,
         &expected,
         || Guarded::new(Fair, 2),
         |guarded, seen| {
@@ -140,7 +137,6 @@ fn closing_meets_a_registration() {
     let expected = ["waiter slept", "waiter did not sleep"];
     model(
         "semaphore: close against wait",
-        2,
         &expected,
         || Guarded::new(Fair, 0),
         |guarded, seen| {
@@ -160,7 +156,6 @@ fn closing_meets_a_registration() {
 fn a_release_meets_a_resize() {
     model(
         "semaphore: release against resize",
-        2,
         &[],
         || Guarded::new(Fair, 2),
         |guarded, _| {

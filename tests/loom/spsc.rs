@@ -10,7 +10,7 @@ use crate::{Outcomes, explore};
 fn through(capacity: usize, expected: &[&str]) {
     let seen = Outcomes::default();
     let record = seen.clone();
-    explore(&format!("spsc: three values through {capacity}"), 3, move || {
+    explore(&format!("spsc: three values through {capacity}"), move || {
         // Boxes: loom sees who reads and who frees them.
         let (mut producer, mut consumer) = spsc::ring::<Box<u32>>(capacity);
         let sender = thread::spawn(move || {
@@ -62,7 +62,7 @@ fn values_go_round_two_places() {
 fn batches_meet() {
     let seen = Outcomes::default();
     let record = seen.clone();
-    explore("spsc: batches", 3, move || {
+    explore("spsc: batches", move || {
         let (mut producer, mut consumer) = spsc::ring::<u32>(2);
         let sender = thread::spawn(move || {
             let first = producer.push_many(&mut [1, 2].into_iter());
@@ -89,7 +89,7 @@ fn batches_meet() {
 fn both_ends_go() {
     let seen = Outcomes::default();
     let record = seen.clone();
-    explore("spsc: both ends go", 3, move || {
+    explore("spsc: both ends go", move || {
         let (mut producer, mut consumer) = spsc::ring::<Box<u32>>(2);
         let sender = thread::spawn(move || {
             producer.push(Box::new(1)).unwrap();

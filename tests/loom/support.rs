@@ -10,18 +10,16 @@ use loom::thread;
 
 use crate::{Outcomes, explore};
 
-/// Explores `execution` on what `fresh` makes each time, with so many preemptions more than asked for; fails unless
-/// each of `expected` was seen.
+/// Explores `execution` on what `fresh` makes each time; fails unless each of `expected` was seen.
 #[track_caller]
 pub(crate) fn model<T: 'static>(
     name: &str,
-    extra: isize,
     expected: &[&str],
     fresh: impl Fn() -> T + Send + Sync + 'static,
     execution: impl Fn(&'static T, &Outcomes) + Send + Sync + 'static,
 ) {
     let seen = Outcomes::default();
-    explore(name, extra, {
+    explore(name, {
         let seen = seen.clone();
         move || {
             let object = Box::into_raw(Box::new(fresh()));

@@ -19,17 +19,15 @@ use crate::{Outcomes, explore};
 
 mod ends;
 
-/// Explores `execution` on a new queue each time, with so many preemptions more than asked for; fails unless each
-/// of `expected` was seen.
+/// Explores `execution` on a new queue each time; fails unless each of `expected` was seen.
 #[track_caller]
 fn model<W: Storage + Default + 'static>(
     name: &str,
-    extra: isize,
     expected: &[&str],
     execution: impl Fn(&'static WaitQueue<W>, &Outcomes) + Send + Sync + 'static,
 ) {
     let seen = Outcomes::default();
-    explore(&format!("wait: {name}"), extra, {
+    explore(&format!("wait: {name}"), {
         let seen = seen.clone();
         move || {
             let queue = Box::into_raw(Box::new(WaitQueue::with_storage(W::default())));
@@ -143,31 +141,26 @@ fn assert_at_rest<W: Storage>(queue: &WaitQueue<W>) {
 
 #[test]
 fn notify_one_against_a_registration() {
-    model::<Slots<1>>(
-        "notify one against a registration",
-        0,
-        &["at once", "slept"],
-        |queue, seen| {
-            let letter = Letter::new();
-            let notifier = thread::spawn({
-                let letter = letter.clone();
-                move || {
-                    letter.write();
-                    queue.notify_one();
-                }
-            });
-            let waiter = thread::spawn({
-                let seen = seen.clone();
-                move || {
-                    assert_eq!(block_on(&mut queue.wait(), &seen), Ok(()));
-                    letter.read();
-                }
-            });
-            notifier.join().unwrap();
-            waiter.join().unwrap();
-            assert_at_rest(queue);
-        },
-    );
+    model::<Slots<1>>("notify one against a registration", &["at once", "slept"], |queue, seen| {
+        let letter = Letter::new();
+        let notifier = thread::spawn({
+            let letter = letter.clone();
+            move || {
+                letter.write();
+                queue.notify_one();
+            }
+        });
+        let waiter = thread::spawn({
+            let seen = seen.clone();
+            move || {
+                assert_eq!(block_on(&mut queue.wait(), &seen), Ok(()));
+                letter.read();
+            }
+        });
+        notifier.join().unwrap();
+        waiter.join().unwrap();
+        assert_at_rest(queue);
+    });
 }
 
 /// The promise of `notify`: publish, then one load; register, then look.
@@ -175,7 +168,6 @@ fn notify_one_against_a_registration() {
 fn a_cheap_notify_against_a_registration() {
     model::<Slots<1>>(
         "a cheap notify against a registration",
-        0,
         &["looked, and saw", "slept"],
         |queue, seen| {
             let published = Arc::new(AtomicUsize::new(0));
@@ -215,7 +207,6 @@ fn a_cheap_notify_against_a_registration() {
 fn notify_one_against_a_cancellation_of_the_head() {
     model::<Slots<2>>(
         "notify one against a cancellation of the head",
-        0,
         &["by the notifier", "passed on"],
         |queue, seen| {
             let letter = Letter::new();
@@ -246,7 +237,6 @@ fn notify_one_against_a_cancellation_of_the_head() {
 fn notify_against_a_cancellation_and_a_registration() {
     model::<Slots<2>>(
         "notify against a cancellation and a registration",
-        -1,
         &["looked, and saw", "slept"],
         |queue, seen| {
             let (head, _) = in_line(queue);
@@ -285,7 +275,7 @@ fn notify_against_a_cancellation_and_a_registration() {
 /// Both go at once: the slots come back, and the one behind is served.
 #[test]
 fn two_cancellations_and_a_notification() {
-    model::<Slots<3>>("two cancellations and a notification", -1, &["served"], |queue, seen| {
+    model::<Slots<3>>("two cancellations and a notification", &["served"], |queue, seen| {
         let (a, _) = in_line(queue);
         let (b, _) = in_line(queue);
         let (mut c, bell) = in_line(queue);
@@ -312,7 +302,6 @@ fn two_cancellations_and_a_notification() {
 fn two_notifiers_at_once() {
     model::<Slots<2>>(
         "two notifiers at once",
-        0,
         &["each woke one", "one woke both"],
         |queue, seen| {
             let (mut a, a_bell) = in_line(queue);
@@ -334,7 +323,6 @@ fn two_notifiers_at_once() {
 fn another_waker_against_a_notification() {
     model::<Slots<1>>(
         "another waker against a notification",
-        0,
         &["at once", "slept", "the first rang", "the first is silent"],
         |queue, seen| {
             let (mut wait, first) = in_line(queue);
@@ -364,7 +352,6 @@ fn another_waker_against_a_notification() {
 fn poll_and_drop_against_a_notification() {
     model::<Slots<1>>(
         "poll and drop against a notification",
-        0,
         &["consumed", "kept"],
         |queue, seen| {
             let (mut wait, _) = in_line(queue);
@@ -393,7 +380,6 @@ fn poll_and_drop_against_a_notification() {
 fn without_a_slot_against_a_cancellation() {
     model::<Slots<1>>(
         "without a slot against a cancellation",
-        0,
         &["found a slot", "woke itself"],
         |queue, seen| {
             let (holder, _) = in_line(queue);
@@ -429,7 +415,7 @@ fn a_waker_that_comes_back() {
             self.0.notify_one();
         }
     }
-    model::<Slots<2>>("a waker that comes back", 0, &["at once", "slept"], |queue, seen| {
+    model::<Slots<2>>("a waker that comes back", &["at once", "slept"], |queue, seen| {
         let mut relay = queue.wait();
         assert_eq!(poll(&mut relay, &Arc::new(Again(queue)).into()), Poll::Pending);
         let notifier = thread::spawn(|| queue.notify(1));
@@ -454,7 +440,7 @@ fn a_waker_that_panics() {
             std::panic::resume_unwind(Box::new("as planned"));
         }
     }
-    model::<Slots<3>>("a waker that panics", 0, &["the panic passed through"], |queue, seen| {
+    model::<Slots<3>>("a waker that panics", &["the panic passed through"], |queue, seen| {
         let mut broken = queue.wait();
         assert_eq!(poll(&mut broken, &Arc::new(Broken).into()), Poll::Pending);
         let (mut b, b_bell) = in_line(queue);

@@ -4,29 +4,24 @@ use super::*;
 
 #[test]
 fn notify_all_against_a_registration() {
-    model::<Slots<1>>(
-        "notify all against a registration",
-        0,
-        &["at once", "slept"],
-        |queue, seen| {
-            let letter = Letter::new();
-            let mut wait = queue.wait();
-            let waiter = thread::spawn({
-                let (seen, letter) = (seen.clone(), letter.clone());
-                move || {
-                    assert_eq!(block_on(&mut wait, &seen), Ok(()));
-                    letter.read();
-                }
-            });
-            let notifier = thread::spawn(move || {
-                letter.write();
-                queue.notify_all();
-            });
-            waiter.join().unwrap();
-            notifier.join().unwrap();
-            assert_at_rest(queue);
-        },
-    );
+    model::<Slots<1>>("notify all against a registration", &["at once", "slept"], |queue, seen| {
+        let letter = Letter::new();
+        let mut wait = queue.wait();
+        let waiter = thread::spawn({
+            let (seen, letter) = (seen.clone(), letter.clone());
+            move || {
+                assert_eq!(block_on(&mut wait, &seen), Ok(()));
+                letter.read();
+            }
+        });
+        let notifier = thread::spawn(move || {
+            letter.write();
+            queue.notify_all();
+        });
+        waiter.join().unwrap();
+        notifier.join().unwrap();
+        assert_at_rest(queue);
+    });
 }
 
 /// Somebody younger than the `notify_all` may stand in front of one whom it is meant for. Three parties; it takes
@@ -34,7 +29,7 @@ fn notify_all_against_a_registration() {
 #[test]
 fn notify_all_with_a_younger_one_in_front() {
     let seen = ["at once", "rung", "the younger is reached", "the younger is too late"];
-    model::<Slots<2>>("notify all with a younger one in front", -2, &seen, |queue, seen| {
+    model::<Slots<2>>("notify all with a younger one in front", &seen, |queue, seen| {
         let mut older = queue.wait();
         let bell = Arc::new(Bell::default());
         let waiter = thread::spawn({
@@ -63,7 +58,6 @@ fn notify_all_with_a_younger_one_in_front() {
 fn notify_all_then_one_against_a_drain() {
     model::<Slots<2>>(
         "notify all then one against a drain",
-        -1,
         &["taken by the other", "remembered"],
         |queue, seen| {
             let (mut earlier, bell) = in_line(queue);
@@ -87,7 +81,7 @@ fn notify_all_then_one_against_a_drain() {
 
 #[test]
 fn close_against_a_registration() {
-    model::<Slots<1>>("close against a registration", 0, &["at once", "slept"], |queue, seen| {
+    model::<Slots<1>>("close against a registration", &["at once", "slept"], |queue, seen| {
         let letter = Letter::new();
         let waiter = thread::spawn({
             let (seen, letter) = (seen.clone(), letter.clone());
@@ -111,7 +105,6 @@ fn close_against_a_registration() {
 fn close_against_notify_one() {
     model::<Slots<2>>(
         "close against notify one",
-        0,
         &["closed first", "notified first"],
         |queue, seen| {
             let (mut a, _) = in_line(queue);
@@ -131,7 +124,7 @@ fn close_against_notify_one() {
 /// Two find no chunk, and both add one: here chunks begin with a single slot.
 #[test]
 fn growing_at_both_ends() {
-    model::<Growable>("growing at both ends", 0, &["in line"], |queue, seen| {
+    model::<Growable>("growing at both ends", &["in line"], |queue, seen| {
         let waiters = [0, 1].map(|_| {
             thread::spawn(|| {
                 let (wait, bell) = in_line(queue);
