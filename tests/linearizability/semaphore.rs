@@ -21,6 +21,12 @@ enum Call {
     /// A future that was polled, and dropped pending.
     Cancelled(usize),
     Release(usize),
+    /// How many are free.
+    Available(usize),
+    /// Permits that were not there before.
+    Add(usize),
+    /// So many were to be taken out of circulation, and so many were.
+    Forget(usize, usize),
     /// Whether it was the first.
     Close(bool),
 }
@@ -40,6 +46,8 @@ struct Counter {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct State {
     free: usize,
+    /// How many there are, free or not.
+    total: usize,
     is_closed: bool,
     /// Who waits, oldest first.
     line: Vec<usize>,
@@ -74,13 +82,14 @@ impl Model for Counter {
 
     fn start(&self) -> State {
         let (is_closed, line) = (false, Vec::new());
-        State { free: self.permits, is_closed, line, part_way: [false; PARTIES] }
+        let (free, total) = (self.permits, self.permits);
+        State { free, total, is_closed, line, part_way: [false; PARTIES] }
     }
 
     fn events(&self, call: &Call) -> usize {
         match call {
-            Call::Try(..) => 1,
-            Call::Release(_) | Call::Close(_) => 2,
+            Call::Try(..) | Call::Available(_) | Call::Forget(..) => 1,
+            Call::Release(_) | Call::Add(_) | Call::Close(_) => 2,
             Call::Acquire(..) => 3,
             Call::Cancelled(_) => 4,
         }
@@ -142,11 +151,29 @@ impl Model for Counter {
                 after.free += n;
                 true
             }
+            (Call::Available(n), _) => n == state.free,
+            (Call::Add(n), 0) => {
+                after.free += n;
+                after.total += n;
+                true
+            }
+            (Call::Forget(n, forgotten), _) => {
+                after.free = state.free.saturating_sub(forgotten);
+                after.total = state.total.saturating_sub(forgotten);
+                forgotten == n.min(state.free)
+            }
             (Call::Close(first), 0) => {
                 after.is_closed = true;
                 first != state.is_closed
             }
-            (Call::Acquire(..) | Call::Cancelled(_) | Call::Release(_) | Call::Close(_), _) => true,
+            (
+                Call::Acquire(..)
+                | Call::Cancelled(_)
+                | Call::Release(_)
+                | Call::Add(_)
+                | Call::Close(_),
+                _,
+            ) => true,
         };
         if happens {
             next.push(after);
@@ -154,7 +181,7 @@ impl Model for Counter {
     }
 
     fn may_end(&self, state: &State) -> bool {
-        state.free == self.permits && state.line.is_empty()
+        state.free == state.total && state.line.is_empty()
     }
 }
 
@@ -169,6 +196,10 @@ trait Subject: Sync {
     /// Begins to wait, and thinks better of it.
     fn begin(&self, n: usize) -> Option<Result<Self::Permit<'_>, AcquireError>>;
     fn release(&self, permit: Self::Permit<'_>);
+    fn available(&self) -> usize;
+    fn add(&self, n: usize);
+    /// How many of them.
+    fn forget(&self, n: usize) -> usize;
     fn close(&self) -> bool;
 }
 
@@ -208,6 +239,18 @@ impl<P: Policy + 'static> Subject for Real<P> {
         }
     }
 
+    fn available(&self) -> usize {
+        self.0.available_permits()
+    }
+
+    fn add(&self, n: usize) {
+        self.0.add_permits(n).unwrap();
+    }
+
+    fn forget(&self, n: usize) -> usize {
+        self.0.forget_permits(n)
+    }
+
     fn close(&self) -> bool {
         self.0.close()
     }
@@ -222,10 +265,11 @@ fn script<S: Subject>(
     tape: &mut Tape<'_, Call>,
 ) {
     let mut held: Vec<(usize, S::Permit<'_>)> = Vec::new();
+    let mut added = 0;
     for nth in 0..calls {
         let n = tape.random(permits + 1);
         let mut got = None;
-        match tape.random(8) {
+        match tape.random(11) {
             _ if closes && tape.party == 0 && nth == calls * 3 / 4 => {
                 tape.call(|| Call::Close(subject.close()));
             }
@@ -255,6 +299,25 @@ fn script<S: Subject>(
                         got = outcome.ok();
                         call
                     }
+                });
+            }
+            5 => {
+                tape.call(|| Call::Available(subject.available()));
+            }
+            6 => {
+                added += 1;
+                tape.call(|| {
+                    subject.add(1);
+                    Call::Add(1)
+                });
+            }
+            // Never more than were added, so that who waits for all there were at first will have them.
+            7 if added > 0 => {
+                tape.call(|| {
+                    let forgotten = subject.forget(added);
+                    let call = Call::Forget(added, forgotten);
+                    added -= forgotten;
+                    call
                 });
             }
             _ if !held.is_empty() => {
@@ -329,6 +392,10 @@ enum Bug {
     RefusesAtRest,
     /// Admits one after it was closed.
     AdmitsWhenClosed,
+    /// Says that one more is free, sometimes.
+    Miscounts,
+    /// Takes more out of circulation than it says, sometimes.
+    ForgetsTwice,
 }
 
 impl Planted {
@@ -387,6 +454,21 @@ impl Subject for Planted {
         self.free.fetch_add(permit - less, SeqCst);
     }
 
+    fn available(&self) -> usize {
+        let more = usize::from(matches!(self.bug, Bug::Miscounts) && self.is_its_turn());
+        self.free.load(SeqCst) + more
+    }
+
+    fn add(&self, n: usize) {
+        self.free.fetch_add(n, SeqCst);
+    }
+
+    fn forget(&self, n: usize) -> usize {
+        let one_too_many = usize::from(matches!(self.bug, Bug::ForgetsTwice) && self.is_its_turn());
+        let taken = |free: usize| Some(free.saturating_sub(n + one_too_many));
+        n.min(self.free.fetch_update(SeqCst, SeqCst, taken).unwrap_or_default())
+    }
+
     fn close(&self) -> bool {
         !self.is_closed.swap(true, SeqCst)
     }
@@ -417,6 +499,16 @@ fn a_semaphore_that_refuses_at_rest_is_found_out() {
 #[test]
 fn a_semaphore_that_admits_when_it_is_closed_is_found_out() {
     is_found_out(Bug::AdmitsWhenClosed);
+}
+
+#[test]
+fn a_semaphore_that_miscounts_what_is_free_is_found_out() {
+    is_found_out(Bug::Miscounts);
+}
+
+#[test]
+fn a_semaphore_that_forgets_more_than_it_says_is_found_out() {
+    is_found_out(Bug::ForgetsTwice);
 }
 
 /// As one history of a semaphore with so many permits: per party, calls with beginning and end.
