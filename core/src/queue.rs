@@ -160,6 +160,9 @@ macro_rules! queue_of {
 
             /// Puts `value` in; if the queue is full, in place of the oldest value, which comes back.
             ///
+            /// Displacing is two steps, for whoever looks on: the oldest value goes, and then `value` is in, in the place that
+            /// became free, which nobody else can take in between.
+            ///
             /// If every place belongs to an operation that is half-way through, as when an interrupt
             /// handler has preempted a push into a queue of capacity 1, there is no oldest value to
             /// displace, and `value` itself comes back.

@@ -15,6 +15,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
@@ -438,6 +439,10 @@ impl core::error::Error for Closed {}
 /// that was woken.
 #[derive(Default)]
 pub struct WaitCell(atomic_waker::AtomicWaker);
+
+// A waker that panics does so outside the cell.
+impl UnwindSafe for WaitCell {}
+impl RefUnwindSafe for WaitCell {}
 
 impl WaitCell {
     /// A cell without a waiter.

@@ -19,27 +19,27 @@ use std::marker::PhantomPinned;
 fn queues() {
     // Values move through a queue, so that `Send` is all it takes to share one.
     generic! {
-        T => ArrayQueue<T>, ["SS" "SS" "--" "--"], "UW-";
-        T => StaticQueue<T, 2>, ["SS" "SS" "--" "--"], "UW-";
-        T => queue::IntoIter<ArrayQueue<T>>, ["SS" "SS" "--" "--"], "UW-";
-        T => queue::IntoIter<StaticQueue<T, 2>>, ["SS" "SS" "--" "--"], "UW-";
-        T => spsc::StaticRing<T, 2>, ["SS" "SS" "--" "--"], "UW-";
-        T => spsc::Producer<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => ArrayQueue<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => StaticQueue<T, 2>, ["SS" "SS" "--" "--"], "UWR";
+        T => queue::IntoIter<ArrayQueue<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => queue::IntoIter<StaticQueue<T, 2>>, ["SS" "SS" "--" "--"], "UWR";
+        T => spsc::StaticRing<T, 2>, ["SS" "SS" "--" "--"], "UWR";
+        T => spsc::Producer<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         // `peek` lends a value, but to whoever has the consumer for himself.
-        T => spsc::Consumer<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => spsc::Consumer<'static, T>, ["SS" "SS" "--" "--"], "UWR";
     }
 }
 
 #[test]
 fn waiting() {
     plain! {
-        WaitCell, "SS", "UW-";
-        WaitQueue, "SS", "UW-";
-        WaitQueue<Growable>, "SS", "U--";
-        Wait<'static>, "SS", "U--";
-        Wait<'static, Growable>, "SS", "U--";
-        Slots<2>, "SS", "UW-";
-        Growable, "SS", "U-R";
+        WaitCell, "SS", "UWR";
+        WaitQueue, "SS", "UWR";
+        WaitQueue<Growable>, "SS", "UWR";
+        Wait<'static>, "SS", "UWR";
+        Wait<'static, Growable>, "SS", "UWR";
+        Slots<2>, "SS", "UWR";
+        Growable, "SS", "UWR";
         Closed, "SS", "UWR";
     }
 }
@@ -47,13 +47,13 @@ fn waiting() {
 #[test]
 fn semaphores() {
     plain! {
-        Semaphore, "SS", "UW-";
-        Semaphore<Greedy, Slots<2>>, "SS", "UW-";
-        Semaphore<semaphore::Fair, Growable>, "SS", "U--";
-        SemaphorePermit<'static>, "SS", "U--";
-        OwnedSemaphorePermit, "SS", "U--";
-        Acquire<'static>, "SS", "U--";
-        AcquireOwned, "SS", "U--";
+        Semaphore, "SS", "UWR";
+        Semaphore<Greedy, Slots<2>>, "SS", "UWR";
+        Semaphore<semaphore::Fair, Growable>, "SS", "UWR";
+        SemaphorePermit<'static>, "SS", "UWR";
+        OwnedSemaphorePermit, "SS", "UWR";
+        Acquire<'static>, "SS", "UWR";
+        AcquireOwned, "SS", "UWR";
         semaphore::Fair, "SS", "UWR";
         Greedy, "SS", "UWR";
         AcquireError, "SS", "UWR";
@@ -69,22 +69,22 @@ fn locks() {
     // whole lock.
     generic! {
         T => RwLock<T>, ["SS" "S-" "--" "--"], "UW-";
-        T => RwLock<T, ReaderPriority, Growable>, ["SS" "S-" "--" "--"], "U--";
+        T => RwLock<T, ReaderPriority, Growable>, ["SS" "S-" "--" "--"], "UW-";
         T => RwLockReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => RwLockUpgradableReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => RwLockWriteGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
         // They have forgotten of what lock they are: a reference, and how to leave.
-        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "U--";
-        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
+        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "UWR";
+        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U-R";
         T => Read<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => Write<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => UpgradableRead<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => Upgrade<'static, T>, ["SS" "--" "--" "--"], "U--";
     }
     plain! {
-        RawRwLock, "SS", "UW-";
-        RawAcquire<'static>, "SS", "U--";
-        RawUpgrade<'static>, "SS", "U--";
+        RawRwLock, "SS", "UWR";
+        RawAcquire<'static>, "SS", "UWR";
+        RawUpgrade<'static>, "SS", "UWR";
         WriterPriority, "SS", "UWR";
         ReaderPriority, "SS", "UWR";
         rwlock::Fair, "SS", "UWR";
@@ -97,15 +97,15 @@ type Fetch = fn(u8);
 #[test]
 fn channels() {
     generic! {
-        T => Channel<T>, ["SS" "SS" "--" "--"], "U--";
-        T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UW-";
-        T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "U--";
-        T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::RecvMany<'static, Channel<T>, Fetch>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Reserve<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Permit<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Send<'static, StaticChannel<T, 2>>, ["SS" "S-" "--" "--"], "U--";
-        T => channel::Permit<'static, StaticChannel<T, 2>>, ["SS" "SS" "--" "--"], "U--";
+        T => Channel<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "UWR";
+        T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::RecvMany<'static, Channel<T>, Fetch>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Reserve<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Permit<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Send<'static, StaticChannel<T, 2>>, ["SS" "S-" "--" "--"], "UWR";
+        T => channel::Permit<'static, StaticChannel<T, 2>>, ["SS" "SS" "--" "--"], "UWR";
         T => channel::TrySendError<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => channel::SendError<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => channel::ForceSendError<T>, ["SS" "S-" "-S" "--"], "UWR";
@@ -121,7 +121,7 @@ fn channels() {
 #[test]
 fn what_a_future_carries_counts() {
     generic! {
-        T => channel::RecvMany<'static, Channel<u8>, T>, ["SS" "S-" "-S" "--"], "U--";
+        T => channel::RecvMany<'static, Channel<u8>, T>, ["SS" "S-" "-S" "--"], "UWR";
     }
 }
 

@@ -20,8 +20,8 @@ fn channels() {
     generic! {
         T => Sender<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Receiver<T>, ["SS" "SS" "--" "--"], "UWR";
-        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "U--";
-        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "UWR";
+        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => Iter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => TryIter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => IntoIter<T>, ["SS" "SS" "--" "--"], "UWR";

@@ -25,6 +25,7 @@ use crate::sync::{
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 
 /// A slot; which end may touch it follows from the indices: those from `head` up to `tail` belong to the
@@ -97,6 +98,11 @@ pub struct StaticRing<T, const N: usize> {
 
 // SAFETY: shared, a ring only offers its length; its ends hand values of T from one thread to another.
 unsafe impl<T: Send, const N: usize> Sync for StaticRing<T, N> {}
+
+// No value is half-way in or out when a panic passes: of the caller's code, only his iterators and closures run
+// in between, and what they leave is a whole value or none.
+impl<T, const N: usize> UnwindSafe for StaticRing<T, N> {}
+impl<T, const N: usize> RefUnwindSafe for StaticRing<T, N> {}
 
 impl<T, const N: usize> StaticRing<T, N> {
     const_unless_loom! {
@@ -224,6 +230,10 @@ unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: through a shared reference an end only offers its length and, for the consumer, a look at a value
 // that no other thread may look at the same time: `peek` takes `&mut self`.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+// As a whole ring.
+impl<T> UnwindSafe for Shared<'_, T> {}
+impl<T> RefUnwindSafe for Shared<'_, T> {}
 
 impl<T> Shared<'_, T> {
     /// The ring must live as long as 'a, or until `free` is called.

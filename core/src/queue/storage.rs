@@ -3,6 +3,7 @@
 use super::ticket::{Geometry, State};
 use crate::sync::{AtomicUsize, UnsafeCell, const_unless_loom};
 use core::mem::MaybeUninit;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 
 /// One place for a value, and the word that says whose it is.
 ///
@@ -24,6 +25,10 @@ impl<T> Slot<T> {
 // SAFETY: a slot only moves values of T from the thread that pushed to the one that pops; `state` lets one
 // party at a time at the cell.
 unsafe impl<T: Send> Sync for Slot<T> {}
+
+// No value is half-way in or out when a panic passes: none of ours runs while one moves.
+impl<T> UnwindSafe for Slot<T> {}
+impl<T> RefUnwindSafe for Slot<T> {}
 
 /// The slots of one ring.
 pub(crate) trait Storage {

@@ -7,6 +7,7 @@
 //! This file has the parties that come and go: the registrant, the poller, the canceller, whoever posts. The one
 //! who drains is in `drain.rs`.
 
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::task::{Poll, Waker};
 
 use super::list::List;
@@ -79,6 +80,10 @@ pub(crate) struct Waiters<P, W, const CLASSES: usize = 1> {
 
 // SAFETY: every field is Sync but `lists`, which only the drainer touches: the one party that set DRAINING.
 unsafe impl<P: Sync, W: Sync, const CLASSES: usize> Sync for Waiters<P, W, CLASSES> {}
+
+// A waker that panics does so after the drainer has left the lists.
+impl<P, W, const CLASSES: usize> UnwindSafe for Waiters<P, W, CLASSES> {}
+impl<P, W, const CLASSES: usize> RefUnwindSafe for Waiters<P, W, CLASSES> {}
 
 impl<P, W, const CLASSES: usize> Waiters<P, W, CLASSES> {
     const_unless_loom! {

@@ -14,6 +14,7 @@
 //! registrant before it pushes the slot, and `withdrawn` by the canceller before it pushes it; after that the
 //! drainer owns them.
 
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::task::Waker;
 
 use crate::sync::{AtomicUsize, UnsafeCell};
@@ -80,6 +81,10 @@ pub struct Slot {
 // SAFETY: `phase` is atomic, and the table above names one owner for each cell in each phase; the functions
 // that touch a cell are unsafe and ask for that owner.
 unsafe impl Sync for Slot {}
+
+// A panic in a waker leaves its slot in a phase from which the next poll, or the drop of the future, goes on.
+impl UnwindSafe for Slot {}
+impl RefUnwindSafe for Slot {}
 
 crate::sync::const_unless_loom! {
     pub(super) const fn new_slot() -> Slot {
