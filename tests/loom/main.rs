@@ -64,8 +64,8 @@ pub(crate) fn explore(name: &str, model: impl Fn() + Send + Sync + 'static) {
             // No execution has this many preemptions, so none has more.
             return tell(executions, "every one");
         }
-        // From none to one is a leap, and tells nothing of the next step.
-        let growth = (executions / before).min(20);
+        // From none to one is a leap; no later step has been seen to be longer than this.
+        let growth = (executions / before).min(40);
         if executions * growth > if bound < USUAL { 10 * budget } else { budget } {
             return tell(executions, &format!("at most {bound} preemptions"));
         }
