@@ -100,7 +100,8 @@ impl Hook {
 }
 
 static WORK: Hook = Hook::new();
-static STUCK: Hook = Hook::new();
+static REPORT: Hook = Hook::new();
+static IS_STUCK: Word = Word::new(0);
 static IS_WORKING: Word = Word::new(0);
 static LONGEST: Word = Word::new(0);
 static TICKS_PER_KILO: Word = Word::new(0);
@@ -108,14 +109,14 @@ static TICKS_PER_KILO: Word = Word::new(0);
 /// How many instructions the timer is measured by.
 const KILO: u32 = 1024;
 
-/// Says what runs in the lower interrupt from now on, and what the timer calls where that does not end: `stuck` may
-/// report; then the program ends as failed.
+/// Says what runs in the lower interrupt from now on, and what prints where things stand when that does not end, or when
+/// anything panics; the program then ends as failed.
 ///
 /// The first call measures the timer by instructions.
-pub fn on_preemption(work: fn(), stuck: fn()) {
+pub fn on_preemption(work: fn(), report: fn()) {
     chip::stop();
     WORK.set(work);
-    STUCK.set(stuck);
+    REPORT.set(report);
     LONGEST.set(0);
     if TICKS_PER_KILO.get() == 0 {
         chip::set_up();
@@ -163,11 +164,17 @@ pub fn in_ticks(instructions: u32) -> u32 {
 /// The timer has struck: does not return where the work has been going on since it struck last.
 fn struck() {
     if IS_WORKING.get() != 0 {
-        STUCK.call();
+        IS_STUCK.set(1);
+        REPORT.call();
         exit(false);
     }
     chip::wind_up(in_ticks(PATIENCE));
     chip::set_off();
+}
+
+/// Whether the watchdog has struck: for a report.
+pub fn is_stuck() -> bool {
+    IS_STUCK.get() != 0
 }
 
 /// What the lower interrupt does.
@@ -182,6 +189,8 @@ fn work() {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    chip::stop();
     println!("{info}");
+    REPORT.call();
     exit(false)
 }
