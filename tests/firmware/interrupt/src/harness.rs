@@ -131,7 +131,8 @@ impl Row {
     }
 }
 
-pub(crate) const HEAD: &str = "object                     preemptions   inside  longest handler run (limit), instructions";
+pub(crate) const HEAD: &str =
+    "object                     preemptions   inside  longest handler run (limit), instructions";
 
 impl core::fmt::Display for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

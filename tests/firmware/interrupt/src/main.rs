@@ -8,10 +8,18 @@
 mod harness;
 
 mod bounded;
+mod channel;
 mod queue;
+mod rwlock;
+mod semaphore;
+mod spsc;
+mod wait;
 
+mod bell;
 mod ledger;
+mod turn;
 
+use aqueduct_core::rwlock::{Fair, ReaderPriority, WriterPriority};
 use aqueduct_firmware_rt as rt;
 use harness::{HEAD, Row, sweep};
 
@@ -23,7 +31,14 @@ fn main() -> ! {
     let rows: &[Row] = &[
         sweep::<Preempted<queue::Three>>(),
         sweep::<Preempted<queue::One>>(),
+        sweep::<spsc::Ring>(),
+        sweep::<semaphore::Permits>(),
+        sweep::<rwlock::Of<WriterPriority>>(),
+        sweep::<rwlock::Of<ReaderPriority>>(),
+        sweep::<rwlock::Of<Fair>>(),
+        sweep::<wait::Queue>(),
         sweep::<Preempted<queue::Channel>>(),
+        sweep::<channel::Futures>(),
     ];
     let mut is_well = true;
     for row in rows {

@@ -18,7 +18,7 @@ pub(crate) struct Channel;
 impl Bounded for Three {
     const NAME: &'static str = "StaticQueue<_, 3>";
     const CAPACITY: u32 = 3;
-    const LIMIT: u32 = 10_000;
+    const LIMIT: u32 = 5_000;
 
     #[inline]
     fn push(item: Item) -> Result<(), Item> {
@@ -43,7 +43,7 @@ impl Bounded for Three {
 impl Bounded for One {
     const NAME: &'static str = "StaticQueue<_, 1>";
     const CAPACITY: u32 = 1;
-    const LIMIT: u32 = 10_000;
+    const LIMIT: u32 = 1_500;
 
     #[inline]
     fn push(item: Item) -> Result<(), Item> {
@@ -68,7 +68,7 @@ impl Bounded for One {
 impl Bounded for Channel {
     const NAME: &'static str = "StaticChannel<_, 2>";
     const CAPACITY: u32 = 2;
-    const LIMIT: u32 = 10_000;
+    const LIMIT: u32 = 5_000;
 
     #[inline]
     fn push(item: Item) -> Result<(), Item> {
