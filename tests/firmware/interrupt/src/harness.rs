@@ -36,6 +36,7 @@ pub(crate) struct Row {
     pub(crate) inside: u32,
     pub(crate) longest: u32,
     pub(crate) limit: u32,
+    pub(crate) held_off: u32,
 }
 
 /// What is going on. Main's, but for `STRUCK` and `STRUCK_INSIDE`, which are the handler's while the timer runs.
@@ -100,6 +101,7 @@ pub(crate) fn sweep<O: Object>() -> Row {
         inside: STRUCK_INSIDE.get(),
         longest: rt::longest(),
         limit: O::LIMIT,
+        held_off: rt::held_off(),
     };
     println!("{row}");
     row
@@ -131,12 +133,16 @@ impl Row {
     }
 }
 
+/// In the two last columns, instructions: of the handler's longest run and its limit, and for which the timer was held off.
 pub(crate) const HEAD: &str =
-    "object                     preemptions   inside  longest handler run (limit), instructions";
+    "object                     preemptions    inside     longest run  held off";
 
 impl core::fmt::Display for Row {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { name, preemptions, inside, longest, limit } = self;
-        write!(f, "{name:26} {preemptions:>11} {inside:>8} {longest:>8} ({limit})")
+        let Self { name, preemptions, inside, longest, limit, held_off } = self;
+        write!(
+            f,
+            "{name:26} {preemptions:>11} {inside:>9} {longest:>9} of {limit:>4} {held_off:>9}"
+        )
     }
 }

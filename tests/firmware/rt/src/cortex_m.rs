@@ -33,13 +33,20 @@ pub(crate) fn set_up() {
     unsafe { processor.SCB.set_priority(SystemHandler::SysTick, 0) };
 }
 
-/// Lets the timer strike after `ticks`, at least 1.
+/// As far as the timer counts.
+const LAP: u32 = 0x00ff_ffff;
+
+/// How many ticks winding up takes at most, once it counts.
+const WINDING: u32 = 8;
+
+/// Lets the timer strike after `ticks`, from when it is wound up. It counts down; from then on it counts a whole lap.
 #[inline(always)]
 pub(crate) fn wind_up(ticks: u32) {
     write(&timer().csr, PROCESSOR_CLOCK);
-    write(&timer().rvr, ticks);
+    write(&timer().rvr, WINDING + ticks);
     write(&timer().cvr, 0);
     write(&timer().csr, ENABLED | INTERRUPTS | PROCESSOR_CLOCK);
+    write(&timer().rvr, LAP);
 }
 
 #[inline(always)]
@@ -50,7 +57,7 @@ pub(crate) fn stop() {
 
 /// The time in ticks, while the timer is wound up.
 pub(crate) fn ticks() -> u32 {
-    timer().rvr.read().wrapping_sub(timer().cvr.read())
+    LAP - timer().cvr.read()
 }
 
 /// Sets the lower interrupt off.
@@ -69,9 +76,8 @@ pub(crate) fn kilo() {
 
 #[exception]
 fn SysTick() {
-    // One that was wound up for a few ticks has struck again on the way here.
-    SCB::clear_pendst();
-    crate::struck();
+    // It struck at 0, and counts down from the top since.
+    crate::struck((ticks() + 1) & LAP);
 }
 
 #[exception]

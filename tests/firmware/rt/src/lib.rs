@@ -104,6 +104,9 @@ static REPORT: Hook = Hook::new();
 static IS_STUCK: Word = Word::new(0);
 static IS_WORKING: Word = Word::new(0);
 static LONGEST: Word = Word::new(0);
+/// How many ticks after its time the timer's handler came, at least and at most.
+static EARLIEST: Word = Word::new(u32::MAX);
+static LATEST: Word = Word::new(0);
 static TICKS_PER_KILO: Word = Word::new(0);
 
 /// How many instructions the timer is measured by.
@@ -118,9 +121,12 @@ pub fn on_preemption(work: fn(), report: fn()) {
     WORK.set(work);
     REPORT.set(report);
     LONGEST.set(0);
+    EARLIEST.set(u32::MAX);
+    LATEST.set(0);
     if TICKS_PER_KILO.get() == 0 {
         chip::set_up();
-        chip::wind_up(u32::MAX >> 8);
+        // Long enough for that, and less than what any timer counts to.
+        chip::wind_up(1 << 20);
         let start = chip::ticks();
         chip::kilo();
         let end = chip::ticks();
@@ -151,6 +157,11 @@ pub fn longest() -> u32 {
     in_instructions(LONGEST.get())
 }
 
+/// For how many instructions the timer was held off at most since [`on_preemption`]: because interrupts were masked.
+pub fn held_off() -> u32 {
+    in_instructions(LATEST.get().saturating_sub(EARLIEST.get()))
+}
+
 /// How many instructions pass while the timer counts `ticks`, rounded up.
 pub fn in_instructions(ticks: u32) -> u32 {
     (u64::from(ticks) * u64::from(KILO)).div_ceil(u64::from(TICKS_PER_KILO.get())) as u32
@@ -161,13 +172,15 @@ pub fn in_ticks(instructions: u32) -> u32 {
     (u64::from(instructions) * u64::from(TICKS_PER_KILO.get())).div_ceil(u64::from(KILO)) as u32
 }
 
-/// The timer has struck: does not return where the work has been going on since it struck last.
-fn struck() {
+/// The timer has struck, `late` ticks ago: does not return where the work has been going on since it struck last.
+fn struck(late: u32) {
     if IS_WORKING.get() != 0 {
         IS_STUCK.set(1);
         REPORT.call();
         exit(false);
     }
+    EARLIEST.set(EARLIEST.get().min(late));
+    LATEST.raise(late);
     chip::wind_up(in_ticks(PATIENCE));
     chip::set_off();
 }

@@ -37,10 +37,13 @@ pub(crate) fn set_up() {
     unsafe { riscv::interrupt::enable() };
 }
 
-/// Lets the timer strike after `ticks`.
+/// How many ticks winding up takes at most.
+const WINDING: u64 = 16;
+
+/// Lets the timer strike after `ticks`, from when it is wound up.
 #[inline(always)]
 pub(crate) fn wind_up(ticks: u32) {
-    let time = now().wrapping_add(u64::from(ticks));
+    let time = now().wrapping_add(WINDING + u64::from(ticks));
     // Never an earlier time than the one meant, half-way.
     write(COMPARE + 4, u32::MAX);
     write(COMPARE, time as u32);
@@ -83,7 +86,7 @@ pub(crate) fn kilo() {
 
 #[core_interrupt(Interrupt::MachineTimer)]
 fn timer() {
-    crate::struck();
+    crate::struck(ticks().wrapping_sub(read(COMPARE)));
 }
 
 #[core_interrupt(Interrupt::MachineSoft)]
