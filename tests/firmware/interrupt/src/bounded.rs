@@ -12,10 +12,12 @@ pub(crate) trait Bounded {
     const CAPACITY: u32;
     /// How many instructions the longest of the [`INTERRUPTIONS`] may take.
     const LIMIT: u32;
+    /// Whether it can displace a value; else `force_push` is a plain push.
+    const CAN_FORCE: bool = true;
 
     fn push(item: Item) -> Result<(), Item>;
     fn pop() -> Option<Item>;
-    /// As `StaticQueue::force_push`; by hand where there is none.
+    /// As `StaticQueue::force_push`.
     fn force_push(item: Item) -> Option<Item>;
     fn len() -> usize;
     /// It refused what it should not have. For a peer's row this is a number, for ours a fault.
@@ -64,7 +66,7 @@ impl<Q: Bounded> Of<Q> {
     fn forced(party: Party, item: Item, displaced: Option<Item>) {
         if displaced == Some(item) {
             // Every place was half-way: only one operation is.
-            assert!(Q::CAPACITY == 1, "no place was to be had");
+            assert!(Q::CAPACITY == 1 || !Q::CAN_FORCE, "no place was to be had");
             return;
         }
         LEDGER.is_in(party);

@@ -59,13 +59,15 @@ pub(crate) fn inside<R>(operation: impl FnOnce() -> R) -> R {
     })
 }
 
-fn handler<O: Object>() {
+/// What runs in the interrupt.
+pub(crate) fn handler<O: Object>() {
     STRUCK.set(1);
     STRUCK_INSIDE.add(IS_INSIDE.get());
     O::interrupt(INTERRUPTION.get() as usize);
 }
 
-fn report<O: Object>() {
+/// Says where things stand.
+pub(crate) fn report<O: Object>() {
     println!(
         "in {} in state {}: `{}`, interrupted after {} ticks by `{}`{}",
         O::NAME,
@@ -77,47 +79,52 @@ fn report<O: Object>() {
     );
 }
 
-/// Sweeps the timer through every operation, tick by tick until it strikes behind the operation's end, for each state and
-/// each interruption; again and again, for the objects move on, until there are enough.
+/// How many combinations of a state, an operation and an interruption there are.
+pub(crate) fn combinations<O: Object>() -> u32 {
+    O::STATES * (O::OPERATIONS.len() * O::INTERRUPTIONS.len()) as u32
+}
+
+/// Runs one combination with the timer at `ticks`. False if it would have struck behind the operation's end.
+pub(crate) fn run_once<O: Object>(combination: u32, ticks: u32) -> bool {
+    let (operations, interruptions) = (O::OPERATIONS.len() as u32, O::INTERRUPTIONS.len() as u32);
+    INTERRUPTION.set(combination % interruptions);
+    OPERATION.set(combination / interruptions % operations);
+    STATE.set(combination / interruptions / operations);
+    TICKS.set(ticks);
+    STRUCK.set(0);
+    O::run(STATE.get(), OPERATION.get() as usize);
+    STRUCK.get() != 0
+}
+
+/// How many preemptions struck inside an operation since this was asked last.
+pub(crate) fn take_inside() -> u32 {
+    let inside = STRUCK_INSIDE.get();
+    STRUCK_INSIDE.set(0);
+    inside
+}
+
+/// Sweeps the timer through every combination, tick by tick until it strikes behind the operation's end; again and again,
+/// for the objects move on, until there are enough.
 pub(crate) fn sweep<O: Object>() -> Row {
     rt::on_preemption(handler::<O>, report::<O>);
-    STRUCK_INSIDE.set(0);
+    take_inside();
     let mut preemptions = 0;
     while preemptions < PREEMPTIONS {
-        for state in 0..O::STATES {
-            STATE.set(state);
-            for operation in 0..O::OPERATIONS.len() {
-                OPERATION.set(operation as u32);
-                for interruption in 0..O::INTERRUPTIONS.len() {
-                    INTERRUPTION.set(interruption as u32);
-                    preemptions += sweep_through::<O>(state, operation);
-                }
-            }
+        for combination in 0..combinations::<O>() {
+            preemptions +=
+                (1..).take_while(|&ticks| run_once::<O>(combination, ticks)).count() as u32;
         }
     }
     let row = Row {
         name: O::NAME,
         preemptions,
-        inside: STRUCK_INSIDE.get(),
+        inside: take_inside(),
         longest: rt::longest(),
         limit: O::LIMIT,
         held_off: rt::held_off(),
     };
     println!("{row}");
     row
-}
-
-fn sweep_through<O: Object>(state: u32, operation: usize) -> u32 {
-    let mut ticks = 0;
-    loop {
-        ticks += 1;
-        TICKS.set(ticks);
-        STRUCK.set(0);
-        O::run(state, operation);
-        if STRUCK.get() == 0 {
-            return ticks - 1;
-        }
-    }
 }
 
 impl Row {

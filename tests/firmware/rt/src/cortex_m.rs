@@ -100,6 +100,11 @@ pub fn exit(is_well: bool) -> ! {
     }
 }
 
+/// Begins anew. What lies in `.uninit` stays.
+pub fn restart() -> ! {
+    SCB::sys_reset()
+}
+
 pub(crate) struct Output;
 
 impl fmt::Write for Output {

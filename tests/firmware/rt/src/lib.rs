@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
 #[cfg_attr(target_arch = "riscv32", path = "riscv.rs")]
 mod chip;
 
-pub use chip::{entry, exit};
+pub use chip::{entry, exit, restart};
 
 /// How many instructions the lower interrupt may run: far more than any operation has, far less than for ever.
 pub const PATIENCE: u32 = 100_000;
@@ -203,7 +203,7 @@ fn work() {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     chip::stop();
-    println!("{info}");
     REPORT.call();
+    println!("{info}");
     exit(false)
 }
