@@ -51,6 +51,18 @@ fn a_way_past_the_door_is_found() {
     expect_lines(&past_the_door(&file), &[3, 4, 5, 6]);
 }
 
+/// The words that a program for a chip shares with its handlers are `Word`s of the runtime; peers have their own needs.
+#[test]
+fn programs_for_chips_share_words_only() {
+    let mut files = rust_files(&["tests/firmware/interrupt/"]);
+    files.retain(|file| file.path != "tests/firmware/interrupt/src/peers.rs");
+    assert!(!files.is_empty(), "the programs for chips are elsewhere");
+    let mut findings: Vec<Finding> = files.iter().flat_map(past_the_door).collect();
+    // `Turn` is the one place where something whole is lent out.
+    findings.retain(|finding| !finding.path.ends_with("/turn.rs"));
+    expect_none(&findings, "Use `Word`, or `Turn`: whoever looks for what is shared looks there.");
+}
+
 fn orderings_named(file: &File) -> Vec<Finding> {
     let source = Source::parse(&file.text);
     let named = source.lines.iter().enumerate().filter(|(_, line)| {

@@ -144,9 +144,10 @@ pub fn on_preemption(work: fn(), report: fn()) {
 #[inline(always)]
 pub fn preempted_after<R>(ticks: u32, operation: impl FnOnce() -> R) -> R {
     chip::wind_up(ticks);
-    // The operation must not move out of between.
+    // alone - SeqCst: for the compiler, which must not move any of the operation out of between.
     compiler_fence(SeqCst);
     let result = operation();
+    // alone - SeqCst: as above.
     compiler_fence(SeqCst);
     chip::stop();
     result
