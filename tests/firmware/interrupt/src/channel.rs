@@ -90,27 +90,28 @@ fn wake_up<S: Sleeper>(mut sleeper: S, bell: &'static Bell, mut polled: Poll<S::
     bell.silence();
 }
 
-fn settle_if_ready<S: Sleeper>(polled: &mut Poll<S::Output>) {
-    if let Poll::Ready(output) = core::mem::replace(polled, Poll::Pending) {
+/// Polls a sleeper for the first time. True if it has nothing to wait for, and is in the books.
+fn is_done_at_once<S: Sleeper>(sleeper: &mut S, bell: &'static Bell) -> bool {
+    let polled = sleeper.poll(bell);
+    let is_ready = polled.is_ready();
+    if let Poll::Ready(output) = polled {
         S::settle(output);
     }
+    is_ready
 }
 
-/// Two sleepers of one kind; the first goes inside, by `leave`, and the other must get what was meant for it.
-fn cancel_first<S: Sleeper>(make: impl Fn() -> S, leave: impl FnOnce(S)) {
-    let (mut first, mut polled_first) = (make(), Poll::Pending);
-    if let Poll::Ready(output) = first.poll(&BELLS[0]) {
-        polled_first = Poll::Ready(output);
+/// Two sleepers of one kind; the first goes inside, and the other must get what was meant for it.
+fn cancel_first<S: Sleeper>(make: impl Fn() -> S) {
+    let (mut first, mut second) = (make(), None);
+    if !is_done_at_once(&mut first, &BELLS[0]) {
+        let mut sleeper = make();
+        assert!(!is_done_at_once(&mut sleeper, &BELLS[1]), "it overtook one that sleeps");
+        second = Some(sleeper);
     }
-    settle_if_ready::<S>(&mut polled_first);
-    let mut second = make();
-    let mut polled = second.poll(&BELLS[1]);
-    let was_ready = polled.is_ready();
-    settle_if_ready::<S>(&mut polled);
-    inside(|| leave(first));
+    inside(|| drop(first));
     BELLS[0].silence();
-    if !was_ready {
-        wake_up(second, &BELLS[1], polled);
+    if let Some(second) = second {
+        wake_up(second, &BELLS[1], Poll::Pending);
     }
 }
 
@@ -159,13 +160,13 @@ impl Object for Futures {
                 let polled = inside(|| recv.poll(&BELLS[0]));
                 wake_up(recv, &BELLS[0], polled);
             }
-            1 => cancel_first(|| CHANNEL.recv(), drop),
+            1 => cancel_first(|| CHANNEL.recv()),
             2 => {
                 let mut send = CHANNEL.send(LEDGER.next(Party::Main));
                 let polled = inside(|| Sleeper::poll(&mut send, &BELLS[0]));
                 wake_up(send, &BELLS[0], polled);
             }
-            3 => cancel_first(|| CHANNEL.send(LEDGER.next(Party::Main)), drop),
+            3 => cancel_first(|| CHANNEL.send(LEDGER.next(Party::Main))),
             4 => {
                 let item = LEDGER.next(Party::Main);
                 let mut reserve = CHANNEL.reserve();
@@ -194,12 +195,10 @@ impl Object for Futures {
             _ => {
                 let permit = reserve_now();
                 let mut send = CHANNEL.send(LEDGER.next(Party::Main));
-                let mut polled = Sleeper::poll(&mut send, &BELLS[1]);
-                let was_ready = polled.is_ready();
-                settle_if_ready::<Send<'static, Channel>>(&mut polled);
+                let is_done = is_done_at_once(&mut send, &BELLS[1]);
                 inside(|| drop(permit));
-                if !was_ready {
-                    wake_up(send, &BELLS[1], polled);
+                if !is_done {
+                    wake_up(send, &BELLS[1], Poll::Pending);
                 }
             }
         }

@@ -129,7 +129,7 @@ impl Object for Permits {
     fn interrupt(interruption: usize) {
         match interruption {
             0 | 1 => take_in_handler(interruption as u32 + 1),
-            2 if HANDLERS.get() > 0 => give_back(&HANDLERS, 1),
+            2 => give_back(&HANDLERS, HANDLERS.get().min(1)),
             3 => drop(SEMAPHORE.try_acquire()),
             _ => (0..TOTAL + 1 - HANDLERS.get() - MAINS.get()).for_each(|_| take_in_handler(1)),
         }
