@@ -3,7 +3,7 @@
 #
 #   need_chips TARGET..           finds a compiler for these, installing what is missing; says which it took
 #   need_command COMMAND PACKAGE  installs Debian's PACKAGE where COMMAND is missing
-#   build_for TARGET ARGUMENT..   cargo build --release in tests/firmware, for a target named to need_chips
+#   build_for TARGETS ARGUMENT..  cargo build --release in tests/firmware, for one or several ("a b") named to need_chips
 #   elf_for TARGET NAME           prints where the program NAME was built
 #   qemu_run MACHINE ELF          runs it to its exit: lm3s6965evb (Cortex-M3), microbit (Cortex-M0), virt (RISC-V)
 
@@ -70,10 +70,13 @@ need_chips() {
 
 # In the workspace's directory, whose .cargo/config.toml names the linker script.
 build_for() {
-    local chip=$1
+    local chip chips=()
+    for chip in $1; do
+        chips+=(--target "$chip")
+    done
+    say "building for $1: ${*:2}"
     shift
-    say "building for $chip: $*"
-    (cd "$firmware" && "${chip_cargo[@]}" build --quiet --release --locked --target "$chip" \
+    (cd "$firmware" && "${chip_cargo[@]}" build --quiet --release --locked "${chips[@]}" \
         --target-dir "$firmware_target" "$@")
 }
 

@@ -143,6 +143,8 @@ pub fn on_preemption(work: fn(), report: fn()) {
 /// struck at the operation's end will not.
 #[inline(always)]
 pub fn preempted_after<R>(ticks: u32, operation: impl FnOnce() -> R) -> R {
+    // alone - SeqCst: for the compiler: what the handler is to know is in memory before it can come.
+    compiler_fence(SeqCst);
     chip::wind_up(ticks);
     // alone - SeqCst: for the compiler, which must not move any of the operation out of between.
     compiler_fence(SeqCst);
