@@ -20,25 +20,52 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `alloc` | what lives on the heap: `ArrayQueue`, `Channel`, `spsc::ring`, `Growable`, owned permits |
+//! | `defmt` | `defmt::Format` for errors, policies, permits and guards, and a summary of each object |
 //! | `futures` | channels as `Stream` and `Sink` |
 //! | `lock_api` | the raw traits of that crate, for `rwlock::RawRwLock` |
 //! | `portable-atomic` | targets without compare-and-swap; the binary chooses the backend |
+//!
+//! # Targets without compare-and-swap
+//!
+//! `thumbv6m-none-eabi` (Cortex-M0, M0+, M1) and `riscv32i`, `riscv32imc` have atomic loads and stores and nothing more. There
+//! the feature `portable-atomic` puts that crate under everything here, and **your binary** says how it stands in for what is
+//! missing. This crate never does: the two ways exclude each other, and a library that picked one would break
+//! whoever needs the other.
+//!
+//! | in the manifest of your binary | how it works | fits |
+//! |---|---|---|
+//! | `portable-atomic = { version = "1", features = ["critical-section"] }` | each read-modify-write in a critical section of the crate `critical-section`, whose implementation your HAL or `cortex-m` (feature `critical-section-single-core`) brings | any chip; the only way with two cores (RP2040), under an RTOS or in unprivileged mode |
+//! | `portable-atomic = { version = "1", features = ["unsafe-assume-single-core"] }` | each read-modify-write with interrupts masked | one core, privileged mode, and no use from an NMI: wrong anywhere else, and nothing can check it. Smaller and faster |
+//!
+//! Either way interrupts are held off for a single read-modify-write, some ten instructions, and never for an operation of this
+//! crate: an interrupt handler still finishes wherever it came in. Without the feature such a target does not
+//! build, and the error says what to do.
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+// Where there are no atomics to stand on, `sync.rs` says what to do, and nothing else is compiled.
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 mod block_on;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod channel;
+#[cfg(all(feature = "defmt", any(target_has_atomic = "ptr", feature = "portable-atomic")))]
+mod format;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod queue;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod rwlock;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod semaphore;
 mod sync;
 #[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod testing;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod wait;
 
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub use block_on::block_on;
 
 #[cfg(aqueduct_interrupt)]

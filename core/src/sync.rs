@@ -12,6 +12,17 @@
 //!
 //! No other file may know which floor it stands on; `tests/tidy` checks it.
 
+// Without a floor `lib.rs` leaves everything else out, so that this advice stands alone.
+#![cfg_attr(not(any(target_has_atomic = "ptr", feature = "portable-atomic")), allow(unused))]
+
+#[cfg(not(any(target_has_atomic = "ptr", feature = "portable-atomic")))]
+compile_error!(
+    "this target has no compare-and-swap: switch on the feature `portable-atomic` of aqueduct-core, and let your binary \
+     choose how portable-atomic stands in for it: by its feature `critical-section` (any chip; needs an implementation \
+     of the crate `critical-section`, as HALs have) or by its feature `unsafe-assume-single-core` (one core, privileged \
+     mode). See \"Targets without compare-and-swap\" in the documentation of aqueduct-core"
+);
+
 pub(crate) use floor::{AtomicUsize, UnsafeCell, spin_loop};
 
 #[cfg(feature = "alloc")]

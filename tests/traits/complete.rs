@@ -72,8 +72,61 @@ fn every_public_type_is_in_a_table() {
     assert!(missing.is_empty(), "in no table:\n{}", missing.join("\n"));
 }
 
+/// Types of core without `defmt::Format`: what its user cannot name, and futures and iterators, of which whoever polls
+/// them knows all there is to know.
+const UNLOGGED: &[&str] = &[
+    "Key",
+    "Slot",
+    "IntoIter",
+    "Acquire",
+    "AcquireOwned",
+    "Send",
+    "Recv",
+    "RecvMany",
+    "Reserve",
+    "RecvStream",
+    "SendSink",
+    "Read",
+    "Write",
+    "UpgradableRead",
+    "Upgrade",
+    "RawAcquire",
+    "RawUpgrade",
+];
+
+#[test]
+fn every_object_of_core_can_be_logged() {
+    let tests = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let core = Path::new(&tests).parent().expect("tests/ has a parent").join("core/src");
+    let formats = fs::read_to_string(core.join("format.rs")).expect("the impls of defmt::Format");
+    let mut files = Vec::new();
+    rust_files(&core, &mut files);
+    let mut missing = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a file of the project");
+        missing.extend(
+            public_types(&text)
+                .filter(|name| !UNLOGGED.contains(name) && !has_format(&formats, name))
+                .map(|name| format!("{}: {name}", file.display())),
+        );
+    }
+    assert!(missing.is_empty(), "without defmt::Format:\n{}", missing.join("\n"));
+}
+
+/// Whether a row of the table of formats begins with the type, after its generics.
+fn has_format(table: &str, name: &str) -> bool {
+    table.lines().filter(|line| line.trim_end().ends_with(['{', '}'])).any(|row| {
+        let row = row.split_once("] ").or_else(|| row.split_once(" for ")).map(|(_, row)| row);
+        let path = row.and_then(|row| row.split(['<', ' ']).next()).unwrap_or_default();
+        path.rsplit("::").next() == Some(name)
+    })
+}
+
 #[test]
 fn a_type_that_is_missing_is_found() {
+    assert!(
+        has_format("    [T] spsc::A<'_, T> {\n", "A") && !has_format("use x::{\n A,\n};\n", "A")
+    );
     let names: Vec<_> =
         public_types("pub struct A<T> {\n    pub enum B {\npub(crate) struct C;\n").collect();
     assert_eq!(names, ["A", "B"]);
