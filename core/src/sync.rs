@@ -69,6 +69,58 @@ mod unpadded {
     }
 }
 
+/// A copy of a word that others write, kept so that their cache line is not asked for it each time.
+///
+/// On bare metal it is nothing, and [`IS_KEPT`](Self::IS_KEPT) says so: there is no such line, and memory is scarce. Nor is
+/// it anything under the interrupt checker, so that either way has its evidence: the copies from loom, their absence from here.
+#[cfg(not(any(target_os = "none", aqueduct_interrupt)))]
+pub(crate) use kept::Copied;
+
+#[cfg(any(target_os = "none", aqueduct_interrupt))]
+pub(crate) use unkept::Copied;
+
+#[cfg(not(any(target_os = "none", aqueduct_interrupt)))]
+mod kept {
+    pub(crate) struct Copied(usize);
+
+    impl Copied {
+        pub(crate) const IS_KEPT: bool = true;
+
+        pub(crate) fn new(value: usize) -> Self {
+            Self(value)
+        }
+
+        #[inline(always)]
+        pub(crate) fn get(&self) -> usize {
+            self.0
+        }
+
+        #[inline(always)]
+        pub(crate) fn set(&mut self, value: usize) {
+            self.0 = value;
+        }
+    }
+}
+
+#[cfg(any(target_os = "none", aqueduct_interrupt))]
+mod unkept {
+    pub(crate) struct Copied;
+
+    impl Copied {
+        pub(crate) const IS_KEPT: bool = false;
+
+        pub(crate) fn new(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn get(&self) -> usize {
+            unreachable!("no copy is kept")
+        }
+
+        pub(crate) fn set(&mut self, _: usize) {}
+    }
+}
+
 /// Declares a function that is `const` on every floor but loom's, whose atomics are made at run time.
 macro_rules! const_unless_loom {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {

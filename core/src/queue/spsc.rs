@@ -14,13 +14,16 @@
 //! Linearizable, first in, first out. "Full" and "empty" are exact: an end that finds so has looked at the
 //! other end's index. What happened before a value was pushed happens before what follows its pop.
 //!
-//! The ends keep a copy of each other's index and look at the original only when the copy says full or empty,
-//! so that in steady flow the two touch each other's cache line once per lap and not once per value. (The
+//! Where there are caches, the ends keep a copy of each other's index and look at the original only when the copy says
+//! full or empty, so that in steady flow the two touch each other's cache line once per lap and not once per value. (The
 //! idea is that of M. Thompson's and of FastFlow's rings; indices run over twice the capacity, so that full and
 //! empty differ without a wasted slot.)
 
+#[cfg(feature = "alloc")]
+mod heap;
+
 use crate::sync::{
-    AcqRel, Acquire, AtomicUsize, Padded, Relaxed, Release, UnsafeCell, const_unless_loom,
+    AcqRel, Acquire, AtomicUsize, Copied, Padded, Relaxed, Release, UnsafeCell, const_unless_loom,
 };
 use core::fmt;
 use core::marker::PhantomData;
@@ -32,26 +35,39 @@ use core::ptr::NonNull;
 /// consumer, the others to the producer.
 type Slot<T> = UnsafeCell<MaybeUninit<T>>;
 
-/// What both ends share besides the slots. Indices run from 0 to twice the capacity.
-struct Indices {
+/// What both ends share besides the slots, which follow it in memory. Indices run from 0 to twice the capacity.
+struct Header {
     /// The next value to pop. The consumer's to write.
     head: Padded<AtomicUsize>,
     /// The next place to push to. The producer's to write.
     tail: Padded<AtomicUsize>,
-    /// How many ends are gone.
+    /// How many ends are gone, above [`STATIC`] or [`HEAP`]: odd when one of them is.
     gone: AtomicUsize,
+    capacity: usize,
 }
 
-impl Indices {
+/// Where `gone` begins in a ring that is not ours to free.
+const STATIC: usize = 2;
+/// Where it begins in one that is, with the second end to go.
+#[cfg(feature = "alloc")]
+const HEAP: usize = 0;
+
+impl Header {
     const_unless_loom! {
-        const fn new() -> Self {
+        const fn new(capacity: usize, gone: usize) -> Self {
             Self {
                 head: Padded::new(AtomicUsize::new(0)),
                 tail: Padded::new(AtomicUsize::new(0)),
-                gone: AtomicUsize::new(0),
+                gone: AtomicUsize::new(gone),
+                capacity,
             }
         }
     }
+}
+
+/// How far behind the beginning of its header the first slot of a ring lies: where `repr(C)` puts it.
+const fn first_slot<T>() -> usize {
+    size_of::<Header>().next_multiple_of(align_of::<Slot<T>>())
 }
 
 /// A ring of `N` slots for one producer and one consumer, inline and made at compile time.
@@ -91,8 +107,9 @@ impl Indices {
 /// let other = ring.split();
 /// drop(one);
 /// ```
+#[repr(C)]
 pub struct StaticRing<T, const N: usize> {
-    indices: Indices,
+    header: Header,
     slots: [Slot<T>; N],
 }
 
@@ -111,7 +128,7 @@ impl<T, const N: usize> StaticRing<T, N> {
             const { assert!(N > 0, "the capacity of a ring must be at least 1") };
             const { assert!(N <= usize::MAX / 4, "the capacity of a ring must be at most usize::MAX / 4") };
             Self {
-                indices: Indices::new(),
+                header: Header::new(N, STATIC),
                 slots: crate::sync::array![UnsafeCell::new(MaybeUninit::uninit()); N],
             }
         }
@@ -120,8 +137,14 @@ impl<T, const N: usize> StaticRing<T, N> {
     /// The two ends. What an earlier pair left in the ring is still there.
     pub fn split(&mut self) -> (Producer<'_, T>, Consumer<'_, T>) {
         // split:reset - Relaxed: `&mut self`: the earlier ends are gone, and what they did is ordered before.
-        self.indices.gone.store(0, Relaxed);
-        ends(|| Shared::new(&self.indices, &self.slots, None))
+        self.header.gone.store(STATIC, Relaxed);
+        ends(self.start())
+    }
+
+    /// The address of the header, from which the slots can be reached.
+    fn start(&self) -> NonNull<Header> {
+        const { assert!(core::mem::offset_of!(Self, slots) == first_slot::<T>()) };
+        NonNull::from(self).cast()
     }
 
     /// How many values it can hold.
@@ -138,7 +161,7 @@ impl<T, const N: usize> Default for StaticRing<T, N> {
 
 impl<T, const N: usize> Drop for StaticRing<T, N> {
     fn drop(&mut self) {
-        drop_values(&self.indices, &self.slots);
+        drop_values::<T>(self.start());
     }
 }
 
@@ -167,89 +190,71 @@ impl<T, const N: usize> fmt::Debug for StaticRing<T, N> {
 /// ```
 #[cfg(feature = "alloc")]
 pub fn ring<T>(capacity: usize) -> (Producer<'static, T>, Consumer<'static, T>) {
-    use alloc::boxed::Box;
-
-    struct OnHeap<T> {
-        indices: Indices,
-        slots: Box<[Slot<T>]>,
-    }
-
-    /// # Safety
-    ///
-    /// `indices` is that of an `OnHeap<T>` from the box below, and nobody uses it any more.
-    unsafe fn free<T>(indices: NonNull<Indices>) {
-        let on_heap = indices.as_ptr().wrapping_byte_sub(core::mem::offset_of!(OnHeap<T>, indices));
-        // SAFETY: the caller says that this box was leaked below and that nobody uses it.
-        drop(unsafe { Box::from_raw(on_heap.cast::<OnHeap<T>>()) });
-    }
-
-    impl<T> Drop for OnHeap<T> {
-        fn drop(&mut self) {
-            drop_values(&self.indices, &self.slots);
-        }
-    }
-
     assert!(capacity > 0, "the capacity of a ring must be at least 1");
     assert!(capacity <= usize::MAX / 4, "the capacity of a ring must be at most usize::MAX / 4");
-    let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-    let on_heap = Box::into_raw(Box::new(OnHeap::<T> { indices: Indices::new(), slots }));
-    // SAFETY: `on_heap` is a box of ours, which lives until the second end frees it.
-    let OnHeap { indices, slots } = unsafe { &*on_heap };
-    ends(|| Shared::new(indices, slots, Some(free::<T>)))
+    ends(heap::new::<T>(capacity))
+}
+
+/// # Safety
+///
+/// `ring` is the beginning of a ring of T, from which its slots can be reached, and `index` below its capacity.
+#[inline(always)]
+unsafe fn slot_at<T>(ring: NonNull<Header>, index: usize) -> NonNull<Slot<T>> {
+    // SAFETY: the slots lie behind the header.
+    let first = unsafe { ring.byte_add(first_slot::<T>()) };
+    // SAFETY: there are more than `index`.
+    unsafe { first.cast::<Slot<T>>().add(index) }
 }
 
 /// Drops what is left in a ring without ends.
-fn drop_values<T>(indices: &Indices, slots: &[Slot<T>]) {
-    ends(|| Shared::new(indices, slots, None)).1.clear();
+fn drop_values<T>(ring: NonNull<Header>) {
+    ends::<T>(ring).1.clear();
 }
 
 /// The two ends of a ring that has none. Both start from what is in it.
-fn ends<'a, T>(shared: impl Fn() -> Shared<'a, T>) -> (Producer<'a, T>, Consumer<'a, T>) {
-    let (ours, theirs) = (shared(), shared());
-    let indices = ours.indices();
+fn ends<'a, T>(ring: NonNull<Header>) -> (Producer<'a, T>, Consumer<'a, T>) {
+    let (ours, theirs) = (End::new(ring), End::new(ring));
+    let header = ours.header();
     // split:start - Relaxed: no other end exists yet, and what earlier ones did is ordered before.
-    let (head, tail) = (indices.head.load(Relaxed), indices.tail.load(Relaxed));
-    (Producer { shared: ours, tail, head }, Consumer { shared: theirs, head, tail })
+    let (head, tail) = (header.head.load(Relaxed), header.tail.load(Relaxed));
+    (
+        Producer { ring: ours, tail: Copied::new(tail), head: Copied::new(head) },
+        Consumer { ring: theirs, head: Copied::new(head), tail: Copied::new(tail) },
+    )
 }
 
-/// How to free a ring on the heap, for which nobody has a use any more.
-type Free = unsafe fn(NonNull<Indices>);
-
 /// One end's way to the ring.
-struct Shared<'a, T> {
-    indices: NonNull<Indices>,
-    slots: NonNull<[Slot<T>]>,
-    /// For the second end to go, if the ring is on the heap.
-    free: Option<Free>,
-    ring: PhantomData<(&'a (), T)>,
+struct End<'a, T> {
+    ring: NonNull<Header>,
+    of: PhantomData<(&'a Slot<()>, T)>,
 }
 
 // SAFETY: an end that moves to another thread takes with it the right to its half of the slots, whose values
 // are T, and to its index; the other end is another value.
-unsafe impl<T: Send> Send for Shared<'_, T> {}
+unsafe impl<T: Send> Send for End<'_, T> {}
 // SAFETY: through a shared reference an end only offers its length and, for the consumer, a look at a value
 // that no other thread may look at the same time: `peek` takes `&mut self`.
-unsafe impl<T: Send> Sync for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for End<'_, T> {}
 
 // As a whole ring.
-impl<T> UnwindSafe for Shared<'_, T> {}
-impl<T> RefUnwindSafe for Shared<'_, T> {}
+impl<T> UnwindSafe for End<'_, T> {}
+impl<T> RefUnwindSafe for End<'_, T> {}
 
-impl<T> Shared<'_, T> {
-    /// The ring must live as long as 'a, or until `free` is called.
-    fn new(indices: &Indices, slots: &[Slot<T>], free: Option<Free>) -> Self {
-        Self { indices: indices.into(), slots: slots.into(), free, ring: PhantomData }
+impl<T> End<'_, T> {
+    /// The ring must live as long as 'a, or until the second end goes.
+    fn new(ring: NonNull<Header>) -> Self {
+        Self { ring, of: PhantomData }
     }
 
     #[inline(always)]
-    fn indices(&self) -> &Indices {
+    fn header(&self) -> &Header {
         // SAFETY: the ring lives as long as 'a, or until the second end goes.
-        unsafe { self.indices.as_ref() }
+        unsafe { self.ring.as_ref() }
     }
 
     #[inline(always)]
     fn capacity(&self) -> usize {
-        self.slots.len()
+        self.header().capacity
     }
 
     /// The slot of an index, or of one lap on.
@@ -257,10 +262,10 @@ impl<T> Shared<'_, T> {
     fn slot(&self, index: usize) -> &Slot<T> {
         let place = if index < self.capacity() { index } else { index - self.capacity() };
         debug_assert!(place < self.capacity());
-        // SAFETY: the ring lives as long as 'a, or until the second end goes.
-        let slots = unsafe { self.slots.as_ref() };
         // SAFETY: indices stay below twice the capacity.
-        unsafe { slots.get_unchecked(place) }
+        let slot = unsafe { slot_at(self.ring, place) };
+        // SAFETY: the ring lives as long as 'a, or until the second end goes.
+        unsafe { slot.as_ref() }
     }
 
     /// The index `by` places on; `by` is at most the capacity.
@@ -279,35 +284,36 @@ impl<T> Shared<'_, T> {
     fn len(&self) -> usize {
         // spsc:head, spsc:tail - Acquire: whoever asks from one end knows its own index; the other's may move
         // on meanwhile, one way only.
-        let head = self.indices().head.load(Acquire);
-        self.distance(head, self.indices().tail.load(Acquire)).min(self.capacity())
+        let head = self.header().head.load(Acquire);
+        self.distance(head, self.header().tail.load(Acquire)).min(self.capacity())
     }
 
     fn is_abandoned(&self) -> bool {
         // spsc:look - Acquire: reads spsc:gone, so all that the other end pushed or popped is there to see.
-        self.indices().gone.load(Acquire) != 0
+        self.header().gone.load(Acquire) % 2 != 0
     }
 }
 
-impl<T> Drop for Shared<'_, T> {
+impl<T> Drop for End<'_, T> {
     fn drop(&mut self) {
         // spsc:gone - AcqRel: spsc:look reads it; and the second end to go reads the first, so
         // that it frees the ring after the first is done with it.
-        let gone = self.indices().gone.fetch_add(1, AcqRel);
-        if let (1, Some(free)) = (gone, self.free) {
-            // SAFETY: both ends are gone, and this is the ring that they were made with.
-            unsafe { free(self.indices) }
+        let _gone = self.header().gone.fetch_add(1, AcqRel);
+        #[cfg(feature = "alloc")]
+        if _gone == HEAP + 1 {
+            // SAFETY: both ends are gone, and only a ring on the heap counts so.
+            unsafe { heap::free::<T>(self.ring) }
         }
     }
 }
 
 /// The end of a ring that pushes.
 pub struct Producer<'a, T> {
-    shared: Shared<'a, T>,
-    /// Our index, of which the shared one is a copy.
-    tail: usize,
+    ring: End<'a, T>,
+    /// Our index.
+    tail: Copied,
     /// The consumer's index as we last saw it.
-    head: usize,
+    head: Copied,
 }
 
 impl<T> Producer<'_, T> {
@@ -318,11 +324,14 @@ impl<T> Producer<'_, T> {
     /// If the ring is full, `value` comes back.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
-        if self.free() == 0 && self.look_again() == 0 {
+        let tail = self.tail();
+        let capacity = self.capacity();
+        let is_full = |head: usize| head.abs_diff(tail) == capacity;
+        if (!Copied::IS_KEPT || is_full(self.head.get())) && is_full(self.look()) {
             return Err(value);
         }
-        self.write(self.tail, value);
-        self.publish(1);
+        self.write(tail, value);
+        self.publish(tail, 1);
         Ok(())
     }
 
@@ -338,54 +347,63 @@ impl<T> Producer<'_, T> {
         /// Publishes what was written, also if the iterator panics.
         struct Written<'p, 'a, T> {
             producer: &'p mut Producer<'a, T>,
+            tail: usize,
             count: usize,
         }
 
         impl<T> Drop for Written<'_, '_, T> {
             fn drop(&mut self) {
-                self.producer.publish(self.count);
+                self.producer.publish(self.tail, self.count);
             }
         }
 
-        let room = self.look_again();
-        let mut written = Written { producer: self, count: 0 };
+        let tail = self.tail();
+        let head = self.look();
+        let room = self.capacity() - self.ring.distance(head, tail);
+        let mut written = Written { producer: self, tail, count: 0 };
         for value in items.take(room) {
             let producer = &*written.producer;
-            producer.write(producer.shared.after(producer.tail, written.count), value);
+            producer.write(producer.ring.after(tail, written.count), value);
             written.count += 1;
         }
         written.count
     }
 
-    /// How many places are free, by what we know.
     #[inline(always)]
-    fn free(&self) -> usize {
-        self.shared.capacity() - self.shared.distance(self.head, self.tail)
+    fn tail(&self) -> usize {
+        if Copied::IS_KEPT {
+            return self.tail.get();
+        }
+        // spsc:own - Relaxed: nobody else writes it.
+        self.ring.header().tail.load(Relaxed)
     }
 
-    /// How many places are free, by what the consumer says.
-    fn look_again(&mut self) -> usize {
+    /// Where the consumer says that it is.
+    #[inline(always)]
+    fn look(&mut self) -> usize {
         // spsc:room - Acquire: reads spsc:pop, so the consumer is done with the slots that it gave back.
-        self.head = self.shared.indices().head.load(Acquire);
-        self.free()
+        let head = self.ring.header().head.load(Acquire);
+        self.head.set(head);
+        head
     }
 
     #[inline(always)]
     fn write(&self, index: usize, value: T) {
         // SAFETY: the slots from our tail to the consumer's head are ours, and hold no value.
-        self.shared.slot(index).with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+        self.ring.slot(index).with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
     }
 
     #[inline(always)]
-    fn publish(&mut self, count: usize) {
-        self.tail = self.shared.after(self.tail, count);
+    fn publish(&mut self, tail: usize, count: usize) {
+        let tail = self.ring.after(tail, count);
+        self.tail.set(tail);
         // spsc:push - Release: spsc:values reads it, so the values are written.
-        self.shared.indices().tail.store(self.tail, Release);
+        self.ring.header().tail.store(tail, Release);
     }
 
     /// How many values are in.
     pub fn len(&self) -> usize {
-        self.shared.len()
+        self.ring.len()
     }
 
     /// Whether no value is in.
@@ -400,33 +418,34 @@ impl<T> Producer<'_, T> {
 
     /// How many values the ring can hold.
     pub fn capacity(&self) -> usize {
-        self.shared.capacity()
+        self.ring.capacity()
     }
 
     /// Whether the consumer is gone, so that nobody will pop what is pushed.
     pub fn is_abandoned(&self) -> bool {
-        self.shared.is_abandoned()
+        self.ring.is_abandoned()
     }
 }
 
 /// The end of a ring that pops.
 pub struct Consumer<'a, T> {
-    shared: Shared<'a, T>,
-    /// Our index, of which the shared one is a copy.
-    head: usize,
+    ring: End<'a, T>,
+    /// Our index.
+    head: Copied,
     /// The producer's index as we last saw it.
-    tail: usize,
+    tail: Copied,
 }
 
 impl<T> Consumer<'_, T> {
     /// Takes the oldest value out; `None` if the ring is empty.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if self.head == self.tail && self.look_again() == 0 {
+        let head = self.head();
+        if self.is_empty_at(head) {
             return None;
         }
-        let value = self.read(self.head);
-        self.give_back(1);
+        let value = self.read(head);
+        self.give_back(head, 1);
         Some(value)
     }
 
@@ -441,20 +460,23 @@ impl<T> Consumer<'_, T> {
         /// Gives back the places of what was read, also if the closure panics.
         struct Read<'c, 'a, T> {
             consumer: &'c mut Consumer<'a, T>,
+            head: usize,
             count: usize,
         }
 
         impl<T> Drop for Read<'_, '_, T> {
             fn drop(&mut self) {
-                self.consumer.give_back(self.count);
+                self.consumer.give_back(self.head, self.count);
             }
         }
 
-        let there = self.look_again().min(max);
-        let mut read = Read { consumer: self, count: 0 };
+        let head = self.head();
+        let there = self.look();
+        let there = self.ring.distance(head, there).min(max);
+        let mut read = Read { consumer: self, head, count: 0 };
         while read.count < there {
             let consumer = &*read.consumer;
-            let value = consumer.read(consumer.shared.after(consumer.head, read.count));
+            let value = consumer.read(consumer.ring.after(head, read.count));
             read.count += 1;
             f(value);
         }
@@ -470,10 +492,11 @@ impl<T> Consumer<'_, T> {
     /// drop(seen);
     /// ```
     pub fn peek(&mut self) -> Option<&T> {
-        if self.head == self.tail && self.look_again() == 0 {
+        let head = self.head();
+        if self.is_empty_at(head) {
             return None;
         }
-        let value = self.shared.slot(self.head).with(|cell| {
+        let value = self.ring.slot(head).with(|cell| {
             // SAFETY: the slots from our head to the producer's tail are ours, and stay so while we are
             // borrowed.
             let cell = unsafe { &*cell };
@@ -498,16 +521,32 @@ impl<T> Consumer<'_, T> {
         while rest.0.pop().is_some() {}
     }
 
-    /// How many values are there, by what the producer says.
-    fn look_again(&mut self) -> usize {
+    #[inline(always)]
+    fn head(&self) -> usize {
+        if Copied::IS_KEPT {
+            return self.head.get();
+        }
+        // spsc:own - Relaxed: nobody else writes it.
+        self.ring.header().head.load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn is_empty_at(&mut self, head: usize) -> bool {
+        (!Copied::IS_KEPT || self.tail.get() == head) && self.look() == head
+    }
+
+    /// Where the producer says that it is.
+    #[inline(always)]
+    fn look(&mut self) -> usize {
         // spsc:values - Acquire: reads spsc:push, so the values are written.
-        self.tail = self.shared.indices().tail.load(Acquire);
-        self.shared.distance(self.head, self.tail)
+        let tail = self.ring.header().tail.load(Acquire);
+        self.tail.set(tail);
+        tail
     }
 
     #[inline(always)]
     fn read(&self, index: usize) -> T {
-        self.shared.slot(index).with(|cell| {
+        self.ring.slot(index).with(|cell| {
             // SAFETY: the slots from our head to the producer's tail are ours.
             let value = unsafe { cell.read() };
             // SAFETY: they hold values, and this one is not read again: the caller gives it back.
@@ -516,15 +555,16 @@ impl<T> Consumer<'_, T> {
     }
 
     #[inline(always)]
-    fn give_back(&mut self, count: usize) {
-        self.head = self.shared.after(self.head, count);
+    fn give_back(&mut self, head: usize, count: usize) {
+        let head = self.ring.after(head, count);
+        self.head.set(head);
         // spsc:pop - Release: spsc:room reads it, so we are done with the slots.
-        self.shared.indices().head.store(self.head, Release);
+        self.ring.header().head.store(head, Release);
     }
 
     /// How many values are in.
     pub fn len(&self) -> usize {
-        self.shared.len()
+        self.ring.len()
     }
 
     /// Whether no value is in.
@@ -539,12 +579,12 @@ impl<T> Consumer<'_, T> {
 
     /// How many values the ring can hold.
     pub fn capacity(&self) -> usize {
-        self.shared.capacity()
+        self.ring.capacity()
     }
 
     /// Whether the producer is gone. What is in can still be popped; nothing will be added.
     pub fn is_abandoned(&self) -> bool {
-        self.shared.is_abandoned()
+        self.ring.is_abandoned()
     }
 }
 

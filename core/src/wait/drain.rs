@@ -129,7 +129,7 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
                 // what the grant stands for is the future's.
                 WAITING => slot.phase.compare_exchange(seen, granting, AcqRel, Relaxed),
                 CANCELLED => return false,
-                other => unreachable!("a listed slot is in phase {other}"),
+                _ => unreachable!("a listed slot waits, or has withdrawn"),
             };
             match moved {
                 Ok(UPDATING) => return true,

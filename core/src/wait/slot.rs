@@ -19,11 +19,12 @@ use core::task::Waker;
 
 use crate::sync::{AtomicUsize, UnsafeCell};
 
-pub(super) const UPDATING: usize = 0;
-pub(super) const WAITING: usize = 1;
-pub(super) const GRANTING: usize = 2;
-pub(super) const GRANTED: usize = 3;
-pub(super) const CONSUMED: usize = 4;
+/// 0, so that what waits for nobody yet is all zero, and lies in `.bss`, which takes no flash.
+pub(super) const CONSUMED: usize = 0;
+pub(super) const UPDATING: usize = 1;
+pub(super) const WAITING: usize = 2;
+pub(super) const GRANTING: usize = 3;
+pub(super) const GRANTED: usize = 4;
 pub(super) const CANCELLED: usize = 5;
 
 const PHASE_BITS: u32 = 3;
@@ -92,7 +93,8 @@ crate::sync::const_unless_loom! {
             phase: AtomicUsize::new(CONSUMED),
             waker: UnsafeCell::new(None),
             request: UnsafeCell::new(Request { class: 0, ask: 0 }),
-            links: UnsafeCell::new(Links { next: 0, prev: UNLISTED }),
+            // Not UNLISTED, for the same reason: whoever pushes the slot writes them before anybody reads them.
+            links: UnsafeCell::new(Links { next: 0, prev: 0 }),
             withdrawn: UnsafeCell::new(0),
         }
     }

@@ -67,6 +67,7 @@ impl<const W: usize> core::fmt::Debug for Slots<W> {
 impl<const W: usize> Storage for Slots<W> {}
 
 impl<const W: usize> Sealed for Slots<W> {
+    #[inline]
     fn slot(&self, index: usize) -> &Slot {
         &self.slots[index]
     }
