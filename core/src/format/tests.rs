@@ -17,8 +17,20 @@ struct Collect;
 // SAFETY: `sent` lets one record at a time be written, and in one thread from acquire to release.
 unsafe impl defmt::Logger for Collect {
     fn acquire() {}
+
+    /// # Safety
+    ///
+    /// None to keep: what is written is there at once.
     unsafe fn flush() {}
+
+    /// # Safety
+    ///
+    /// As the trait's: after `acquire`.
     unsafe fn release() {}
+
+    /// # Safety
+    ///
+    /// As the trait's: after `acquire`.
     unsafe fn write(bytes: &[u8]) {
         WIRE.lock().unwrap().extend_from_slice(bytes);
     }
