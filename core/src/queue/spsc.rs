@@ -290,7 +290,7 @@ impl<T> End<'_, T> {
 
     fn is_abandoned(&self) -> bool {
         // spsc:look - Acquire: reads spsc:gone, so all that the other end pushed or popped is there to see.
-        self.header().gone.load(Acquire) % 2 != 0
+        self.header().gone.load(Acquire) & 1 != 0
     }
 }
 

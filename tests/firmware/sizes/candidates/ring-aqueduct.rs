@@ -7,9 +7,9 @@ use aqueduct_core::queue::spsc::{Consumer, Producer, StaticRing};
 use aqueduct_firmware_sizes::{CAPACITY, Element, Place, measured};
 
 measured! {
-    static RING: Place<StaticRing<Element, CAPACITY>> = Place::new();
-    static PRODUCER: Place<Producer<'static, Element>> = Place::new();
-    static CONSUMER: Place<Consumer<'static, Element>> = Place::new();
+    static RING: Place<StaticRing<Element, CAPACITY>> = Place::empty();
+    static PRODUCER: Place<Producer<'static, Element>> = Place::empty();
+    static CONSUMER: Place<Consumer<'static, Element>> = Place::empty();
 
     extern "C" fn op_split() {
         RING.put(StaticRing::new());

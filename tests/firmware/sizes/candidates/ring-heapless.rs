@@ -7,9 +7,9 @@ use aqueduct_firmware_sizes::{CAPACITY, Element, Place, measured};
 use heapless::spsc::{Consumer, Producer, Queue};
 
 measured! {
-    static RING: Place<Queue<Element, { CAPACITY + 1 }>> = Place::new();
-    static PRODUCER: Place<Producer<'static, Element>> = Place::new();
-    static CONSUMER: Place<Consumer<'static, Element>> = Place::new();
+    static RING: Place<Queue<Element, { CAPACITY + 1 }>> = Place::empty();
+    static PRODUCER: Place<Producer<'static, Element>> = Place::empty();
+    static CONSUMER: Place<Consumer<'static, Element>> = Place::empty();
 
     extern "C" fn op_split() {
         RING.put(Queue::new());

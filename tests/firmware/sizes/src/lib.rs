@@ -43,21 +43,24 @@ unsafe impl<T> Sync for Place<T> {}
 
 impl<T> Place<T> {
     /// Nothing in it yet.
-    pub const fn new() -> Self {
+    pub const fn empty() -> Self {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
     /// Puts a value in.
     pub fn put(&self, value: T) {
         // SAFETY: see above.
-        unsafe { (*self.0.get()).write(value) };
+        let place = unsafe { &mut *self.0.get() };
+        place.write(value);
     }
 
     /// What is in it.
     #[expect(clippy::mut_from_ref, reason = "these programs are never run")]
     pub fn get(&self) -> &mut T {
         // SAFETY: see above.
-        unsafe { (*self.0.get()).assume_init_mut() }
+        let place = unsafe { &mut *self.0.get() };
+        // SAFETY: see above.
+        unsafe { place.assume_init_mut() }
     }
 }
 
