@@ -57,12 +57,14 @@
 
 #[cfg(all(feature = "lock_api", not(aqueduct_loom)))]
 mod blocking;
+mod exclusive;
 mod future;
 mod guard;
 mod policy;
 mod raw;
 mod state;
 
+pub use exclusive::Exclusive;
 pub use future::{Read, UpgradableRead, Upgrade, Write};
 pub use guard::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockUpgradableReadGuard,

@@ -1,78 +1,77 @@
-//! Locks for threads and tasks, thin over [`core`](crate::core).
+//! Locks, permits and rendezvous for threads and tasks together, thin over [`core`](crate::core).
 //!
-//! The semaphore and the read-write lock of core are for both already: a task awaits them, a thread waits for the same
-//! futures with [`park::block_on`]. What stands here is what needs threads.
+//! | | waits for | holds a thread | is awaited |
+//! |---|---|---|---|
+//! | [`Semaphore`] | permits | [`acquire_blocking`](Semaphore::acquire_blocking) | `acquire().await` |
+//! | [`RwLock`] | no writer, or nobody, inside | [`read_blocking`](RwLock::read_blocking), [`write_blocking`](RwLock::write_blocking) | [`read`](RwLock::read), [`write`](RwLock::write) |
+//! | [`Mutex`] | nobody inside | [`lock_blocking`](Mutex::lock_blocking) | [`lock`](Mutex::lock) |
+//! | [`Condvar`] | a change of what a mutex protects | [`wait`](Condvar::wait) | [`wait_async`](Condvar::wait_async) |
+//! | [`WaitGroup`] | the end of all that was begun | [`wait`](WaitGroup::wait) | [`wait_async`](WaitGroup::wait_async) |
+//! | [`Barrier`] | everybody's arrival | [`wait`](Barrier::wait) | [`wait_async`](Barrier::wait_async) |
+//! | [`Event`] | a flag | [`wait`](Event::wait) | [`wait_async`](Event::wait_async) |
+//!
+//! The names of the first three are those of `tokio::sync`, so the bare verb is a future there and `_blocking` holds the
+//! thread; the others have no other meaning than to wait, so there the bare verb holds the thread and `_async` does not. Each
+//! call that holds a thread has three more forms: `_timeout`, `_deadline`, and `_ctx`, which a
+//! [`Context`](crate::Context) ends wherever it sleeps. A limit too long for the clock, such as `Duration::MAX`, is none; one that
+//! has passed already still tries once; a context that is done already wins over what could be had.
+//!
+//! Any number of threads and tasks can wait: slots come from the heap, and are kept for the next. A lock or semaphore is
+//! some 200 bytes of its own; those of core, with a fixed number of slots, are smaller.
+//!
+//! There is no poisoning. A guard that is dropped by a panic unlocks, as in `tokio` and `parking_lot`: what the panic left
+//! half-done is then visible to the next, so let a value's own methods keep it whole.
+//!
+//! # Deadlocks
+//!
+//! Two threads that take the same two locks in different order will wait for each other one day. The feature
+//! `deadlock-detection` watches, in debug builds, in which order threads take [`Mutex`]es and [`RwLock`]s with calls that hold
+//! the thread, and panics, naming the lines, as soon as two orders do not go together: when they *could* deadlock, not when
+//! they do. See `sync::deadlock`. Without the feature, or without debug assertions, it costs nothing, not a byte.
 //!
 //! # Examples
 //!
 //! One semaphore, a thread and a task:
 //!
 //! ```
-//! use aqueduct::core::semaphore::Semaphore;
-//! use aqueduct::park;
+//! use aqueduct::park::block_on;
+//! use aqueduct::sync::Semaphore;
 //!
 //! static PERMITS: Semaphore = Semaphore::new(1);
 //!
-//! let permit = park::block_on(PERMITS.acquire())?;
+//! let permit = PERMITS.acquire_blocking()?;
 //! let task = async { PERMITS.acquire().await.map(|permit| permit.num_permits()) };
 //! drop(permit);
-//! assert_eq!(park::block_on(task), Ok(1));
-//! # Ok::<(), aqueduct::core::semaphore::AcquireError>(())
+//! assert_eq!(block_on(task), Ok(1));
+//! # Ok::<(), aqueduct::sync::AcquireError>(())
 //! ```
 
-use crate::core::rwlock::{Relax, RelaxUntil};
-use crate::park;
-use std::future::Future;
-use std::pin::Pin;
-use std::time::{Duration, Instant};
+mod barrier;
+mod condvar;
+#[cfg(feature = "deadlock-detection")]
+pub mod deadlock;
+mod error;
+mod event;
+mod hold;
+mod monitor;
+mod mutex;
+mod order;
+mod park;
+mod rwlock;
+mod semaphore;
+mod wait_group;
 
-/// A thread that sleeps until it is woken: how the blocking calls of [`RawRwLock`] wait.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Park;
-
-impl Relax for Park {
-    fn relax() {
-        std::thread::yield_now();
-    }
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        park::block_on(future)
-    }
-}
-
-impl RelaxUntil for Park {
-    type Duration = Duration;
-    type Instant = Instant;
-
-    fn block_on_for<F: Future>(future: Pin<&mut F>, timeout: Duration) -> Option<F::Output> {
-        park::block_on_timeout(future, timeout)
-    }
-
-    fn block_on_until<F: Future>(future: Pin<&mut F>, deadline: Instant) -> Option<F::Output> {
-        park::block_on_deadline(future, deadline)
-    }
-}
-
-/// A raw read-write lock whose blocking calls put the thread to sleep, for any number of threads and tasks.
-///
-/// With the feature `lock_api` it implements that crate's raw traits, the timed and the recursive ones included, so that
-/// `lock_api::RwLock<RawRwLock, T>` is a lock with all of their guards, and `try_write_for` and its like. A wait that comes
-/// to its limit leaves the line; a writer's lets the readers in that it held back.
-///
-/// # Examples
-///
-#[cfg_attr(feature = "lock_api", doc = "```")]
-#[cfg_attr(not(feature = "lock_api"), doc = "```ignore")]
-/// use aqueduct::core::rwlock::Fair;
-/// use aqueduct::sync::RawRwLock;
-/// use std::time::Duration;
-///
-/// let lock = lock_api::RwLock::<RawRwLock<Fair>, _>::new(1);
-/// let reader = lock.read();
-/// assert!(lock.try_write_for(Duration::ZERO).is_none());
-/// drop(reader);
-/// *lock.write() += 1;
-/// assert_eq!(lock.into_inner(), 2);
-/// ```
-pub type RawRwLock<P = crate::core::rwlock::WriterPriority> =
-    crate::core::rwlock::RawRwLock<P, crate::core::wait::Growable, Park>;
+pub use crate::core::rwlock::{ReaderPriority, WriterPriority};
+pub use crate::core::semaphore::{AcquireError, Greedy, TryAcquireError};
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use error::{AcquireCtxError, AcquireTimeoutError, TimeoutError, TryLockError};
+pub use event::Event;
+pub use mutex::{MappedMutexGuard, Mutex, MutexGuard};
+pub use park::{Park, RawRwLock};
+pub use rwlock::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard,
+};
+pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+pub use wait_group::{WaitGroup, WaitGroupToken};

@@ -78,7 +78,7 @@ pub struct Fair;
     private_bounds,
     reason = "sealed: the rules speak of the word, which is nobody else's business"
 )]
-pub trait Policy: Copy + Send + Sync + Rules {}
+pub trait Policy: Copy + Send + Sync + 'static + Rules {}
 
 impl Policy for WriterPriority {}
 impl Policy for ReaderPriority {}
