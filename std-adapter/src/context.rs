@@ -14,13 +14,17 @@
 //! | `WithCancelCause`, `Cause` | [`cancel_with`](Context::cancel_with), [`cause`](Context::cause) |
 //! | `<-ctx.Done()` | [`done().await`](Context::done), [`wait`](Context::wait) |
 //! | `AfterFunc`, `WithoutCancel` | [`after_func`](Context::after_func), [`without_cancel`](Context::without_cancel) |
+//! | (left to gRPC and its like) | [`write_headers`](Context::write_headers), [`from_headers`](Context::from_headers): to another process |
 //!
 //! Two things are better than there. There is no `cancel` function that must be called lest the parent
 //! remember the child for ever: a context that is dropped is forgotten. And a deadline needs no timer
 //! unless a future or a callback waits for it; [`err`](Context::err) looks at the clock, and a blocked
 //! thread knows until when it sleeps.
 
+mod headers;
 mod node;
+
+pub use headers::HeaderError;
 
 use crate::park::{Impatience, deadline_after, drive};
 use node::{Follower, Node};
@@ -270,7 +274,8 @@ impl Context {
         self.node.value()
     }
 
-    /// Whether it is done: cancelled, or past its deadline.
+    /// Whether it is done: cancelled, or past its deadline. One load, whoever above was cancelled; and a look at the clock where
+    /// there is a deadline.
     pub fn is_done(&self) -> bool {
         self.node.outcome().is_some()
     }

@@ -11,6 +11,8 @@ mod scoped;
 pub use error::{Panicked, SpawnError};
 pub use scoped::{Scope, ScopedJoinHandle, scope};
 
+use crate::context::ContextError;
+use crate::park;
 use outcome::Outcome;
 use std::fmt;
 use std::future::Future;
@@ -20,6 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread as os;
+use std::time::{Duration, Instant};
 
 /// Starts a thread.
 ///
@@ -185,6 +188,57 @@ impl<T> JoinHandle<T> {
         // The closure catches its own panic, so an error here is one from a destructor of its result.
         self.thread.join().map_err(Panicked::new)?;
         self.outcome.take()
+    }
+
+    /// Waits until the closure has returned, for `timeout` at most. `None` if it has not; the handle is as before.
+    ///
+    /// As awaiting it, this takes the result, and does not wait for destructors of thread-local values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{sync::Event, thread};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let go = Arc::new(Event::new());
+    /// let mut worker = thread::spawn({ let go = go.clone(); move || go.wait() })?;
+    /// assert!(worker.join_timeout(Duration::from_millis(1)).is_none());
+    /// go.set();
+    /// assert!(worker.join_timeout(Duration::MAX).unwrap().is_ok());
+    /// # Ok::<(), thread::SpawnError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, Panicked>> {
+        park::block_on_timeout(Pin::new(self), timeout)
+    }
+
+    /// Waits until the closure has returned, until `deadline` at most. Otherwise as [`join_timeout`](Self::join_timeout).
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_deadline(&mut self, deadline: Instant) -> Option<Result<T, Panicked>> {
+        park::block_on_deadline(Pin::new(self), deadline)
+    }
+
+    /// Waits until the closure has returned, until `context` is done at most. Otherwise as
+    /// [`join_timeout`](Self::join_timeout).
+    ///
+    /// # Errors
+    ///
+    /// The context is done; the handle is as before.
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_ctx(
+        &mut self,
+        context: &crate::Context,
+    ) -> Result<Result<T, Panicked>, ContextError> {
+        context.block_on(Pin::new(self))
     }
 
     /// Whether the thread has ended, so that [`join`](Self::join) would not wait.

@@ -9,6 +9,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("core/src/channel/future.rs", &["Key"]),
     ("core/src/wait/slot.rs", &["Slot"]),
     ("core/src/channel/stream.rs", &["RecvStream", "SendSink"]),
+    ("std-adapter/src/sync/deadlock.rs", &["Cycle", "Step"]),
     ("std-adapter/src/pipeline/edge.rs", &["Parcel", "NotTaken", "SinkTally"]),
     ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch"]),
     ("std-adapter/src/pipeline/order.rs", &["Ordered"]),

@@ -3,9 +3,9 @@
 use crate::{generic, has, others, plain, send_sync};
 use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
 use aqueduct_core::rwlock::{
-    self, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawAcquire, RawRwLock, RawUpgrade, Read,
-    ReaderPriority, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard, RwLockWriteGuard, Spin,
-    UpgradableRead, Upgrade, Write, WriterPriority,
+    self, Exclusive, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawAcquire, RawRwLock,
+    RawUpgrade, Read, ReaderPriority, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, Spin, UpgradableRead, Upgrade, Write, WriterPriority,
 };
 use aqueduct_core::semaphore::{
     self, Acquire, AcquireError, AcquireOwned, Greedy, OverRelease, OwnedSemaphorePermit,
@@ -76,6 +76,8 @@ fn locks() {
         // They have forgotten of what lock they are: a reference, and how to leave.
         T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "UWR";
         T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U-R";
+        // A shared reference to it gives nothing.
+        T => Exclusive<T>, ["SS" "SS" "-S" "-S"], "UWR";
         T => Read<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => Write<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => UpgradableRead<'static, T>, ["SS" "--" "--" "--"], "U--";

@@ -6,12 +6,18 @@ use aqueduct::channel::{
     IntoIter, Iter, Receiver, RecvCtxError, RecvError, RecvFuture, RecvTimeoutError, SendCtxError,
     SendError, SendFuture, SendTimeoutError, Sender, TryIter, TryRecvError, TrySendError,
 };
-use aqueduct::context::{CancelGuard, ContextError, Done, StopHandle};
+use aqueduct::context::{CancelGuard, ContextError, Done, HeaderError, StopHandle};
 use aqueduct::pipeline::{
     BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
     StageError, StageReport, Stopped,
 };
-use aqueduct::sync::Park;
+use aqueduct::sync::{
+    AcquireCtxError, AcquireTimeoutError, Barrier, BarrierWaitResult, Condvar, Event, Greedy,
+    MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,
+    OwnedSemaphorePermit, Park, ReaderPriority, RwLock, RwLockReadGuard, RwLockUpgradableReadGuard,
+    RwLockWriteGuard, Semaphore, SemaphorePermit, TimeoutError, TryLockError, WaitGroup,
+    WaitGroupToken, WaitTimeoutResult,
+};
 use aqueduct::thread::{Builder, JoinHandle, Panicked, Scope, ScopedJoinHandle, SpawnError};
 use aqueduct::timer::{Sleep, Timer};
 
@@ -43,6 +49,7 @@ fn contexts_and_timers() {
     plain! {
         Context, "SS", "UWR";
         ContextError, "SS", "UWR";
+        HeaderError, "SS", "UWR";
         CancelGuard, "SS", "UWR";
         StopHandle, "SS", "UWR";
         Done, "SS", "UWR";
@@ -64,6 +71,46 @@ fn threads() {
         Scope<'static, 'static>, "SS", "UWR";
         Panicked, "SS", "UWR";
         SpawnError, "SS", "U--";
+    }
+}
+
+#[test]
+fn locks() {
+    generic! {
+        // Whoever locks may take the value out, in any thread; nobody shares it.
+        T => Mutex<T>, ["SS" "SS" "--" "--"], "U--";
+        T => MutexGuard<'static, T>, ["SS" "S-" "--" "--"], "U--";
+        T => MappedMutexGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
+        T => RwLock<T>, ["SS" "S-" "--" "--"], "U--";
+        T => RwLock<T, ReaderPriority>, ["SS" "S-" "--" "--"], "U--";
+        T => RwLockReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => RwLockWriteGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => RwLockUpgradableReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
+        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "U--";
+        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
+    }
+    plain! {
+        TryLockError, "SS", "UWR";
+        TimeoutError, "SS", "UWR";
+    }
+}
+
+#[test]
+fn permits_and_meetings() {
+    plain! {
+        Semaphore, "SS", "UWR";
+        Semaphore<Greedy>, "SS", "UWR";
+        SemaphorePermit<'static>, "SS", "U--";
+        OwnedSemaphorePermit, "SS", "UWR";
+        AcquireTimeoutError, "SS", "UWR";
+        AcquireCtxError, "SS", "UWR";
+        Condvar, "SS", "UWR";
+        WaitTimeoutResult, "SS", "UWR";
+        WaitGroup, "SS", "UWR";
+        WaitGroupToken, "SS", "UWR";
+        Barrier, "SS", "UWR";
+        BarrierWaitResult, "SS", "UWR";
+        Event, "SS", "UWR";
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::outcome::Outcome;
 use super::{Builder, Panicked, SpawnError, catch};
-use crate::lock;
+use crate::context::ContextError;
+use crate::{lock, park};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::thread as os;
+use std::time::{Duration, Instant};
 
 /// Runs `f`, lets it start threads that borrow from around the call, and returns when all of them have ended.
 ///
@@ -124,6 +126,40 @@ impl<T> ScopedJoinHandle<'_, T> {
         let outcome = self.outcome.take().expect("join is called once");
         thread.join().map_err(Panicked::new)?;
         outcome.take()
+    }
+
+    /// As [`JoinHandle::join_timeout`](super::JoinHandle::join_timeout).
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, Panicked>> {
+        park::block_on_timeout(Pin::new(self), timeout)
+    }
+
+    /// As [`JoinHandle::join_deadline`](super::JoinHandle::join_deadline).
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_deadline(&mut self, deadline: Instant) -> Option<Result<T, Panicked>> {
+        park::block_on_deadline(Pin::new(self), deadline)
+    }
+
+    /// As [`JoinHandle::join_ctx`](super::JoinHandle::join_ctx).
+    ///
+    /// # Errors
+    ///
+    /// The context is done; the handle is as before.
+    ///
+    /// # Panics
+    ///
+    /// When the result was already taken.
+    pub fn join_ctx(
+        &mut self,
+        context: &crate::Context,
+    ) -> Result<Result<T, Panicked>, ContextError> {
+        context.block_on(Pin::new(self))
     }
 
     /// Whether the thread has ended, so that [`join`](Self::join) would not wait.
