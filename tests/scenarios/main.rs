@@ -2,6 +2,7 @@
 #![cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 
 mod channel;
+mod condvar;
 mod context;
 mod pipeline;
 #[macro_use]
@@ -11,5 +12,6 @@ mod semaphore;
 mod spsc;
 mod static_channel;
 mod support;
+mod sync;
 mod thread;
 mod wait;
