@@ -7,4 +7,6 @@ mod pipeline;
 mod queue;
 mod runtimes;
 mod rwlock;
+mod sync;
+mod tokio_style;
 mod wait;
