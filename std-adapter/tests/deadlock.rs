@@ -111,6 +111,10 @@ fn readers_wait_for_each_other_where_writers_go_first() {
     assert_eq!(report(|| read_both(&b, &a)), None);
     let reader = a.read_blocking();
     assert_eq!(report(|| drop(a.read_blocking())), None);
+    drop(reader);
+    // A guard counts as what it has become.
+    let reader = RwLockWriteGuard::downgrade(a.write_blocking());
+    assert_eq!(report(|| drop(a.read_blocking())), None);
     // Whoever reads `b` and asks to read `a` gets it, and lets this writer in.
     assert_eq!(report(|| drop(b.write_blocking())), None);
     drop(reader);

@@ -4,6 +4,7 @@ use crate::support::{Counter, Drops, alone, eventually, poll, resident};
 use aqueduct::context::{Context, ContextError};
 use aqueduct::park::block_on;
 use aqueduct::{channel, thread, timer};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
 use std::task::Poll;
@@ -386,4 +387,92 @@ fn a_deadline_may_come_while_the_last_handle_goes() {
         std::hint::black_box(&context);
     }
     eventually("every callback ran or was dropped", || Arc::strong_count(&told) == 1);
+}
+
+/// What [`Context::write_headers`] writes, as a broker would carry it.
+fn headers(context: &Context) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::new();
+    context.write_headers(|name, value| {
+        assert!(headers.insert(name.to_owned(), value.to_owned()).is_none(), "{name} twice");
+    });
+    headers
+}
+
+fn from_headers(parent: &Context, headers: &BTreeMap<String, String>) -> Context {
+    Context::from_headers(parent, |name| headers.get(name).map(String::as_str)).unwrap()
+}
+
+/// R84: What was known of a deadline in one process is known in the other: what is left of it, which is the earlier of the two
+/// sides'.
+#[test]
+fn a_deadline_crosses_as_what_is_left_of_it() {
+    let here = Context::background();
+    assert!(headers(&here).is_empty());
+    assert_eq!(from_headers(&here, &BTreeMap::new()).deadline(), None);
+
+    let before = Instant::now();
+    let sent = headers(&here.with_timeout(HOUR));
+    let there = from_headers(&Context::background(), &sent);
+    let left = there.deadline().unwrap();
+    assert!(left <= Instant::now() + HOUR);
+    assert!(left > before + HOUR - Duration::from_micros(1), "less than a microsecond is lost");
+    // And on, over any number of processes: never later.
+    let further = from_headers(&Context::background(), &headers(&there));
+    assert!(further.deadline().unwrap() <= Instant::now() + HOUR);
+
+    let strict = Context::background().with_deadline(before + HOUR / 2);
+    assert_eq!(from_headers(&strict, &sent).deadline(), strict.deadline());
+    strict.cancel();
+    assert!(from_headers(&strict, &sent).is_done(), "a child of the one there");
+
+    // Too long for the clock is no deadline; longer than the clock of this machine goes is none either.
+    assert!(headers(&here.with_timeout(Duration::MAX)).is_empty());
+    let for_ever = BTreeMap::from([("aqueduct-timeout".into(), u64::MAX.to_string())]);
+    assert!(!from_headers(&here, &for_ever).is_done());
+}
+
+/// R84: The end and its cause cross, whatever the text is; a trace is the user's own header beside them.
+#[test]
+fn an_end_and_its_cause_cross() {
+    for cause in ["the client hung up", "100 % naïve\r\nInjected: header\0", ""] {
+        let context = Context::background().with_timeout(HOUR);
+        context.cancel_with(cause);
+        let sent = headers(&context);
+        assert!(sent.values().all(|value| value.bytes().all(|byte| (b' '..=b'~').contains(&byte))));
+        let there = from_headers(&Context::background(), &sent);
+        assert_eq!(there.err(), Some(ContextError::Canceled));
+        assert_eq!(there.cause().unwrap().to_string(), cause);
+        assert_eq!(headers(&there)["aqueduct-cause"], sent["aqueduct-cause"], "and on");
+    }
+
+    let context = Context::background();
+    context.cancel();
+    assert_eq!(headers(&context).len(), 1, "a cause that is the error itself is left out");
+    let there = from_headers(&Context::background(), &headers(&context));
+    assert_eq!(there.cause().unwrap().to_string(), context.cause().unwrap().to_string());
+
+    let late = Context::background().with_timeout(Duration::ZERO);
+    let there = from_headers(&Context::background(), &headers(&late));
+    assert_eq!(there.err(), Some(ContextError::DeadlineExceeded));
+}
+
+/// What nobody would have written is an error that names it, and not a context without the deadline.
+#[test]
+fn malformed_headers_are_refused() {
+    for (name, value) in [
+        ("aqueduct-timeout", "-1"),
+        ("aqueduct-timeout", ""),
+        ("aqueduct-timeout", "5s"),
+        ("aqueduct-timeout", "99999999999999999999"),
+        ("aqueduct-error", "Canceled"),
+        ("aqueduct-error", ""),
+        ("aqueduct-cause", "%"),
+        ("aqueduct-cause", "%FF"),
+        ("aqueduct-cause", "naïve"),
+    ] {
+        let read = |asked: &str| (asked == name).then_some(value);
+        let error = Context::from_headers(&Context::background(), read).unwrap_err();
+        assert_eq!((error.name(), error.value()), (name, value));
+        assert!(error.to_string().contains(name));
+    }
 }

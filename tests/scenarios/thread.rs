@@ -1,6 +1,7 @@
 //! Threads: what they leave behind, and how they fail.
 
 use crate::support::{alone, eventually, threads};
+use aqueduct::context::ContextError;
 use aqueduct::park::block_on;
 use aqueduct::thread::{self, Builder};
 use aqueduct::{Context, timer};
@@ -71,6 +72,34 @@ fn a_refused_thread_is_an_error() {
     thread::scope(|scope| {
         let refused = Builder::new().stack_size(isize::MAX as usize).spawn_scoped(scope, || ());
         assert!(refused.is_err());
+    })
+    .unwrap();
+}
+
+/// A join that gives up, by its limit or its context, leaves the handle as it was; the result comes once, panics too.
+#[test]
+fn a_join_may_give_up_and_come_again() {
+    let context = Context::background();
+    context.cancel();
+    let (go, wait) = mpsc::channel::<()>();
+    let mut worker = thread::spawn(move || wait.recv().is_err()).unwrap();
+    for _ in 0..3 {
+        assert!(worker.join_timeout(Duration::from_micros(10)).is_none());
+        assert!(worker.join_deadline(Instant::now()).is_none());
+        assert_eq!(worker.join_ctx(&context).unwrap_err(), ContextError::Canceled);
+    }
+    drop(go);
+    assert!(worker.join_timeout(Duration::MAX).unwrap().unwrap());
+
+    let mut panics = thread::spawn(|| panic!("on purpose")).unwrap();
+    let panicked = panics.join_ctx(&Context::background()).unwrap().unwrap_err();
+    assert_eq!(panicked.message(), "on purpose");
+
+    thread::scope(|scope| {
+        let mut worker = scope.spawn(|| 7).unwrap();
+        assert_eq!(worker.join_timeout(Duration::MAX).unwrap().unwrap(), 7);
+        let mut worker = scope.spawn(|| 8).unwrap();
+        assert_eq!(worker.join_ctx(&Context::background()).unwrap().unwrap(), 8);
     })
     .unwrap();
 }
