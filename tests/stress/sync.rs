@@ -1,7 +1,7 @@
 //! Locks, permits and meeting places under threads and tasks that come, give up and go, all at once.
 
 use aqueduct::context::Context;
-use aqueduct::park::block_on;
+use aqueduct::park::{block_on, block_on_timeout};
 use aqueduct::sync::{
     Barrier, Condvar, Event, Greedy, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard,
     Semaphore, WaitGroup,
@@ -10,6 +10,8 @@ use aqueduct::thread;
 use aqueduct_core::rwlock::{Fair, Policy, ReaderPriority, WriterPriority};
 use aqueduct_core::semaphore;
 use aqueduct_tests::share;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -264,25 +266,71 @@ fn each_round_of_a_barrier_ends_with_all_and_one_leader() {
     assert_eq!(through.load(SeqCst), leaders.load(SeqCst) * PARTIES);
 }
 
-/// An event that is set just as others begin to wait, and a group whose last member goes just then: nobody sleeps on.
-#[test]
-fn what_comes_just_as_the_wait_begins_is_seen() {
-    for round in 0..share(3_000) {
-        let (event, group) = (Event::new(), WaitGroup::new());
-        let token = group.add();
-        thread::scope(|scope| {
-            let waiter = || {
-                event.wait_timeout(FOR_EVER).expect("it was set");
-                group.wait_timeout(FOR_EVER).expect("it is empty");
-            };
-            scope.spawn(waiter).unwrap();
-            if round % 2 == 0 {
-                std::thread::yield_now();
+/// Something comes just as a wait for it begins, between the look and the sleep above all: nobody sleeps on. The two sides meet
+/// by spinning, and one of them a little later each time.
+fn comes_just_as_the_wait_begins<F: Future<Output = ()>>(
+    wait: impl Fn() -> F + Sync,
+    come: impl Fn(usize) + Sync,
+) {
+    let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let reaches = |counter: &AtomicUsize, round: usize| {
+        for turn in 0.. {
+            if counter.load(SeqCst) >= round {
+                return;
             }
-            event.set();
-            drop(token);
-            block_on(event.wait_async());
-        })
-        .unwrap();
-    }
+            if turn % 64 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+    };
+    let rounds = share(5_000);
+    thread::scope(|scope| {
+        let other = || {
+            for round in 1..=rounds {
+                reaches(&begun, round);
+                (0..round % 50).for_each(|_| std::hint::spin_loop());
+                come(round);
+                reaches(&ended, round);
+            }
+        };
+        scope.spawn(other).unwrap();
+        for round in 1..=rounds {
+            let wait = wait();
+            begun.store(round, SeqCst);
+            let came = block_on_timeout(pin!(wait), FOR_EVER);
+            ended.store(round, SeqCst);
+            assert!(came.is_some(), "sleeps on in round {round}");
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_event_that_is_set_just_as_a_wait_begins_is_seen() {
+    let event = Event::new();
+    let wait = || {
+        event.reset();
+        event.wait_async()
+    };
+    comes_just_as_the_wait_begins(wait, |_| assert!(event.set()));
+}
+
+#[test]
+fn a_group_that_ends_just_as_a_wait_begins_is_seen() {
+    let (group, token) = (WaitGroup::new(), Mutex::new(None));
+    let wait = || {
+        *token.lock_blocking() = Some(group.add());
+        group.wait_async()
+    };
+    comes_just_as_the_wait_begins(wait, |_| drop(token.lock_blocking().take().unwrap()));
+}
+
+#[test]
+fn an_arrival_just_as_a_wait_begins_is_seen() {
+    let barrier = Barrier::new(2);
+    let wait = || async {
+        barrier.wait_async().await;
+    };
+    let come = |_| {
+        block_on(barrier.wait_async());
+    };
+    comes_just_as_the_wait_begins(wait, come);
 }

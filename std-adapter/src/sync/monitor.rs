@@ -93,3 +93,26 @@ impl<S, R, L: FnMut(&mut S) -> Option<R> + Unpin> Future for Until<'_, S, L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    /// The race that would lose: the change comes, and is told, after the look and before the sleep.
+    #[test]
+    fn a_change_right_after_the_look_is_seen() {
+        let monitor = Monitor::new(());
+        let mut looks = 0;
+        let mut until = monitor.until(|()| {
+            looks += 1;
+            if looks == 1 {
+                monitor.changed.notify_all();
+                return None;
+            }
+            Some(looks)
+        });
+        let mut cx = task::Context::from_waker(Waker::noop());
+        assert_eq!(Pin::new(&mut until).poll(&mut cx), Poll::Ready(2));
+    }
+}

@@ -267,11 +267,8 @@ impl<P: Policy> Semaphore<P> {
         Ok(OwnedSemaphorePermit { semaphore: self, permits: n })
     }
 
-    /// One try of a call that holds its thread: `None` is worth another.
+    /// One try of a call that holds its thread: `None` is worth another. (If too many are asked for, the future says so.)
     fn attempt(&self, n: usize) -> Option<Result<SemaphorePermit<'_, P>, AcquireError>> {
-        if n > core::MAX_PERMITS {
-            return Some(Err(AcquireError::TooMany));
-        }
         match self.inner.try_acquire_many(n) {
             Ok(permit) => Some(Ok(permit)),
             Err(TryAcquireError::Closed) => Some(Err(AcquireError::Closed)),
