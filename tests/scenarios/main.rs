@@ -4,6 +4,7 @@
 mod channel;
 mod condvar;
 mod context;
+mod lock_api_style;
 mod pipeline;
 #[macro_use]
 mod queue;
