@@ -17,7 +17,7 @@
 //! has passed already still tries once; a context that is done already wins over what could be had.
 //!
 //! Any number of threads and tasks can wait: slots come from the heap, and are kept for the next. A lock or semaphore is
-//! some 200 bytes of its own; those of core, with a fixed number of slots, are smaller.
+//! some 300 bytes of its own; those of core, with a fixed number of slots, are smaller.
 //!
 //! There is no poisoning. A guard that is dropped by a panic unlocks, as in `tokio` and `parking_lot`: what the panic left
 //! half-done is then visible to the next, so let a value's own methods keep it whole.

@@ -61,7 +61,7 @@ type Inside<'a, T> = core::MappedRwLockWriteGuard<'a, T, WriterPriority, Growabl
 /// # When to use something else
 ///
 /// `std::sync::Mutex` or `parking_lot::Mutex` where nobody awaits it, no wait needs a limit or a context, and it is never held for
-/// long: they are a word or two, this is some 200 bytes.
+/// long: they are a word or two, this is some 300 bytes.
 pub struct Mutex<T: ?Sized> {
     order: Order,
     inner: Inner<T>,

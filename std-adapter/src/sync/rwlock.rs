@@ -79,7 +79,7 @@ use std::time::{Duration, Instant};
 /// # When to use something else
 ///
 /// `std::sync::RwLock` where nobody awaits it, no wait needs a limit or a context, and it does not matter who comes first: it
-/// is a few words, this is some 200 bytes. For the guards of the `lock_api` crate, owned ones among them, a
+/// is a few words, this is some 300 bytes. For the guards of the `lock_api` crate, owned ones among them, a
 /// `lock_api::RwLock` over [`RawRwLock`](super::RawRwLock).
 pub struct RwLock<T: ?Sized, P: Policy = WriterPriority> {
     order: Order,
