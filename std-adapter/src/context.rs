@@ -331,6 +331,11 @@ impl Context {
         self.wait_until(deadline_after(timeout))
     }
 
+    /// Sleeps until this context is done or `deadline` has come; `None` if it is not done by then.
+    pub fn wait_deadline(&self, deadline: Instant) -> Option<ContextError> {
+        self.wait_until(Some(deadline))
+    }
+
     /// Calls `f` once, when this context is done: on the thread that cancels, or on the timer thread at the deadline,
     /// or right here if it is done already. Let `f` be short, and let it not wait.
     ///

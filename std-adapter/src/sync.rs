@@ -16,6 +16,9 @@
 //! [`Context`](crate::Context) ends wherever it sleeps. A limit too long for the clock, such as `Duration::MAX`, is none; one that
 //! has passed already still tries once; a context that is done already wins over what could be had.
 //!
+//! Who comes first is a parameter: [`Greedy`] or [`core::semaphore::Fair`](crate::core::semaphore::Fair) for a semaphore,
+//! [`WriterPriority`], [`ReaderPriority`] or [`core::rwlock::Fair`](crate::core::rwlock::Fair) for a lock.
+//!
 //! Any number of threads and tasks can wait: slots come from the heap, and are kept for the next. A lock or semaphore is
 //! some 300 bytes of its own; those of core, with a fixed number of slots, are smaller.
 //!

@@ -134,6 +134,7 @@ fn a_limit_that_has_passed_still_tries_once() {
         assert_eq!(group.wait_deadline(past), Err(TimeoutError));
         assert_eq!(event.wait_deadline(past), Err(TimeoutError));
         assert_eq!(barrier.wait_deadline(past), Err(TimeoutError));
+        assert_eq!(Context::background().wait_deadline(past), None);
     }
     event.set();
     assert_eq!(group.wait_deadline(past), Ok(()));

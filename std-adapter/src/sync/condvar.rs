@@ -72,7 +72,8 @@ impl Condvar {
 
     /// Ends the wait that has lasted longest, if there is one.
     pub fn notify_one(&self) {
-        // `notify_one` of the queue would be stored if nobody waits.
+        // `notify_one` of the queue would be stored if nobody waits. This one's look whether somebody does is a plain load, and
+        // enough: whoever waits has registered before it unlocked, and whoever notifies has locked since.
         self.line.notify(1);
     }
 

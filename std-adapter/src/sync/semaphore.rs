@@ -67,7 +67,7 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// If `permits` is above [`MAX_PERMITS`](core::Semaphore::MAX_PERMITS).
+    /// If `permits` is above [`MAX_PERMITS`](Self::MAX_PERMITS).
     pub const fn new(permits: usize) -> Self {
         Self::with_policy(permits, Fair)
     }
@@ -83,11 +83,14 @@ impl Semaphore {
 }
 
 impl<P: Policy> Semaphore<P> {
+    /// The most permits a semaphore can have.
+    pub const MAX_PERMITS: usize = core::MAX_PERMITS;
+
     /// A semaphore with `permits` permits, shared by `policy`.
     ///
     /// # Panics
     ///
-    /// If `permits` is above [`MAX_PERMITS`](core::Semaphore::MAX_PERMITS).
+    /// If `permits` is above [`MAX_PERMITS`](Self::MAX_PERMITS).
     ///
     /// # Examples
     ///

@@ -51,6 +51,7 @@ pub struct MappedRwLockWriteGuard<'a, T: ?Sized, P: Policy = WriterPriority> {
 }
 
 impl<'a, T: ?Sized, P: Policy> RwLockReadGuard<'a, T, P> {
+    /// As the two below, which keep the lock: they may become what needs it.
     pub(super) fn new(
         _: &'a RwLock<T, P>,
         inside: core::RwLockReadGuard<'a, T, P, Growable>,
