@@ -36,7 +36,8 @@
 //! # }
 //! ```
 
-pub(super) mod graph;
+#[cfg(debug_assertions)]
+mod graph;
 #[cfg(debug_assertions)]
 pub(super) mod watch;
 
