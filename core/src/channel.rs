@@ -35,11 +35,13 @@ mod error;
 mod future;
 #[cfg(feature = "futures")]
 mod stream;
+mod watch;
 
 pub use error::{ForceSendError, RecvError, ReserveError, SendError, TryRecvError, TrySendError};
 pub use future::{AnyChannel, Permit, Recv, RecvMany, Reserve, Send};
 #[cfg(feature = "futures")]
 pub use stream::{RecvStream, SendSink};
+pub use watch::{RecvWatch, SendWatch};
 
 use crate::queue::{self, Inline, Ring};
 use crate::sync::const_unless_loom;
@@ -244,6 +246,25 @@ macro_rules! channel_of {
             /// Closed.
             pub fn reserve(&self) -> Reserve<'_, Self> {
                 Reserve::new(self)
+            }
+
+            /// Keeps a place if there is room, for a value that is still to be made.
+            ///
+            /// # Errors
+            ///
+            /// Full, or closed.
+            pub fn try_reserve(&self) -> Result<Permit<'_, Self>, TrySendError<()>> {
+                Permit::try_new(self)
+            }
+
+            /// A place in the line of those who send, for whoever waits for several channels at once.
+            pub fn watch_send(&self) -> SendWatch<'_, Self> {
+                SendWatch::new(self)
+            }
+
+            /// A place in the line of those who receive, for whoever waits for several channels at once.
+            pub fn watch_recv(&self) -> RecvWatch<'_, Self> {
+                RecvWatch::new(self)
             }
 
             /// Puts `value` in; if the channel is full, in place of the oldest value, which comes back.

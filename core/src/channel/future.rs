@@ -5,7 +5,7 @@ use crate::wait::{self, Wait, WaitQueue};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 
 /// A channel of this crate, as the futures of this module see it: [`StaticChannel`](super::StaticChannel)
 /// or [`Channel`](super::Channel). Not to be implemented elsewhere.
@@ -199,13 +199,11 @@ impl<'a, C: AnyChannel> Future for Reserve<'a, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { channel, sleeper } = &mut *self;
         let channel = *channel;
-        let reserved =
-            ready!(sleeper.poll_until(channel.senders(), cx, || match channel.try_reserve() {
-                Ok(ticket) => Some(Ok(ticket)),
-                Err(TrySendError::Closed(())) => Some(Err(ReserveError)),
-                Err(TrySendError::Full(())) => None,
-            }));
-        Poll::Ready(reserved.map(|ticket| Permit { channel, ticket }))
+        sleeper.poll_until(channel.senders(), cx, || match Permit::try_new(channel) {
+            Ok(permit) => Some(Ok(permit)),
+            Err(TrySendError::Closed(())) => Some(Err(ReserveError)),
+            Err(TrySendError::Full(())) => None,
+        })
     }
 }
 
@@ -232,7 +230,11 @@ pub struct Permit<'a, C: AnyChannel> {
     ticket: usize,
 }
 
-impl<C: AnyChannel> Permit<'_, C> {
+impl<'a, C: AnyChannel> Permit<'a, C> {
+    pub(super) fn try_new(channel: &'a C) -> Result<Self, TrySendError<()>> {
+        Ok(Self { channel, ticket: channel.try_reserve()? })
+    }
+
     /// Puts `value` into the place.
     ///
     /// # Errors

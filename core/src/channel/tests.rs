@@ -28,6 +28,11 @@ impl Task {
         Pin::new(future).poll(&mut Context::from_waker(&waker))
     }
 
+    fn poll_ready(&self, poll: impl FnOnce(&mut Context<'_>) -> Poll<()>) -> Poll<()> {
+        let waker = Waker::from(self.0.clone());
+        poll(&mut Context::from_waker(&waker))
+    }
+
     fn wakes(&self) -> usize {
         self.0.0.load(Ordering::Relaxed)
     }
@@ -220,4 +225,69 @@ fn many_at_once_wake_senders_also_when_the_closure_panics() {
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(receive)).is_err());
     assert_eq!(task.wakes(), 1);
     assert_eq!(task.poll(&mut send), Poll::Ready(Ok(())));
+}
+
+/// A selection that was woken for one channel, and took from another, passes the wake-up on.
+#[test]
+fn a_watch_that_was_woken_and_does_not_look_passes_it_on() {
+    let channel = StaticChannel::<u8, 2>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let (mut watch, mut next) = (channel.watch_recv(), channel.recv());
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_pending());
+    assert!(two.poll(&mut next).is_pending());
+    channel.try_send(1).unwrap();
+    assert_eq!((one.wakes(), two.wakes()), (1, 0));
+    // Noticed, not used.
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_ready());
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_ready(), "until it has looked");
+    watch.leave();
+    assert_eq!(two.wakes(), 1);
+    assert_eq!(two.poll(&mut next), Poll::Ready(Ok(1)));
+
+    // Not even noticed.
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_pending());
+    assert!(two.poll(&mut next).is_pending());
+    channel.try_send(2).unwrap();
+    drop(watch);
+    assert_eq!(two.wakes(), 2);
+}
+
+#[test]
+fn a_watch_that_looks_has_used_its_wake_up() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let mut watch = channel.watch_recv();
+    assert_eq!(watch.try_recv(), Err(TryRecvError::Empty));
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_pending());
+    channel.try_send(1).unwrap();
+    assert_eq!(channel.try_recv(), Ok(1), "somebody was faster");
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_ready());
+    assert_eq!(watch.try_recv(), Err(TryRecvError::Empty));
+    let mut next = channel.recv();
+    assert!(two.poll(&mut next).is_pending());
+    drop(watch);
+    assert_eq!(two.wakes(), 0, "nobody is woken for nothing, or a line of watches would wake each other for ever");
+    channel.close();
+}
+
+#[test]
+fn a_watch_for_room_reserves_and_is_told_of_the_close() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let (one, two) = (Task::default(), Task::default());
+    channel.try_send(1).unwrap();
+    let (mut watch, mut next) = (channel.watch_send(), channel.send(3));
+    assert!(matches!(watch.try_reserve(), Err(TrySendError::Full(()))));
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_pending());
+    assert!(two.poll(&mut next).is_pending());
+    assert_eq!(channel.try_recv(), Ok(1));
+    assert_eq!((one.wakes(), two.wakes()), (1, 0));
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_ready());
+    let permit = watch.try_reserve().unwrap();
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_pending());
+    permit.send(2).unwrap();
+    channel.close();
+    assert!(one.poll_ready(|cx| watch.poll_ready(cx)).is_ready());
+    assert!(matches!(watch.try_reserve(), Err(TrySendError::Closed(()))));
+    assert_eq!(channel.try_recv(), Ok(2));
+    assert_eq!(two.poll(&mut next), Poll::Ready(Err(SendError(3))));
 }
