@@ -385,6 +385,14 @@ macro_rules! channel_of {
                 self.parts.ring.is_closed()
             }
 
+            fn may_recv(&self) -> bool {
+                !self.is_empty() || self.is_closed()
+            }
+
+            fn may_send(&self) -> bool {
+                !self.is_full() || self.is_closed()
+            }
+
             fn try_reserve(&self) -> Result<usize, TrySendError<()>> {
                 self.parts.ring.reserve().map_err(TrySendError::from)
             }

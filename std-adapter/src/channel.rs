@@ -27,31 +27,48 @@
 //! follows its receive. Sleeping parties are woken in the order of their coming, and compete with those that
 //! have just come.
 
+mod clock;
 mod error;
+mod flavor;
 mod future;
 mod iter;
+mod permit;
 mod receiver;
+mod rendezvous;
+mod select;
 mod sender;
 mod side;
+#[cfg(feature = "futures")]
+mod stream;
+mod weak;
 
+pub use crate::{select, select_biased};
 pub use aqueduct_core::channel::ForceSendError;
+pub use clock::{after, at, never, tick};
 pub use error::{
-    RecvCtxError, RecvError, RecvTimeoutError, SendCtxError, SendError, SendTimeoutError,
-    TryRecvError, TrySendError,
+    ReadyTimeoutError, RecvCtxError, RecvError, RecvTimeoutError, SelectTimeoutError, SendCtxError,
+    SendError, SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use future::{RecvFuture, SendFuture};
 pub use iter::{IntoIter, Iter, TryIter};
+pub use permit::{Permit, ReserveFuture};
 pub use receiver::Receiver;
+#[doc(hidden)]
+pub use select::internal;
+pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
+#[cfg(feature = "futures")]
+pub use stream::{RecvStream, SendSink};
+pub use weak::{WeakReceiver, WeakSender};
 
 #[cfg(doc)]
 use crate::Context;
-use aqueduct_core::channel::Channel;
+use flavor::Shared;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// A channel that holds up to `capacity` values.
+/// A channel that holds up to `capacity` values; with a capacity of 0 none, and a send returns when a receiver has the value.
 ///
 /// # Examples
 ///
@@ -69,12 +86,24 @@ use std::sync::Arc;
 /// # Ok::<(), thread::SpawnError>(())
 /// ```
 ///
+/// A rendezvous:
+///
+/// ```
+/// use aqueduct::{channel::{self, TrySendError}, thread};
+///
+/// let (sender, receiver) = channel::bounded(0);
+/// assert_eq!(sender.try_send(1), Err(TrySendError::Full(1)), "nobody is there to take it");
+/// let consumer = thread::spawn(move || receiver.recv())?;
+/// sender.send(2).unwrap();
+/// assert_eq!(consumer.join().unwrap(), Ok(2));
+/// # Ok::<(), thread::SpawnError>(())
+/// ```
+///
 /// # Panics
 ///
-/// If `capacity` is 0: a rendezvous, in which a send returns when a receiver has the value, is not there
-/// yet. If the capacity is above [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
+/// If the capacity is above [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Channel::new(capacity));
+    let channel = Arc::new(Shared::new(capacity));
     let (sender_side, receiver_side) = side::pair(&channel);
     let sender = Sender { channel: Arc::clone(&channel), side: sender_side };
     (sender, Receiver { channel, side: receiver_side })
@@ -127,14 +156,14 @@ macro_rules! either_end {
                 self.channel.len()
             }
 
-            /// Whether nothing is in.
+            /// Whether nothing is in; without room, always.
             pub fn is_empty(&self) -> bool {
-                self.channel.is_empty()
+                self.channel.len() == 0
             }
 
-            /// Whether there is no room.
+            /// Whether there is no room; where there never is, always.
             pub fn is_full(&self) -> bool {
-                self.channel.is_full()
+                self.channel.len() == self.channel.capacity()
             }
 
             /// How many values it can hold: what [`bounded`] was asked for.

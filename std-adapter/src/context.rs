@@ -377,6 +377,11 @@ impl Context {
         StopHandle { context: self.clone(), place }
     }
 
+    /// As [`done`](Self::done), for whoever polls again at the deadline by itself: it needs no timer.
+    pub(crate) fn done_watched(&self) -> Done {
+        Done::new(self, true)
+    }
+
     /// Runs a future on this thread until it is ready, or until this context is done. A context that is done
     /// already wins over a future that is ready already.
     pub(crate) fn block_on<F>(&self, mut future: Pin<&mut F>) -> Result<F::Output, ContextError>

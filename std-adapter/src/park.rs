@@ -218,6 +218,11 @@ impl Parker {
     pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
         self.sleeper.sleep(deadline)
     }
+
+    /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
+    pub(crate) fn spin(&self, deadline: Option<Instant>) {
+        self.sleeper.spin(deadline);
+    }
 }
 
 /// A parker in use. A wake-up that arrives after its use is over finds the next user, who polls once more

@@ -473,13 +473,6 @@ fn handles_are_counted() {
     assert_eq!((sender.receiver_count(), sender.len()), (0, 0));
 }
 
-/// A rendezvous is not there yet, and says so.
-#[test]
-#[should_panic(expected = "capacity")]
-fn a_capacity_of_zero_panics() {
-    bounded::<u8>(0);
-}
-
 /// C27: What may cross threads, or a caught panic, does so.
 #[test]
 fn what_may_cross_threads_and_panics() {

@@ -45,6 +45,13 @@ pub struct ForceSendError<T> {
     pub displaced: Option<T>,
 }
 
+impl<T> From<SendError<T>> for ForceSendError<T> {
+    /// With nothing displaced.
+    fn from(refused: SendError<T>) -> Self {
+        Self { value: refused.0, displaced: None }
+    }
+}
+
 /// Why no value came out at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {

@@ -20,6 +20,10 @@ pub trait Operations {
     fn try_recv(&self) -> Result<Self::Item, TryRecvError>;
     fn try_recv_many(&self, max: usize, f: impl FnMut(Self::Item)) -> usize;
     fn is_closed(&self) -> bool;
+    /// Whether somebody who has registered need not sleep: not empty, or closed.
+    fn may_recv(&self) -> bool;
+    /// Whether somebody who has registered need not sleep: not full, or closed.
+    fn may_send(&self) -> bool;
 
     /// Claims a place; the ticket goes to `send_reserved` or to `give_up` of this channel, once. That only a
     /// [`Permit`] does, for only this module can make the [`Key`].

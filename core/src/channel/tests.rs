@@ -266,7 +266,11 @@ fn a_watch_that_looks_has_used_its_wake_up() {
     let mut next = channel.recv();
     assert!(two.poll(&mut next).is_pending());
     drop(watch);
-    assert_eq!(two.wakes(), 0, "nobody is woken for nothing, or a line of watches would wake each other for ever");
+    assert_eq!(
+        two.wakes(),
+        0,
+        "nobody is woken for nothing, or a line of watches would wake each other for ever"
+    );
     channel.close();
 }
 

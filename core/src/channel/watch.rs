@@ -42,6 +42,12 @@ impl<'a, W: wait::Storage> Watch<'a, W> {
         result
     }
 
+    /// A look that finds nothing uses up the wake-up, too.
+    fn looked(&mut self, is_ready: bool) -> bool {
+        self.owes &= is_ready;
+        is_ready
+    }
+
     fn leave(&mut self) {
         // Passes a wake-up on that we have not noticed yet.
         self.wait = None;
@@ -112,6 +118,12 @@ impl<'a, C: AnyChannel> RecvWatch<'a, C> {
             .attempt(self.channel.try_recv(), |result| !matches!(result, Err(TryRecvError::Empty)))
     }
 
+    /// Looks whether [`try_recv`](Self::try_recv) might find something (or the end), and leaves it there: the wake-up that told us
+    /// is still to be used, or passed on. It may say yes where a value is only on its way.
+    pub fn is_ready(&mut self) -> bool {
+        self.watch.looked(self.channel.may_recv())
+    }
+
     /// Leaves the line; a wake-up that was not used goes to the next.
     pub fn leave(&mut self) {
         self.watch.leave();
@@ -149,6 +161,12 @@ impl<'a, C: AnyChannel> SendWatch<'a, C> {
         self.watch.attempt(Permit::try_new(self.channel), |result| {
             !matches!(result, Err(TrySendError::Full(())))
         })
+    }
+
+    /// Looks whether [`try_reserve`](Self::try_reserve) might find room (or the end), and leaves it there: the wake-up that told us is
+    /// still to be used, or passed on.
+    pub fn is_ready(&mut self) -> bool {
+        self.watch.looked(self.channel.may_send())
     }
 
     /// Leaves the line; a wake-up that was not used goes to the next.

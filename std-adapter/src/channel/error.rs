@@ -136,6 +136,47 @@ pub enum RecvCtxError {
     Disconnected,
 }
 
+/// [`Select::try_select`](super::Select::try_select): no arm could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrySelectError;
+
+/// [`Select::select_timeout`](super::Select::select_timeout): no arm could go on in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectTimeoutError;
+
+/// [`Select::try_ready`](super::Select::try_ready): no arm was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TryReadyError;
+
+/// [`Select::ready_timeout`](super::Select::ready_timeout): no arm was ready in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadyTimeoutError;
+
+/// A failure with fewer ways to fail, as one with more.
+macro_rules! widened {
+    ($($send:ident)+; $($recv:ident)+) => {
+        $(
+            impl<T> From<SendError<T>> for $send<T> {
+                fn from(error: SendError<T>) -> Self {
+                    Self::Disconnected(error.0)
+                }
+            }
+        )+
+        $(
+            impl From<RecvError> for $recv {
+                fn from(RecvError: RecvError) -> Self {
+                    Self::Disconnected
+                }
+            }
+        )+
+    };
+}
+
+widened! {
+    TrySendError SendTimeoutError SendCtxError;
+    TryRecvError RecvTimeoutError RecvCtxError
+}
+
 impl<T> SendError<T> {
     /// The value that was not sent.
     ///
@@ -278,6 +319,18 @@ display! {
     [] RecvTimeoutError {
         Self::Timeout => "timed out waiting for a value in a channel",
         Self::Disconnected => "receiving on a channel that is closed and empty",
+    }
+    [] TrySelectError {
+        Self => "no arm of the selection could go on",
+    }
+    [] SelectTimeoutError {
+        Self => "timed out waiting for an arm of the selection to go on",
+    }
+    [] TryReadyError {
+        Self => "no arm of the selection was ready",
+    }
+    [] ReadyTimeoutError {
+        Self => "timed out waiting for an arm of the selection to be ready",
     }
     [] RecvCtxError {
         Self::Done(ContextError::Canceled) => "canceled while waiting for a value in a channel",

@@ -1,12 +1,14 @@
 //! The futures of [`Sender::send_async`] and [`Receiver::recv_async`].
 
 use super::error::{RecvError, SendError};
+use super::flavor::Flavor;
+use super::rendezvous::{Receiving, Sending};
 use super::{Receiver, Sender};
 use aqueduct_core::channel::{self as core, Channel};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// A future that sends when there is room. Made by [`Sender::send_async`].
 ///
@@ -20,16 +22,25 @@ use std::task::{Context, Poll, ready};
 #[must_use = "futures do nothing unless polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
-    send: core::Send<'a, Channel<T>>,
+    send: Send<'a, T>,
+}
+
+enum Send<'a, T> {
+    IntoRoom(core::Send<'a, Channel<T>>),
+    ToReceiver(Sending<'a, T>),
 }
 
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(sender: &'a Sender<T>, value: T) -> Self {
-        Self { sender, send: sender.channel.send(value) }
+        let send = match &sender.channel.flavor {
+            Flavor::Ring(ring) => Send::IntoRoom(ring.send(value)),
+            Flavor::Rendezvous(rendezvous) => Send::ToReceiver(Sending::new(rendezvous, value)),
+        };
+        Self { sender, send }
     }
 
-    /// Gives up sending, and takes the value back; `None` if it has been ready, and so has already given the value
-    /// away.
+    /// Gives up sending, and takes the value back; `None` if it has given the value away: it has been ready, or, without
+    /// room in the channel, a receiver has taken the value and the next poll would have said so.
     ///
     /// # Examples
     ///
@@ -38,12 +49,10 @@ impl<'a, T> SendFuture<'a, T> {
     /// assert_eq!(sender.send_async("never mind").into_value(), Some("never mind"));
     /// ```
     pub fn into_value(self) -> Option<T> {
-        self.send.into_value()
-    }
-
-    /// As [`into_value`](Self::into_value), for a future that is known to be pending.
-    pub(super) fn take_back(self) -> T {
-        self.into_value().expect("a pending send has its value")
+        match self.send {
+            Send::IntoRoom(send) => send.into_value(),
+            Send::ToReceiver(mut sending) => sending.take_back(),
+        }
     }
 }
 
@@ -51,8 +60,12 @@ impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let sent = ready!(Pin::new(&mut self.send).poll(context));
-        Poll::Ready(sent.map_err(|core::SendError(value)| SendError(value)))
+        match &mut self.send {
+            Send::IntoRoom(send) => Pin::new(send)
+                .poll(context)
+                .map(|sent| sent.map_err(|core::SendError(value)| SendError(value))),
+            Send::ToReceiver(sending) => Pin::new(sending).poll(context),
+        }
     }
 }
 
@@ -66,16 +79,34 @@ impl<T> fmt::Debug for SendFuture<'_, T> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it takes nothing out, and a wake-up that it had been given goes to the next.
+/// Dropping it takes nothing out, and a wake-up that it had been given goes to the next; without room in the channel, a value
+/// that had been handed to it goes to whoever receives next.
 #[must_use = "futures do nothing unless polled"]
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
-    recv: core::Recv<'a, Channel<T>>,
+    recv: Recv<'a, T>,
+}
+
+enum Recv<'a, T> {
+    FromRoom(core::Recv<'a, Channel<T>>),
+    FromSender(Receiving<'a, T>),
 }
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { receiver, recv: receiver.channel.recv() }
+        let recv = match &receiver.channel.flavor {
+            Flavor::Ring(ring) => Recv::FromRoom(ring.recv()),
+            Flavor::Rendezvous(rendezvous) => Recv::FromSender(Receiving::new(rendezvous)),
+        };
+        Self { receiver, recv }
+    }
+
+    /// A value that was handed over and that no poll has seen: its sender believes that it was received.
+    pub(super) fn take_handed(&mut self) -> Option<T> {
+        match &mut self.recv {
+            Recv::FromRoom(_) => None,
+            Recv::FromSender(receiving) => receiving.take_handed(),
+        }
     }
 }
 
@@ -83,8 +114,12 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let received = ready!(Pin::new(&mut self.recv).poll(context));
-        Poll::Ready(received.map_err(|core::RecvError| RecvError))
+        match &mut self.recv {
+            Recv::FromRoom(recv) => Pin::new(recv)
+                .poll(context)
+                .map(|received| received.map_err(|core::RecvError| RecvError)),
+            Recv::FromSender(receiving) => Pin::new(receiving).poll(context),
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! [`Receiver`]: every way to take a value out.
 
 use super::error::{RecvCtxError, RecvError, RecvTimeoutError, TryRecvError};
+use super::flavor::{Flavor, Shared};
 use super::future::RecvFuture;
 use super::iter::{Iter, TryIter};
 use super::side::ReceiverSide;
+#[cfg(feature = "futures")]
+use super::stream::RecvStream;
+use super::weak::WeakReceiver;
 use crate::context::Context;
 use crate::park::{Impatience, Patience, deadline_after, drive};
-use aqueduct_core::channel::{self as core, Channel};
+use aqueduct_core::channel as core;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +34,7 @@ use std::time::{Duration, Instant};
 /// assert_eq!(done[0] + done[1], 10);
 /// ```
 pub struct Receiver<T> {
-    pub(super) channel: Arc<Channel<T>>,
+    pub(super) channel: Arc<Shared<T>>,
     /// Counts the receivers, and closes and empties the channel after the last.
     pub(super) side: Arc<ReceiverSide<T>>,
 }
@@ -75,10 +79,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError`].
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv().map_err(|refused| match refused {
-            core::TryRecvError::Empty => TryRecvError::Empty,
-            core::TryRecvError::Closed => TryRecvError::Disconnected,
-        })
+        self.channel.try_recv()
     }
 
     /// Receives, and sleeps while there is nothing, for `timeout` at most. One too long for the clock, such as
@@ -149,9 +150,10 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
             Err(TryRecvError::Empty) => {}
         }
-        match context.block_on(Pin::new(&mut self.recv_async())) {
+        let mut receiving = self.recv_async();
+        match context.block_on(Pin::new(&mut receiving)) {
             Ok(received) => received.map_err(|RecvError| RecvCtxError::Disconnected),
-            Err(error) => Err(RecvCtxError::Done(error)),
+            Err(error) => receiving.take_handed().ok_or(RecvCtxError::Done(error)),
         }
     }
 
@@ -198,9 +200,21 @@ impl<T> Receiver<T> {
     /// assert_eq!(words, ["words:", "a", "b", "c"]);
     /// ```
     pub fn recv_many(&self, buffer: &mut Vec<T>, max: usize) -> usize {
+        let ring = match &self.channel.flavor {
+            Flavor::Ring(ring) => ring,
+            Flavor::Rendezvous(_) => {
+                let before = buffer.len();
+                if max > 0 {
+                    // After the end there is nothing to try for, either.
+                    buffer.extend(self.recv());
+                    buffer.extend(self.try_iter().take(max - 1));
+                }
+                return buffer.len() - before;
+            }
+        };
         let patience = Patience::until(None);
         loop {
-            let received = self.channel.try_recv_many(max, |value| buffer.push(value));
+            let received = ring.try_recv_many(max, |value| buffer.push(value));
             if received > 0 || max == 0 {
                 return received;
             }
@@ -209,7 +223,7 @@ impl<T> Receiver<T> {
             }
         }
         // Closed, or time to sleep: the future knows which.
-        let mut receiving = self.channel.recv_many(max, |value| buffer.push(value));
+        let mut receiving = ring.recv_many(max, |value| buffer.push(value));
         match drive(Pin::new(&mut receiving), None, Impatience::Spun) {
             Some(Ok(received)) => received,
             Some(Err(core::RecvError)) | None => 0,
@@ -245,12 +259,23 @@ impl<T> Receiver<T> {
         TryIter::new(self)
     }
 
+    /// The values that are received from now on, as a stream that ends when nothing will ever come.
+    #[cfg(feature = "futures")]
+    pub fn stream(&self) -> RecvStream<'_, T> {
+        RecvStream::new(self)
+    }
+
+    /// A handle that does not keep the channel open.
+    pub fn downgrade(&self) -> WeakReceiver<T> {
+        WeakReceiver { side: Arc::downgrade(&self.side) }
+    }
+
     /// How many [`Receiver`]s there are, this one included.
     pub fn receiver_count(&self) -> usize {
         Arc::strong_count(&self.side)
     }
 
-    /// How many [`Sender`](super::Sender)s there are.
+    /// How many [`Sender`](super::Sender)s there are. A [clock](super::after()) is none.
     ///
     /// # Examples
     ///
@@ -274,14 +299,20 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) => {}
         }
-        match drive(Pin::new(&mut self.recv_async()), deadline, Impatience::Spun) {
+        let mut receiving = self.recv_async();
+        let impatience = if self.channel.has_room() { Impatience::Spun } else { Impatience::Spin };
+        match drive(Pin::new(&mut receiving), deadline, impatience) {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
-            None => Err(RecvTimeoutError::Timeout),
+            None => receiving.take_handed().ok_or(RecvTimeoutError::Timeout),
         }
     }
 
     /// Tries until it is time to sleep.
     fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
+        if !self.channel.has_room() {
+            // The line is the place to be patient in.
+            return Err(TryRecvError::Empty);
+        }
         let patience = Patience::until(deadline);
         loop {
             match self.try_recv() {

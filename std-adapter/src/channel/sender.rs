@@ -1,11 +1,16 @@
 //! [`Sender`]: every way to put a value in.
 
 use super::error::{SendCtxError, SendError, SendTimeoutError, TrySendError};
+use super::flavor::Shared;
 use super::future::SendFuture;
+use super::permit::{Permit, ReserveFuture};
 use super::side::SenderSide;
+#[cfg(feature = "futures")]
+use super::stream::SendSink;
+use super::weak::WeakSender;
 use crate::context::Context;
 use crate::park::{Impatience, Patience, deadline_after, drive};
-use aqueduct_core::channel::{self as core, Channel, ForceSendError};
+use aqueduct_core::channel::ForceSendError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +43,7 @@ use std::time::{Duration, Instant};
 /// std::thread::spawn(move || sender.send(std::rc::Rc::new(1)));
 /// ```
 pub struct Sender<T> {
-    pub(super) channel: Arc<Channel<T>>,
+    pub(super) channel: Arc<Shared<T>>,
     /// Counts the senders, and closes the channel after the last.
     pub(super) side: Arc<SenderSide<T>>,
 }
@@ -79,10 +84,7 @@ impl<T> Sender<T> {
     /// [`TrySendError`], with the value.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.channel.try_send(value).map_err(|refused| match refused {
-            core::TrySendError::Full(value) => TrySendError::Full(value),
-            core::TrySendError::Closed(value) => TrySendError::Disconnected(value),
-        })
+        self.channel.try_send(value)
     }
 
     /// Sends, and sleeps while there is no room, for `timeout` at most. One too long for the clock, such as
@@ -161,7 +163,11 @@ impl<T> Sender<T> {
         let mut sending = self.send_async(value);
         match context.block_on(Pin::new(&mut sending)) {
             Ok(sent) => sent.map_err(|closed| SendCtxError::Disconnected(closed.0)),
-            Err(error) => Err(SendCtxError::Done(sending.take_back(), error)),
+            Err(error) => match sending.into_value() {
+                Some(value) => Err(SendCtxError::Done(value, error)),
+                // Taken at the last moment.
+                None => Ok(()),
+            },
         }
     }
 
@@ -194,7 +200,7 @@ impl<T> Sender<T> {
     /// Sends at once; if there is no room, in place of the oldest value, which comes back.
     ///
     /// If every place belongs to a send or a receive that is half-way through, there is no oldest value to displace, and
-    /// `value` itself comes back.
+    /// `value` itself comes back; so it does in a channel without room in which no receiver waits.
     ///
     /// # Examples
     ///
@@ -211,6 +217,123 @@ impl<T> Sender<T> {
     /// that had been taken out by then.
     pub fn force_send(&self, value: T) -> Result<Option<T>, ForceSendError<T>> {
         self.channel.force_send(value)
+    }
+
+    /// Sends all of `values`, one after the other, and sleeps whenever there is no room. Says how many there were.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// assert_eq!(sender.send_many(&mut [1, 2].into_iter()), Ok(2));
+    /// assert_eq!(receiver.recv(), Ok(1));
+    /// receiver.close();
+    /// let mut more = 3..6;
+    /// assert_eq!(sender.send_many(&mut more).unwrap_err().into_inner(), 3);
+    /// assert_eq!(more, 4..6);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the first value that was not sent, if the channel is closed, also while this sleeps; those after
+    /// it are still in `values`.
+    pub fn send_many(&self, values: &mut impl Iterator<Item = T>) -> Result<usize, SendError<T>> {
+        let mut sent = 0;
+        for value in values {
+            self.send(value)?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Waits until a value can be sent at once, and keeps the right to do so.
+    ///
+    /// For a value that is dear to make, or that must not be held while one waits. In a channel without room this waits for a
+    /// receiver, and claims it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (sender, receiver) = aqueduct::channel::bounded(1);
+    /// sender.reserve()?.send(7)?;
+    /// assert_eq!(receiver.recv(), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if the channel is closed, also while this sleeps.
+    pub fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
+        self.reserve_until(None).map_err(|_| SendError(()))
+    }
+
+    /// As [`reserve`](Self::reserve), if it can be had now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`].
+    pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
+        Permit::try_new(self)
+    }
+
+    /// As [`reserve`](Self::reserve), and waits for `timeout` at most. One too long for the clock is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`].
+    pub fn reserve_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<Permit<'_, T>, SendTimeoutError<()>> {
+        self.reserve_until(deadline_after(timeout))
+    }
+
+    /// As [`reserve`](Self::reserve), and waits until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`].
+    pub fn reserve_deadline(
+        &self,
+        deadline: Instant,
+    ) -> Result<Permit<'_, T>, SendTimeoutError<()>> {
+        self.reserve_until(Some(deadline))
+    }
+
+    /// As [`reserve`](Self::reserve), and waits until `context` is done at most. A context that is done already wins.
+    ///
+    /// # Errors
+    ///
+    /// [`SendCtxError`].
+    pub fn reserve_ctx(&self, context: &Context) -> Result<Permit<'_, T>, SendCtxError<()>> {
+        match context.block_on(Pin::new(&mut self.reserve_async())) {
+            Ok(reserved) => reserved.map_err(SendCtxError::from),
+            Err(error) => Err(SendCtxError::Done((), error)),
+        }
+    }
+
+    /// A future that has the right to send one value, at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it leaves the line; a turn that it had been given goes to the next.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if the channel is closed, also while this waits.
+    pub fn reserve_async(&self) -> ReserveFuture<'_, T> {
+        ReserveFuture::new(self)
+    }
+
+    /// A sink whose values are sent.
+    #[cfg(feature = "futures")]
+    pub fn sink(&self) -> SendSink<'_, T> {
+        SendSink::new(self)
+    }
+
+    /// A handle that does not keep the channel open.
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender { side: Arc::downgrade(&self.side) }
     }
 
     /// How many [`Receiver`](super::Receiver)s there are.
@@ -252,9 +375,25 @@ impl<T> Sender<T> {
             Err(TrySendError::Full(value)) => value,
         };
         let mut sending = self.send_async(value);
-        match drive(Pin::new(&mut sending), deadline, Impatience::Spun) {
+        let impatience = if self.channel.has_room() { Impatience::Spun } else { Impatience::Spin };
+        match drive(Pin::new(&mut sending), deadline, impatience) {
             Some(sent) => sent.map_err(|closed| SendTimeoutError::Disconnected(closed.0)),
-            None => Err(SendTimeoutError::Timeout(sending.take_back())),
+            None => match sending.into_value() {
+                Some(value) => Err(SendTimeoutError::Timeout(value)),
+                // Taken at the last moment.
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn reserve_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Permit<'_, T>, SendTimeoutError<()>> {
+        let mut reserving = self.reserve_async();
+        match drive(Pin::new(&mut reserving), deadline, Impatience::Spin) {
+            Some(reserved) => reserved.map_err(SendTimeoutError::from),
+            None => Err(SendTimeoutError::Timeout(())),
         }
     }
 
@@ -264,6 +403,10 @@ impl<T> Sender<T> {
         mut value: T,
         deadline: Option<Instant>,
     ) -> Result<(), TrySendError<T>> {
+        if !self.channel.has_room() {
+            // The line is the place to be patient in.
+            return Err(TrySendError::Full(value));
+        }
         let patience = Patience::until(deadline);
         loop {
             match self.try_send(value) {

@@ -3,29 +3,42 @@
 //! The count is the `Arc`'s own. A handle also points to the channel directly, so that sending and
 //! receiving never touch the counts.
 
-use aqueduct_core::channel::Channel;
-use std::mem;
+use super::clock::Clock;
+use super::flavor::Shared;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Shared by all senders of a channel.
 pub(super) struct SenderSide<T> {
-    channel: Arc<Channel<T>>,
+    pub(super) channel: Arc<Shared<T>>,
     /// Set by [`pair`]: one of the two has to come first.
     receivers: OnceLock<Weak<ReceiverSide<T>>>,
 }
 
 /// Shared by all receivers of a channel.
 pub(super) struct ReceiverSide<T> {
-    channel: Arc<Channel<T>>,
+    pub(super) channel: Arc<Shared<T>>,
     senders: Weak<SenderSide<T>>,
+    /// What sends, if it is no sender: stopped when the last receiver goes.
+    _clock: Option<Clock>,
 }
 
-pub(super) fn pair<T>(channel: &Arc<Channel<T>>) -> (Arc<SenderSide<T>>, Arc<ReceiverSide<T>>) {
+pub(super) fn pair<T>(channel: &Arc<Shared<T>>) -> (Arc<SenderSide<T>>, Arc<ReceiverSide<T>>) {
     let senders = Arc::new(SenderSide { channel: Arc::clone(channel), receivers: OnceLock::new() });
-    let receivers =
-        Arc::new(ReceiverSide { channel: Arc::clone(channel), senders: Arc::downgrade(&senders) });
+    let receivers = Arc::new(ReceiverSide {
+        channel: Arc::clone(channel),
+        senders: Arc::downgrade(&senders),
+        _clock: None,
+    });
     let _ = senders.receivers.set(Arc::downgrade(&receivers));
     (senders, receivers)
+}
+
+/// The one side of a channel whose sender is a clock.
+pub(super) fn receivers_of_clock<T>(
+    channel: &Arc<Shared<T>>,
+    clock: Option<Clock>,
+) -> Arc<ReceiverSide<T>> {
+    Arc::new(ReceiverSide { channel: Arc::clone(channel), senders: Weak::new(), _clock: clock })
 }
 
 impl<T> SenderSide<T> {
@@ -52,23 +65,6 @@ impl<T> Drop for ReceiverSide<T> {
         // A value may hold what others wait for, such as the sender of an answer: it is not kept until the last
         // sender goes. A send that is half-way through does not slip past this: on a closed channel the queue says
         // "closed" only when all such sends have been told to take their value back.
-        discard(&self.channel);
-    }
-}
-
-/// Drops what is in the channel, also when one of the drops panics.
-fn discard<T>(channel: &Channel<T>) {
-    struct Rest<'a, T>(&'a Channel<T>);
-
-    impl<T> Drop for Rest<'_, T> {
-        fn drop(&mut self) {
-            discard(self.0);
-        }
-    }
-
-    while let Ok(value) = channel.try_recv() {
-        let rest = Rest(channel);
-        drop(value);
-        mem::forget(rest);
+        self.channel.discard();
     }
 }

@@ -1,0 +1,418 @@
+//! The arms of a selection: each knows how to try, how to wait, and keeps what came of it.
+
+use super::desk::Desk;
+use crate::Context;
+use crate::channel::error::{RecvError, SendError, TryRecvError, TrySendError};
+use crate::channel::flavor::{Flavor, Shared};
+use crate::channel::permit::Permit;
+use crate::channel::rendezvous::{Key, Rendezvous, Token};
+use crate::channel::{Receiver, Sender};
+use crate::context::{ContextError, Done};
+use aqueduct_core::channel::{self as core, Channel};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, Waker};
+use std::time::Instant;
+
+/// One arm. Which of its calls comes when is in [`run`](super::run).
+pub trait Arm<'a> {
+    /// Does what the arm is for, if that can be done now; what came of it stays in the arm.
+    fn attempt(&mut self) -> bool;
+
+    /// Whether an attempt may go on; leaves everything as it is.
+    fn is_ready(&mut self) -> bool;
+
+    /// Stands in line, where one can stand in line and be woken without being chosen. `Ready`: it was woken, and
+    /// stands there no more.
+    fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()>;
+
+    /// Has the waker woken when the arm may have become ready, where `watch` does not do that.
+    fn observe(&mut self, _waker: &Waker) {}
+
+    /// Whether the arm is met by a counterpart, who has to claim the selection.
+    fn has_counterpart(&self) -> bool {
+        false
+    }
+
+    /// Stands where it can be claimed; false if there is a counterpart already.
+    fn stand(&mut self, _token: &Arc<Token>, _arm: usize, _waker: &Waker) -> bool {
+        true
+    }
+
+    /// Goes from there; true if it has been claimed, and what came of it is in the arm.
+    fn withdraw(&mut self) -> bool {
+        false
+    }
+
+    /// Leaves all lines. A wake-up that was not used goes to the next.
+    fn leave(&mut self);
+
+    /// When it goes on at the latest.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Where its channel is, to be recognised by.
+    fn address(&self) -> usize {
+        0
+    }
+
+    /// Puts the value that was received on the desk of the channel; none if the channel was closed.
+    fn deliver(&mut self) -> Option<u64> {
+        panic!("the arm that was selected does not receive");
+    }
+
+    /// Sends the value that lies on the desk of the channel; false if it lies there still, for the channel is closed.
+    fn dispatch(&mut self, _: u64) -> bool {
+        panic!("the arm that was selected does not send");
+    }
+
+    /// The same arm, before anything came of it.
+    fn fresh(&self) -> Box<dyn Arm<'a> + 'a>;
+}
+
+pub(super) fn address<T>(channel: &Arc<Shared<T>>) -> usize {
+    Arc::as_ptr(channel).addr()
+}
+
+/// An arm that receives.
+pub struct RecvArm<'a, T> {
+    receiver: &'a Receiver<T>,
+    line: RecvLine<'a, T>,
+    received: Option<Result<T, RecvError>>,
+}
+
+enum RecvLine<'a, T> {
+    Ring(core::RecvWatch<'a, Channel<T>>),
+    Rendezvous(RecvStand<'a, T>),
+}
+
+impl<'a, T> RecvArm<'a, T> {
+    /// An arm that has not been tried.
+    pub fn new(receiver: &'a Receiver<T>) -> Self {
+        let line = match &receiver.channel.flavor {
+            Flavor::Ring(ring) => RecvLine::Ring(ring.watch_recv()),
+            Flavor::Rendezvous(channel) => {
+                RecvLine::Rendezvous(RecvStand { channel, key: None, watcher: None })
+            }
+        };
+        Self { receiver, line, received: None }
+    }
+
+    /// What the chosen arm has received.
+    pub fn take(&mut self) -> Result<T, RecvError> {
+        self.received.take().expect("the arm was chosen")
+    }
+
+    fn desk(&self) -> &'a Desk<T> {
+        &self.receiver.channel.desk
+    }
+}
+
+impl<'a, T> Arm<'a> for RecvArm<'a, T> {
+    fn attempt(&mut self) -> bool {
+        let received = match &mut self.line {
+            RecvLine::Ring(watch) => watch.try_recv().map_err(TryRecvError::from),
+            RecvLine::Rendezvous(stand) => stand.channel.try_recv(),
+        };
+        self.received = match received {
+            Ok(value) => Some(Ok(value)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => return false,
+        };
+        true
+    }
+
+    fn is_ready(&mut self) -> bool {
+        match &mut self.line {
+            RecvLine::Ring(watch) => watch.is_ready(),
+            RecvLine::Rendezvous(stand) => stand.channel.is_recv_ready(),
+        }
+    }
+
+    fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        match &mut self.line {
+            RecvLine::Ring(watch) => watch.poll_ready(cx),
+            RecvLine::Rendezvous(_) => Poll::Pending,
+        }
+    }
+
+    fn observe(&mut self, waker: &Waker) {
+        if let RecvLine::Rendezvous(stand) = &mut self.line {
+            stand.unwatch();
+            stand.watcher = Some(stand.channel.watch(Rendezvous::<T>::SENDER, waker));
+        }
+    }
+
+    fn has_counterpart(&self) -> bool {
+        matches!(self.line, RecvLine::Rendezvous(_))
+    }
+
+    fn stand(&mut self, token: &Arc<Token>, arm: usize, waker: &Waker) -> bool {
+        match &mut self.line {
+            RecvLine::Ring(_) => true,
+            RecvLine::Rendezvous(stand) => {
+                stand.key = stand.channel.stand_to_recv(token, arm, waker);
+                stand.key.is_some()
+            }
+        }
+    }
+
+    fn withdraw(&mut self) -> bool {
+        if let RecvLine::Rendezvous(stand) = &mut self.line
+            && let Some(key) = stand.key.take()
+            && let Some(value) = stand.channel.withdraw_recv(key)
+        {
+            self.received = Some(Ok(value));
+            return true;
+        }
+        false
+    }
+
+    fn leave(&mut self) {
+        match &mut self.line {
+            RecvLine::Ring(watch) => watch.leave(),
+            RecvLine::Rendezvous(stand) => stand.unwatch(),
+        }
+    }
+
+    fn address(&self) -> usize {
+        address(&self.receiver.channel)
+    }
+
+    fn deliver(&mut self) -> Option<u64> {
+        self.take().ok().map(|value| self.desk().put(value))
+    }
+
+    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+        Box::new(Self::new(self.receiver))
+    }
+}
+
+/// A place in the line of a rendezvous, for an arm.
+struct RecvStand<'a, T> {
+    channel: &'a Rendezvous<T>,
+    key: Option<Key>,
+    watcher: Option<u64>,
+}
+
+impl<T> RecvStand<'_, T> {
+    fn unwatch(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            self.channel.unwatch(watcher);
+        }
+    }
+}
+
+impl<T> Drop for RecvStand<'_, T> {
+    fn drop(&mut self) {
+        self.unwatch();
+        // Only if a panic has come between standing and withdrawing.
+        if let Some(key) = self.key.take() {
+            self.channel.cancel_recv(key);
+        }
+    }
+}
+
+/// An arm that sends.
+pub struct SendArm<'a, T> {
+    sender: &'a Sender<T>,
+    line: SendLine<'a, T>,
+    chosen: Option<Chosen<'a, T>>,
+}
+
+enum SendLine<'a, T> {
+    Ring(core::SendWatch<'a, Channel<T>>),
+    Rendezvous(SendStand<'a, T>),
+}
+
+/// What a chosen arm may do with its value; none if the channel is closed.
+pub struct Chosen<'a, T>(Option<Permit<'a, T>>);
+
+impl<T> Chosen<'_, T> {
+    /// Sends the value.
+    pub fn send(self, value: T) -> Result<(), SendError<T>> {
+        match self.0 {
+            Some(permit) => permit.send(value),
+            None => Err(SendError(value)),
+        }
+    }
+}
+
+impl<'a, T> SendArm<'a, T> {
+    /// An arm that has not been tried.
+    pub fn new(sender: &'a Sender<T>) -> Self {
+        let line = match &sender.channel.flavor {
+            Flavor::Ring(ring) => SendLine::Ring(ring.watch_send()),
+            Flavor::Rendezvous(channel) => {
+                SendLine::Rendezvous(SendStand { channel, key: None, watcher: None })
+            }
+        };
+        Self { sender, line, chosen: None }
+    }
+
+    /// What the chosen arm may do.
+    pub fn take(&mut self) -> Chosen<'a, T> {
+        self.chosen.take().expect("the arm was chosen")
+    }
+}
+
+impl<'a, T> Arm<'a> for SendArm<'a, T> {
+    fn attempt(&mut self) -> bool {
+        let permit = match &mut self.line {
+            SendLine::Ring(watch) => {
+                watch.try_reserve().map(Permit::place).map_err(TrySendError::from)
+            }
+            SendLine::Rendezvous(stand) => stand.channel.try_reserve().map(Permit::promise),
+        };
+        self.chosen = match permit {
+            Ok(permit) => Some(Chosen(Some(permit))),
+            Err(TrySendError::Disconnected(())) => Some(Chosen(None)),
+            Err(TrySendError::Full(())) => return false,
+        };
+        true
+    }
+
+    fn is_ready(&mut self) -> bool {
+        match &mut self.line {
+            SendLine::Ring(watch) => watch.is_ready(),
+            SendLine::Rendezvous(stand) => stand.channel.is_send_ready(),
+        }
+    }
+
+    fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        match &mut self.line {
+            SendLine::Ring(watch) => watch.poll_ready(cx),
+            SendLine::Rendezvous(_) => Poll::Pending,
+        }
+    }
+
+    fn observe(&mut self, waker: &Waker) {
+        if let SendLine::Rendezvous(stand) = &mut self.line {
+            stand.unwatch();
+            stand.watcher = Some(stand.channel.watch(Rendezvous::<T>::RECEIVER, waker));
+        }
+    }
+
+    fn has_counterpart(&self) -> bool {
+        matches!(self.line, SendLine::Rendezvous(_))
+    }
+
+    fn stand(&mut self, token: &Arc<Token>, arm: usize, waker: &Waker) -> bool {
+        match &mut self.line {
+            SendLine::Ring(_) => true,
+            SendLine::Rendezvous(stand) => {
+                stand.key = stand.channel.stand_to_send(token, arm, waker);
+                stand.key.is_some()
+            }
+        }
+    }
+
+    fn withdraw(&mut self) -> bool {
+        if let SendLine::Rendezvous(stand) = &mut self.line
+            && let Some(key) = stand.key.take()
+            && let Some(promise) = stand.channel.withdraw_send(key)
+        {
+            self.chosen = Some(Chosen(Some(Permit::promise(promise))));
+            return true;
+        }
+        false
+    }
+
+    fn leave(&mut self) {
+        match &mut self.line {
+            SendLine::Ring(watch) => watch.leave(),
+            SendLine::Rendezvous(stand) => stand.unwatch(),
+        }
+    }
+
+    fn address(&self) -> usize {
+        address(&self.sender.channel)
+    }
+
+    fn dispatch(&mut self, key: u64) -> bool {
+        let desk = &self.sender.channel.desk;
+        match self.take().send(desk.take(key)) {
+            Ok(()) => true,
+            Err(SendError(value)) => {
+                desk.put_back(key, value);
+                false
+            }
+        }
+    }
+
+    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+        Box::new(Self::new(self.sender))
+    }
+}
+
+/// A place in the line of a rendezvous, for an arm.
+struct SendStand<'a, T> {
+    channel: &'a Rendezvous<T>,
+    key: Option<Key>,
+    watcher: Option<u64>,
+}
+
+impl<T> SendStand<'_, T> {
+    fn unwatch(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            self.channel.unwatch(watcher);
+        }
+    }
+}
+
+impl<T> Drop for SendStand<'_, T> {
+    fn drop(&mut self) {
+        self.unwatch();
+        // Only if a panic has come between standing and withdrawing.
+        if let Some(key) = self.key.take() {
+            drop(self.channel.withdraw_send(key));
+        }
+    }
+}
+
+/// An arm that is chosen when a context is done.
+pub struct DoneArm<'a> {
+    context: &'a Context,
+    done: Option<Done>,
+}
+
+impl<'a> DoneArm<'a> {
+    /// An arm that has not been tried.
+    pub fn new(context: &'a Context) -> Self {
+        Self { context, done: None }
+    }
+
+    /// Why the context is done.
+    pub fn take(&mut self) -> ContextError {
+        self.context.err().expect("the arm was chosen")
+    }
+}
+
+impl<'a> Arm<'a> for DoneArm<'a> {
+    fn attempt(&mut self) -> bool {
+        self.context.is_done()
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.context.is_done()
+    }
+
+    fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let done = self.done.get_or_insert_with(|| self.context.done_watched());
+        Pin::new(done).poll(cx).map(drop)
+    }
+
+    fn leave(&mut self) {
+        self.done = None;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.context.deadline()
+    }
+
+    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+        Box::new(Self::new(self.context))
+    }
+}

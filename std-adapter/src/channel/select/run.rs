@@ -1,0 +1,220 @@
+//! How a selection is made.
+//!
+//! 1. Try all arms, in random order, or in the given one. The first that goes on is chosen.
+//! 2. Stand in line for all arms at which one is woken without being chosen: channels with room, contexts. Then try all
+//!    again, for what came in between has woken nobody.
+//! 3. Stand in line for all arms at which one is met, with one [`Token`]: channels without room. Where a counterpart stands already,
+//!    the lock of that channel says so, and it is 1. again.
+//! 4. Sleep.
+//! 5. Take the token back. If it had been claimed, that arm is chosen. Else it is 1. again: from now on nobody can claim us, so
+//!    of what we try one arm at most goes on.
+//!
+//! In the end all arms leave their lines. One that was woken and not tried passes the wake-up on; one that was tried, and did not go
+//! on, has used it: else those who sleep at an empty channel would wake each other in turn for ever.
+
+use super::arm::Arm;
+use crate::channel::rendezvous::Token;
+use crate::park::{Parker, Patience, deadline_after};
+use std::cell::Cell;
+use std::ops::DerefMut;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+/// How long a selection waits.
+pub enum Limit {
+    /// Until an arm goes on.
+    None,
+    /// Not at all.
+    Now,
+    /// For so long.
+    After(Duration),
+    /// Until then.
+    At(Instant),
+}
+
+impl Limit {
+    /// None: does not wait. `Some(None)`: without a limit.
+    fn deadline(self) -> Option<Option<Instant>> {
+        match self {
+            Self::Now => None,
+            Self::None => Some(None),
+            Self::After(timeout) => Some(deadline_after(timeout)),
+            Self::At(deadline) => Some(Some(deadline)),
+        }
+    }
+}
+
+/// Completes one arm, and says which; none if none went on in time.
+pub(super) fn select<'a, 'o, D>(
+    arms: &mut [(usize, D)],
+    is_biased: bool,
+    limit: Limit,
+) -> Option<usize>
+where
+    'a: 'o,
+    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+{
+    let mut attempt = |arms: &mut [(usize, D)]| {
+        if !is_biased {
+            shuffle(arms);
+        }
+        arms.iter_mut().find_map(|(index, arm)| arm.attempt().then_some(*index))
+    };
+    attempt(arms).or_else(|| {
+        let chosen = wait(arms, limit.deadline()?, &mut attempt);
+        arms.iter_mut().for_each(|(_, arm)| arm.leave());
+        chosen
+    })
+}
+
+fn wait<'a, 'o, D>(
+    arms: &mut [(usize, D)],
+    limit: Option<Instant>,
+    attempt: &mut impl FnMut(&mut [(usize, D)]) -> Option<usize>,
+) -> Option<usize>
+where
+    'a: 'o,
+    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+{
+    let deadline = arms.iter().filter_map(|(_, arm)| arm.deadline()).chain(limit).min();
+    let has_counterparts = arms.iter().any(|(_, arm)| arm.has_counterpart());
+    if !has_counterparts {
+        let patience = Patience::until(deadline);
+        while patience.wait() {
+            if let Some(chosen) = attempt(arms) {
+                return Some(chosen);
+            }
+        }
+    }
+    let parker = Parker::borrow();
+    let mut cx = Context::from_waker(parker.waker());
+    loop {
+        let mut is_in_line = true;
+        for (_, arm) in &mut *arms {
+            is_in_line &= arm.watch(&mut cx).is_pending();
+        }
+        if let Some(chosen) = attempt(arms) {
+            return Some(chosen);
+        }
+        if !is_in_line {
+            continue;
+        }
+        let mut is_in_time = true;
+        if has_counterparts {
+            let token = Token::new();
+            let stands = arms
+                .iter_mut()
+                .enumerate()
+                .all(|(nth, (_, arm))| arm.stand(&token, nth, parker.waker()));
+            if stands {
+                // Those who can be met are patient in line.
+                parker.spin(deadline);
+                is_in_time = parker.sleep(deadline);
+            }
+            token.take_back();
+            let mut chosen = None;
+            for (index, arm) in &mut *arms {
+                if arm.withdraw() {
+                    chosen = Some(*index);
+                }
+            }
+            if chosen.is_some() {
+                return chosen;
+            }
+        } else {
+            is_in_time = parker.sleep(deadline);
+        }
+        if !is_in_time {
+            // What is there by now comes before the limit; and the limit may have been an arm's.
+            return attempt(arms);
+        }
+    }
+}
+
+/// Says which arm is ready, and leaves it so; none if none was in time.
+pub(super) fn ready<'a, 'o, D>(
+    arms: &mut [(usize, D)],
+    is_biased: bool,
+    limit: Limit,
+) -> Option<usize>
+where
+    'a: 'o,
+    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+{
+    let look = |arms: &mut [(usize, D)]| {
+        if !is_biased {
+            shuffle(arms);
+        }
+        arms.iter_mut().find_map(|(index, arm)| arm.is_ready().then_some(*index))
+    };
+    look(arms).or_else(|| {
+        let limit = limit.deadline()?;
+        let deadline = arms.iter().filter_map(|(_, arm)| arm.deadline()).chain(limit).min();
+        let parker = Parker::borrow();
+        let mut cx = Context::from_waker(parker.waker());
+        let chosen = loop {
+            let mut is_in_line = true;
+            for (_, arm) in &mut *arms {
+                is_in_line &= arm.watch(&mut cx).is_pending();
+                arm.observe(parker.waker());
+            }
+            let found = look(arms);
+            if found.is_some() {
+                break found;
+            }
+            if is_in_line && !parker.sleep(deadline) {
+                break look(arms);
+            }
+        };
+        arms.iter_mut().for_each(|(_, arm)| arm.leave());
+        chosen
+    })
+}
+
+/// Any order, each as likely as any other.
+fn shuffle<T>(items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, random_below(last + 1));
+    }
+}
+
+fn random_below(bound: usize) -> usize {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(seed());
+    }
+    // The cell has no destructor, so it is there in the destructors of others.
+    STATE.with(|state| {
+        // Marsaglia, Xorshift RNGs (2003).
+        let mut next = state.get();
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        state.set(next);
+        // The upper bits, mapped to the range by a multiplication (Lemire, 2019).
+        ((u128::from(next >> 32) * bound as u128) >> 32) as usize
+    })
+}
+
+/// Not zero, and not the same in two threads.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::thread::current().id()) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_comes_about_equally_often() {
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..60_000 {
+            let mut items = [0, 1, 2];
+            shuffle(&mut items);
+            *counts.entry(items).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // Each 10,000 times, with a standard deviation of 91.
+        assert!(counts.values().all(|count| (9_000..11_000).contains(count)), "{counts:?}");
+    }
+}
