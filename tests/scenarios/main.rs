@@ -9,6 +9,7 @@ mod pipeline;
 #[macro_use]
 mod queue;
 mod rwlock;
+mod select;
 mod semaphore;
 mod spsc;
 mod static_channel;

@@ -12,7 +12,7 @@ use super::error::{
 };
 use super::{Receiver, Sender};
 use crate::Context;
-use arm::{Arm, DoneArm, RecvArm, SendArm};
+use arm::{Again, DoneArm, RecvArm, SendArm};
 use run::Limit;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub mod internal {
 
     /// Completes one of the arms; none if none went on in time.
     pub fn select(
-        arms: &mut [(usize, &mut dyn Arm<'_>)],
+        arms: &mut [(usize, &mut dyn Arm)],
         is_biased: bool,
         limit: Limit,
     ) -> Option<usize> {
@@ -59,7 +59,7 @@ pub mod internal {
 /// assert_eq!((nth, chosen.recv(&channels[nth].1)), (1, Ok("here")));
 /// ```
 pub struct Select<'a> {
-    arms: Vec<(usize, Box<dyn Arm<'a> + 'a>)>,
+    arms: Vec<(usize, Box<dyn Again<'a> + 'a>)>,
     next: usize,
     is_biased: bool,
 }
@@ -106,7 +106,7 @@ impl<'a> Select<'a> {
         self.add(Box::new(DoneArm::new(context)))
     }
 
-    fn add(&mut self, arm: Box<dyn Arm<'a> + 'a>) -> usize {
+    fn add(&mut self, arm: Box<dyn Again<'a> + 'a>) -> usize {
         let index = self.next;
         self.next += 1;
         self.arms.push((index, arm));
@@ -263,7 +263,7 @@ impl fmt::Debug for Select<'_> {
 #[must_use = "the arm is to be completed"]
 pub struct SelectedOperation<'a> {
     index: usize,
-    arm: Box<dyn Arm<'a> + 'a>,
+    arm: Box<dyn Again<'a> + 'a>,
 }
 
 impl SelectedOperation<'_> {

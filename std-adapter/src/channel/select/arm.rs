@@ -16,7 +16,7 @@ use std::task::{self, Poll, Waker};
 use std::time::Instant;
 
 /// One arm. Which of its calls comes when is in [`run`](super::run).
-pub trait Arm<'a> {
+pub trait Arm {
     /// Does what the arm is for, if that can be done now; what came of it stays in the arm.
     fn attempt(&mut self) -> bool;
 
@@ -67,9 +67,12 @@ pub trait Arm<'a> {
     fn dispatch(&mut self, _: u64) -> bool {
         panic!("the arm that was selected does not send");
     }
+}
 
+/// An arm that can be used again.
+pub(super) trait Again<'a>: Arm {
     /// The same arm, before anything came of it.
-    fn fresh(&self) -> Box<dyn Arm<'a> + 'a>;
+    fn fresh(&self) -> Box<dyn Again<'a> + 'a>;
 }
 
 pub(super) fn address<T>(channel: &Arc<Shared<T>>) -> usize {
@@ -110,7 +113,7 @@ impl<'a, T> RecvArm<'a, T> {
     }
 }
 
-impl<'a, T> Arm<'a> for RecvArm<'a, T> {
+impl<T> Arm for RecvArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let received = match &mut self.line {
             RecvLine::Ring(watch) => watch.try_recv().map_err(TryRecvError::from),
@@ -184,8 +187,10 @@ impl<'a, T> Arm<'a> for RecvArm<'a, T> {
     fn deliver(&mut self) -> Option<u64> {
         self.take().ok().map(|value| self.desk().put(value))
     }
+}
 
-    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+impl<'a, T> Again<'a> for RecvArm<'a, T> {
+    fn fresh(&self) -> Box<dyn Again<'a> + 'a> {
         Box::new(Self::new(self.receiver))
     }
 }
@@ -258,7 +263,7 @@ impl<'a, T> SendArm<'a, T> {
     }
 }
 
-impl<'a, T> Arm<'a> for SendArm<'a, T> {
+impl<T> Arm for SendArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let permit = match &mut self.line {
             SendLine::Ring(watch) => {
@@ -341,8 +346,10 @@ impl<'a, T> Arm<'a> for SendArm<'a, T> {
             }
         }
     }
+}
 
-    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+impl<'a, T> Again<'a> for SendArm<'a, T> {
+    fn fresh(&self) -> Box<dyn Again<'a> + 'a> {
         Box::new(Self::new(self.sender))
     }
 }
@@ -390,7 +397,7 @@ impl<'a> DoneArm<'a> {
     }
 }
 
-impl<'a> Arm<'a> for DoneArm<'a> {
+impl Arm for DoneArm<'_> {
     fn attempt(&mut self) -> bool {
         self.context.is_done()
     }
@@ -411,8 +418,10 @@ impl<'a> Arm<'a> for DoneArm<'a> {
     fn deadline(&self) -> Option<Instant> {
         self.context.deadline()
     }
+}
 
-    fn fresh(&self) -> Box<dyn Arm<'a> + 'a> {
+impl<'a> Again<'a> for DoneArm<'a> {
+    fn fresh(&self) -> Box<dyn Again<'a> + 'a> {
         Box::new(Self::new(self.context))
     }
 }

@@ -94,7 +94,7 @@ macro_rules! __aqueduct_select {
 
     (@next $biased:tt $index:tt ($([$kind:ident $nth:tt $arm:ident $($how:tt)*])*) $default:tt) => {{
         let chosen = $crate::channel::internal::select(
-            &mut [$(($nth, &mut $arm as &mut dyn $crate::channel::internal::Arm<'_>)),*],
+            &mut [$(($nth, &mut $arm as &mut dyn $crate::channel::internal::Arm)),*],
             $biased,
             $crate::__aqueduct_select!(@limit $default),
         );

@@ -45,14 +45,9 @@ impl Limit {
 }
 
 /// Completes one arm, and says which; none if none went on in time.
-pub(super) fn select<'a, 'o, D>(
-    arms: &mut [(usize, D)],
-    is_biased: bool,
-    limit: Limit,
-) -> Option<usize>
+pub(super) fn select<D>(arms: &mut [(usize, D)], is_biased: bool, limit: Limit) -> Option<usize>
 where
-    'a: 'o,
-    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+    D: DerefMut<Target: Arm>,
 {
     let mut attempt = |arms: &mut [(usize, D)]| {
         if !is_biased {
@@ -67,14 +62,13 @@ where
     })
 }
 
-fn wait<'a, 'o, D>(
+fn wait<D>(
     arms: &mut [(usize, D)],
     limit: Option<Instant>,
     attempt: &mut impl FnMut(&mut [(usize, D)]) -> Option<usize>,
 ) -> Option<usize>
 where
-    'a: 'o,
-    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+    D: DerefMut<Target: Arm>,
 {
     let deadline = arms.iter().filter_map(|(_, arm)| arm.deadline()).chain(limit).min();
     let has_counterparts = arms.iter().any(|(_, arm)| arm.has_counterpart());
@@ -132,14 +126,9 @@ where
 }
 
 /// Says which arm is ready, and leaves it so; none if none was in time.
-pub(super) fn ready<'a, 'o, D>(
-    arms: &mut [(usize, D)],
-    is_biased: bool,
-    limit: Limit,
-) -> Option<usize>
+pub(super) fn ready<D>(arms: &mut [(usize, D)], is_biased: bool, limit: Limit) -> Option<usize>
 where
-    'a: 'o,
-    D: DerefMut<Target = dyn Arm<'a> + 'o>,
+    D: DerefMut<Target: Arm>,
 {
     let look = |arms: &mut [(usize, D)]| {
         if !is_biased {
