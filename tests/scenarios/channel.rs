@@ -1,5 +1,10 @@
 //! Channels: nothing lost, nobody left asleep, every value dropped once.
 
+mod clock;
+mod crossbeam;
+mod handles;
+mod rendezvous;
+
 use crate::support::{Counter, Drops, poll};
 use aqueduct::channel::{
     self, RecvError, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError, bounded,

@@ -57,9 +57,11 @@ impl<'a, W: wait::Storage> Sleeper<'a, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
-        if let Some(result) = attempt() {
-            // A wake-up that was on its way to us goes to the next sleeper.
-            self.wait = None;
+        // Whoever stands in line asks the line first: a wake-up that is followed by success has been used, and
+        // passing it on would wake somebody for nothing.
+        if self.wait.is_none()
+            && let Some(result) = attempt()
+        {
             return Poll::Ready(result);
         }
         loop {
@@ -69,6 +71,7 @@ impl<'a, W: wait::Storage> Sleeper<'a, W> {
                 self.wait = None;
             }
             if let Some(result) = attempt() {
+                // A wake-up that comes just now goes to the next sleeper.
                 self.wait = None;
                 return Poll::Ready(result);
             }

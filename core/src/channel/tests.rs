@@ -295,3 +295,17 @@ fn a_watch_for_room_reserves_and_is_told_of_the_close() {
     assert_eq!(channel.try_recv(), Ok(2));
     assert_eq!(two.poll(&mut next), Poll::Ready(Err(SendError(3))));
 }
+
+/// A wake-up that has led to a value is used: it does not wake the next for nothing.
+#[test]
+fn a_receiver_that_was_woken_and_served_wakes_nobody() {
+    let channel = StaticChannel::<u8, 1>::new();
+    let (one, two) = (Task::default(), Task::default());
+    let (mut first, mut second) = (channel.recv(), channel.recv());
+    assert!(one.poll(&mut first).is_pending());
+    assert!(two.poll(&mut second).is_pending());
+    channel.try_send(1).unwrap();
+    assert_eq!(one.poll(&mut first), Poll::Ready(Ok(1)));
+    drop(first);
+    assert_eq!((one.wakes(), two.wakes()), (1, 0));
+}
