@@ -13,13 +13,27 @@ use std::task::{Context, Poll, Waker};
 
 /// A call: its events, and how many places it may hold while it is part-way.
 #[derive(Debug)]
-struct Call {
+pub(crate) struct Call {
     events: Vec<Event>,
     holds: usize,
 }
 
+impl Call {
+    pub(crate) fn new(events: impl IntoIterator<Item = Event>, holds: usize) -> Self {
+        Self { events: events.into_iter().collect(), holds }
+    }
+
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    pub(crate) fn holds(&self) -> usize {
+        self.holds
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+pub(crate) enum Event {
     Sent(u64),
     Full,
     /// The first half of a forced send into a full channel; the second is `Sent`, or `SendClosed`.
@@ -40,13 +54,20 @@ enum Event {
 /// capacity: full is exact but for them. Empty and closed are exact: once anybody was told that it is closed,
 /// nothing goes in, and no receiver is told so before everything is out. A place that is reserved and then used is one event, at
 /// any moment in between.
-struct Fifo {
+pub(crate) struct Fifo {
     capacity: usize,
     left: VecDeque<u64>,
 }
 
+impl Fifo {
+    /// With what was left in the end.
+    pub(crate) fn new(capacity: usize, left: impl IntoIterator<Item = u64>) -> Self {
+        Self { capacity, left: left.into_iter().collect() }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct State {
+pub(crate) struct State {
     items: VecDeque<u64>,
     is_closed: bool,
 }

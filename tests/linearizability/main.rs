@@ -10,6 +10,7 @@
 #![cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 
 mod channel;
+mod ends;
 mod queue;
 mod record;
 mod rwlock;

@@ -7,6 +7,7 @@ mod pipeline;
 mod queue;
 mod runtimes;
 mod rwlock;
+mod select;
 mod sync;
 mod tokio_style;
 mod wait;
