@@ -3,8 +3,10 @@
 use crate::{generic, has, others, plain, send_sync};
 use aqueduct::Context;
 use aqueduct::channel::{
-    IntoIter, Iter, Receiver, RecvCtxError, RecvError, RecvFuture, RecvTimeoutError, SendCtxError,
-    SendError, SendFuture, SendTimeoutError, Sender, TryIter, TryRecvError, TrySendError,
+    IntoIter, Iter, Permit, ReadyTimeoutError, Receiver, RecvCtxError, RecvError, RecvFuture,
+    RecvStream, RecvTimeoutError, ReserveFuture, Select, SelectTimeoutError, SelectedOperation,
+    SendCtxError, SendError, SendFuture, SendSink, SendTimeoutError, Sender, TryIter,
+    TryReadyError, TryRecvError, TrySelectError, TrySendError, WeakReceiver, WeakSender,
 };
 use aqueduct::context::{CancelGuard, ContextError, Done, HeaderError, StopHandle};
 use aqueduct::pipeline::{
@@ -26,8 +28,14 @@ fn channels() {
     generic! {
         T => Sender<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Receiver<T>, ["SS" "SS" "--" "--"], "UWR";
-        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "UWR";
-        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "U--";
+        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => Permit<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => ReserveFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => RecvStream<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => SendSink<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => WeakSender<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => WeakReceiver<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Iter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => TryIter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => IntoIter<T>, ["SS" "SS" "--" "--"], "UWR";
@@ -41,6 +49,13 @@ fn channels() {
         TryRecvError, "SS", "UWR";
         RecvTimeoutError, "SS", "UWR";
         RecvCtxError, "SS", "UWR";
+        // Their arms have forgotten whether their values may cross threads.
+        Select<'static>, "--", "U--";
+        SelectedOperation<'static>, "--", "U--";
+        TrySelectError, "SS", "UWR";
+        SelectTimeoutError, "SS", "UWR";
+        TryReadyError, "SS", "UWR";
+        ReadyTimeoutError, "SS", "UWR";
     }
 }
 

@@ -93,18 +93,20 @@ where
         if !is_in_line {
             continue;
         }
-        let mut is_in_time = true;
+        let is_in_time;
         if has_counterparts {
             let token = Token::new();
             let stands = arms
                 .iter_mut()
                 .enumerate()
                 .all(|(nth, (_, arm))| arm.stand(&token, nth, parker.waker()));
-            if stands {
+            is_in_time = if stands {
                 // Those who can be met are patient in line.
                 parker.spin(deadline);
-                is_in_time = parker.sleep(deadline);
-            }
+                parker.sleep(deadline)
+            } else {
+                deadline.is_none_or(|deadline| Instant::now() < deadline)
+            };
             token.take_back();
             let mut chosen = None;
             for (index, arm) in &mut *arms {
