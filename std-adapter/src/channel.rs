@@ -1,8 +1,11 @@
 //! Bounded channels for threads and tasks, blocking and async on both ends.
 //!
 //! One kind of channel: any number of senders, any number of receivers, each value received once. Each end
-//! can block its thread, give up after a time or with a [`Context`], or be awaited; the other end need not
-//! know which.
+//! can block its thread, give up after a time or with a [`Context`], be awaited, or be an arm of a
+//! [selection](macro@select); the other end need not know which.
+//!
+//! [`bounded(0)`](bounded) has no room: a send returns when a receiver has the value. [`after`], [`at`], [`tick`] and [`never`] are
+//! receivers for selections. There is no unbounded channel: where producers may be faster than consumers, it is a leak.
 //!
 //! # Closing
 //!
@@ -17,15 +20,26 @@
 //!
 //! # Progress
 //!
-//! The calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and the drop of a handle or a
-//! future never wait for another party. The others try, spin for some microseconds (not on a machine
+//! With room in the channel, the calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and the
+//! drop of a handle or a future never wait for another party. The others try, spin for some microseconds (not on a machine
 //! with one CPU), and then sleep until they are woken: an idle program uses no CPU.
+//!
+//! Without room, all calls take a lock for a few steps, and under it call nothing of yours. A [`try_recv`](Receiver::try_recv) that meets
+//! the `send` arm of a selection has chosen that arm, and waits until the selection has made its value; so does a selection that
+//! receives. Two who only ever try never meet: one of the two has to wait.
 //!
 //! # Ordering and fairness
 //!
 //! Values are received in the order in which they were sent. What happened before a send happens before what
 //! follows its receive. Sleeping parties are woken in the order of their coming, and compete with those that
-//! have just come.
+//! have just come; without room they are met in that order, and nobody comes in between. A selection chooses among its arms that
+//! can go on, each with the same chance.
+//!
+//! # Cancel safety
+//!
+//! Every future, and every call with a limit, may end at any time: no value is lost or sent twice, and a wake-up that was meant for it
+//! goes to the next. Without room, a value may have been handed to a receive that goes before it looks; its sender has been
+//! told that it is received, and whoever receives next gets it first.
 
 mod clock;
 mod error;

@@ -59,6 +59,26 @@ fn every_kind_of_arm() {
     assert!(after_a_while);
 }
 
+/// As many arms as crossbeam-channel takes.
+#[test]
+#[rustfmt::skip]
+fn thirty_two_arms() {
+    let (sender, receiver) = bounded(1);
+    let n = never::<u8>();
+    sender.send(1).unwrap();
+    let arm = select! {
+        recv(n) -> _ => 0, recv(n) -> _ => 1, recv(n) -> _ => 2, recv(n) -> _ => 3,
+        recv(n) -> _ => 4, recv(n) -> _ => 5, recv(n) -> _ => 6, recv(n) -> _ => 7,
+        recv(n) -> _ => 8, recv(n) -> _ => 9, recv(n) -> _ => 10, recv(n) -> _ => 11,
+        recv(n) -> _ => 12, recv(n) -> _ => 13, recv(n) -> _ => 14, recv(n) -> _ => 15,
+        recv(n) -> _ => 16, recv(n) -> _ => 17, recv(n) -> _ => 18, recv(n) -> _ => 19,
+        recv(n) -> _ => 20, recv(n) -> _ => 21, recv(n) -> _ => 22, recv(n) -> _ => 23,
+        recv(n) -> _ => 24, recv(n) -> _ => 25, recv(n) -> _ => 26, recv(n) -> _ => 27,
+        recv(n) -> _ => 28, recv(n) -> _ => 29, recv(n) -> _ => 30, recv(receiver) -> _ => 31,
+    };
+    assert_eq!(arm, 31);
+}
+
 /// The value is made when its arm has been chosen; receivers and timeouts once, before anything else.
 #[test]
 fn what_is_evaluated_when() {

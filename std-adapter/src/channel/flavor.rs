@@ -13,6 +13,7 @@ pub(super) struct Shared<T> {
     pub(super) desk: Desk<T>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one per channel; a box would cost each call a hop")]
 pub(super) enum Flavor<T> {
     /// Room for one value or more.
     Ring(Channel<T>),

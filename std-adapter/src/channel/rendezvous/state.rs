@@ -499,3 +499,27 @@ impl<T> State<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a selection with both arms at one channel would never sleep.
+    #[test]
+    fn an_arm_is_no_counterpart_of_the_other_arms_of_its_selection() {
+        let (mut state, mut errands) = (State::<u8>::new(), Errands::default());
+        let (token, other) = (Token::new(), Token::new());
+        let waker = || Waker::noop().clone();
+        let recv = state.stand_to_recv(&token, 0, waker(), &mut errands);
+        let send = state.stand_to_send(&token, 1, waker(), &mut errands);
+        assert!(recv.is_some() && send.is_some());
+        assert!(state.stand_to_recv(&other, 0, waker(), &mut errands).is_none());
+        // Taken back, it is nobody's counterpart.
+        assert_eq!(token.take_back(), None);
+        assert!(state.stand_to_recv(&other, 0, waker(), &mut errands).is_some());
+        assert!(state.stand_to_send(&token, 0, waker(), &mut errands).is_none());
+        assert!(state.send(1, &mut errands).is_ok(), "the first that can be had");
+        assert_eq!(other.take_back(), Some(0));
+        assert_eq!(state.send(2, &mut errands), Err(TrySendError::Full(2)));
+    }
+}
