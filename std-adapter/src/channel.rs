@@ -4,7 +4,7 @@
 //! can block its thread, give up after a time or with a [`Context`], be awaited, or be an arm of a
 //! [selection](macro@select); the other end need not know which.
 //!
-//! [`bounded(0)`](bounded) has no room: a send returns when a receiver has the value. [`after`], [`at`], [`tick`] and [`never`] are
+//! [`bounded(0)`](bounded) has no room: a send returns when a receiver has the value. [`after`], [`at`], [`tick`] and [`never()`] are
 //! receivers for selections. There is no unbounded channel: where producers may be faster than consumers, it is a leak.
 //!
 //! # Closing

@@ -35,7 +35,9 @@ impl Ends {
     fn received(&self, value: u64) -> Event {
         let last = std::mem::replace(&mut *self.last.lock().unwrap(), value);
         match self.planted {
-            Some(Planted::ReceivesTwice) if value % 7 == 0 && last > 0 => Event::Received(last),
+            Some(Planted::ReceivesTwice) if value.is_multiple_of(7) && last > 0 => {
+                Event::Received(last)
+            }
             _ => Event::Received(value),
         }
     }
@@ -43,7 +45,10 @@ impl Ends {
     fn try_send(&self, value: u64) -> Event {
         match self.sender.try_send(value) {
             Ok(()) => Event::Sent(value),
-            Err(_) if self.planted == Some(Planted::LosesWhatItCouldNotSend) && value % 7 == 0 => {
+            Err(_)
+                if self.planted == Some(Planted::LosesWhatItCouldNotSend)
+                    && value.is_multiple_of(7) =>
+            {
                 Event::Sent(value)
             }
             Err(TrySendError::Full(_)) => Event::Full,

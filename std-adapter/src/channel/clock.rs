@@ -1,4 +1,4 @@
-//! Channels whose sender is the clock: [`after`], [`at`], [`tick`], [`never`].
+//! Channels whose sender is the clock: [`after`], [`at`], [`tick`], [`never()`].
 //!
 //! Each is an ordinary channel of one place, and a timer that sends into it. The timer belongs to the receivers: it is freed
 //! when it has done its work, or when the last of them goes. The sides know of no sender, so nothing disconnects.
@@ -115,9 +115,9 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
 ///
 /// let (sender, receiver) = channel::bounded(1);
 /// sender.send(1).unwrap();
-/// let paused = true;
+/// let source = Some(&receiver).filter(|_| false);
 /// let value = aqueduct::select! {
-///     recv(if paused { &never() } else { &receiver }) -> value => value.ok(),
+///     recv(source.unwrap_or(&never())) -> value => value.ok(),
 ///     default => None,
 /// };
 /// assert_eq!(value, None);

@@ -355,7 +355,8 @@ fn a_send_that_races_with_the_last_receiver_leaves_nothing_behind() {
 fn threads_tasks_and_selections_meet() {
     let (sender, receiver) = bounded(0);
     let context = Context::background();
-    let ways: [fn(&channel::Receiver<u32>, &Context) -> Option<u32>; 4] = [
+    type Way = fn(&channel::Receiver<u32>, &Context) -> Option<u32>;
+    let ways: [Way; 4] = [
         |receiver, _| receiver.recv().ok(),
         |receiver, context| receiver.recv_ctx(context).ok(),
         |receiver, _| block_on(receiver.recv_async()).ok(),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Instant;
 
-/// One arm. Which of its calls comes when is in [`run`](super::run).
+/// One arm. Which of its calls comes when is told at the top of `run.rs`.
 pub trait Arm {
     /// Does what the arm is for, if that can be done now; what came of it stays in the arm.
     fn attempt(&mut self) -> bool;
