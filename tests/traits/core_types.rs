@@ -99,17 +99,17 @@ type Fetch = fn(u8);
 #[test]
 fn channels() {
     generic! {
-        T => Channel<T>, ["SS" "SS" "--" "--"], "U--";
-        T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UW-";
-        T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "U--";
-        T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::RecvMany<'static, Channel<T>, Fetch>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Reserve<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::RecvWatch<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::SendWatch<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Permit<'static, Channel<T>>, ["SS" "SS" "--" "--"], "U--";
-        T => channel::Send<'static, StaticChannel<T, 2>>, ["SS" "S-" "--" "--"], "U--";
-        T => channel::Permit<'static, StaticChannel<T, 2>>, ["SS" "SS" "--" "--"], "U--";
+        T => Channel<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "UWR";
+        T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::RecvMany<'static, Channel<T>, Fetch>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Reserve<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::RecvWatch<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::SendWatch<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Permit<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
+        T => channel::Send<'static, StaticChannel<T, 2>>, ["SS" "S-" "--" "--"], "UWR";
+        T => channel::Permit<'static, StaticChannel<T, 2>>, ["SS" "SS" "--" "--"], "UWR";
         T => channel::TrySendError<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => channel::SendError<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => channel::ForceSendError<T>, ["SS" "S-" "-S" "--"], "UWR";

@@ -28,12 +28,12 @@ fn channels() {
     generic! {
         T => Sender<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Receiver<T>, ["SS" "SS" "--" "--"], "UWR";
-        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "U--";
-        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
-        T => Permit<'static, T>, ["SS" "SS" "--" "--"], "U--";
-        T => ReserveFuture<'static, T>, ["SS" "SS" "--" "--"], "U--";
-        T => RecvStream<'static, T>, ["SS" "SS" "--" "--"], "U--";
-        T => SendSink<'static, T>, ["SS" "SS" "--" "--"], "U--";
+        T => SendFuture<'static, T>, ["SS" "S-" "--" "--"], "UWR";
+        T => RecvFuture<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => Permit<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => ReserveFuture<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => RecvStream<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => SendSink<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => WeakSender<T>, ["SS" "SS" "--" "--"], "UWR";
         T => WeakReceiver<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Iter<'static, T>, ["SS" "SS" "--" "--"], "UWR";
@@ -93,16 +93,16 @@ fn threads() {
 fn locks() {
     generic! {
         // Whoever locks may take the value out, in any thread; nobody shares it.
-        T => Mutex<T>, ["SS" "SS" "--" "--"], "U--";
+        T => Mutex<T>, ["SS" "SS" "--" "--"], "UW-";
         T => MutexGuard<'static, T>, ["SS" "S-" "--" "--"], "U--";
-        T => MappedMutexGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
-        T => RwLock<T>, ["SS" "S-" "--" "--"], "U--";
-        T => RwLock<T, ReaderPriority>, ["SS" "S-" "--" "--"], "U--";
+        T => MappedMutexGuard<'static, T>, ["SS" "S-" "-S" "--"], "U-R";
+        T => RwLock<T>, ["SS" "S-" "--" "--"], "UW-";
+        T => RwLock<T, ReaderPriority>, ["SS" "S-" "--" "--"], "UW-";
         T => RwLockReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => RwLockWriteGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
         T => RwLockUpgradableReadGuard<'static, T>, ["SS" "--" "--" "--"], "U--";
-        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "U--";
-        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U--";
+        T => MappedRwLockReadGuard<'static, T>, ["SS" "--" "SS" "--"], "UWR";
+        T => MappedRwLockWriteGuard<'static, T>, ["SS" "S-" "-S" "--"], "U-R";
     }
     plain! {
         TryLockError, "SS", "UWR";
@@ -115,7 +115,7 @@ fn permits_and_meetings() {
     plain! {
         Semaphore, "SS", "UWR";
         Semaphore<Greedy>, "SS", "UWR";
-        SemaphorePermit<'static>, "SS", "U--";
+        SemaphorePermit<'static>, "SS", "UWR";
         OwnedSemaphorePermit, "SS", "UWR";
         AcquireTimeoutError, "SS", "UWR";
         AcquireCtxError, "SS", "UWR";
