@@ -565,12 +565,15 @@ fn every_value_is_dropped_once() {
                 default(Duration::MAX) => unreachable!("for ever"),
             }
         }
-        if capacity == 1 {
+        let rest = if capacity == 1 {
             drop(receiver);
+            None
         } else {
             drop(stop);
-        }
+            Some(receiver)
+        };
         let made = producer.unwrap().join().unwrap();
+        drop(rest);
         assert_eq!(drops.count(), made, "capacity {capacity}");
     }
 }
