@@ -152,12 +152,16 @@ pub(super) struct Ticker {
 impl Ticker {
     fn arm(self: &Arc<Self>, due: Instant) -> Result<(), SpawnError> {
         let ticker = Arc::downgrade(self);
+        // Locked until the timer is in: it may be due at once, and set the next one, which must not be taken for the spent
+        // one.
+        let mut slot = lock(&self.timer);
         let timer = timer::call_at(due, move || {
             if let Some(ticker) = ticker.upgrade() {
                 ticker.tick(due);
             }
         })?;
-        let spent = lock(&self.timer).replace(timer);
+        let spent = slot.replace(timer);
+        drop(slot);
         drop(spent);
         Ok(())
     }
