@@ -5,8 +5,10 @@
 //! the way to the same consumer. The cost is a few additions per item, the same for all candidates;
 //! the floor's `pair-loop` says how much.
 
+use std::marker::PhantomData;
+
 /// Something to send.
-pub(crate) trait Payload: Send + Sync + 'static {
+pub(crate) trait Payload: Copy + Send + Sync + Unpin + 'static {
     const NAME: &'static str;
 
     fn make(id: Id) -> Self;
@@ -70,6 +72,50 @@ impl Payload for [u8; 64] {
         let differing = words.iter().fold(0, |all, word| all | (u64::from_ne_bytes(*word) ^ first));
         assert_eq!(differing, 0, "a torn item: {self:?}");
         Id(first)
+    }
+}
+
+/// What one producer has still to send, made as it is asked for.
+#[derive(Debug)]
+pub(crate) struct Load<T> {
+    producer: usize,
+    next: u64,
+    end: u64,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T: Payload> Load<T> {
+    pub(crate) fn new(producer: usize, items: u64) -> Self {
+        Self { producer, next: 0, end: items, payload: PhantomData }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.next == self.end
+    }
+
+    /// The item that came last was refused: it comes again.
+    pub(crate) fn refused(&mut self) {
+        self.next -= 1;
+    }
+}
+
+impl<T: Payload> Iterator for Load<T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        if self.is_done() {
+            return None;
+        }
+        self.next += 1;
+        Some(T::make(Id::new(self.producer, self.next - 1)))
+    }
+
+    /// Exact: who claims several places at once wants to know how many.
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.end - self.next) as usize;
+        (left, Some(left))
     }
 }
 
@@ -238,6 +284,15 @@ mod tests {
         let id = Id::new(3, (1 << 48) - 1);
         assert_eq!((u64::make(id).id(), <[u8; 64]>::make(id).id()), (id, id));
         assert_eq!((id.producer(), id.seq()), (3, (1 << 48) - 1));
+    }
+
+    #[test]
+    fn a_load_knows_what_is_left_and_repeats_what_was_refused() {
+        let mut load = Load::<u64>::new(2, 3);
+        assert_eq!((load.size_hint(), load.next()), ((3, Some(3)), Some(Id::new(2, 0).0)));
+        load.refused();
+        assert_eq!(load.by_ref().map(|item| item.id().seq()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(load.is_done() && load.next().is_none());
     }
 
     #[test]

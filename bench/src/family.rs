@@ -4,16 +4,28 @@
 use clap::ValueEnum;
 
 use crate::measure::Sample;
-use crate::{channel, floor, queue};
+use crate::{channel, channel_async, context, floor, queue, rwlock, select, semaphore, spsc};
 
 /// The name of our own candidate, in every family.
 pub(crate) const OURS: &str = "aqueduct";
+
+/// Whether a candidate is one of ours: [`OURS`], which stands for us in every comparison, or another
+/// policy of it, such as `aqueduct-fair`.
+pub(crate) fn is_ours(candidate: &str) -> bool {
+    candidate.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Family {
     Queue,
+    Spsc,
     Channel,
+    ChannelAsync,
+    Select,
+    Semaphore,
+    Rwlock,
+    Context,
     Floor,
 }
 
@@ -25,7 +37,13 @@ impl Family {
     pub(crate) fn cells(self) -> Vec<Cell> {
         match self {
             Self::Queue => queue::cells(),
+            Self::Spsc => spsc::cells(),
             Self::Channel => channel::cells(),
+            Self::ChannelAsync => channel_async::cells(),
+            Self::Select => select::cells(),
+            Self::Semaphore => semaphore::cells(),
+            Self::Rwlock => rwlock::cells(),
+            Self::Context => context::cells(),
             Self::Floor => floor::cells(),
         }
     }
@@ -37,7 +55,33 @@ pub(crate) struct Cell {
     pub(crate) workload: String,
     /// What one operation is, in a word or two: "item", "round trip".
     pub(crate) unit: &'static str,
+    /// What is measured is how long single operations took, not how many there were: the cell has a
+    /// row for each of [`PERCENTILES`].
+    pub(crate) latency: bool,
     pub(crate) candidates: Vec<Candidate>,
+}
+
+/// The rows of a cell that measures latency, as suffixes of its name.
+pub(crate) const PERCENTILES: [&str; 2] = ["p50", "p99"];
+
+impl Cell {
+    pub(crate) fn new(
+        family: &'static str,
+        workload: String,
+        unit: &'static str,
+        candidates: Vec<Candidate>,
+    ) -> Self {
+        Self { family, workload, unit, latency: false, candidates }
+    }
+
+    /// The workloads of its rows.
+    pub(crate) fn workloads(&self) -> Vec<String> {
+        if self.latency {
+            PERCENTILES.map(|p| format!("{}/{p}", self.workload)).into()
+        } else {
+            vec![self.workload.clone()]
+        }
+    }
 }
 
 /// Somebody who can do a cell's work. `run(ops)` does `ops` operations from a fresh start, checks
@@ -98,12 +142,7 @@ mod tests {
         let candidates =
             || ["aqueduct", "other"].map(|name| Candidate::new(name, |_| Sample::default())).into();
         ["cap1/1p1c", "cap1/4p4c"]
-            .map(|workload| Cell {
-                family: "f",
-                workload: workload.into(),
-                unit: "item",
-                candidates: candidates(),
-            })
+            .map(|workload| Cell::new("f", workload.into(), "item", candidates()))
             .into()
     }
 
@@ -119,6 +158,12 @@ mod tests {
         assert_eq!(chosen(&["other"]), [1, 1]);
         assert_eq!(chosen(&["4p4c"]), [2]);
         assert_eq!(chosen(&["1p1c", "aqueduct"]), [1]);
+    }
+
+    #[test]
+    fn ours_are_those_of_our_name() {
+        assert!(["aqueduct", "aqueduct-fair"].into_iter().all(is_ours));
+        assert!(!["aqueducts", "tokio"].into_iter().any(is_ours));
     }
 
     #[test]

@@ -48,13 +48,13 @@ pub(crate) fn cells() -> Vec<Cell> {
             hand_over(ops, Some([first, second]), spin_loop, |_| ())
         }));
     }
-    cells.push(cell("pair-loop", "item", |ops| queue::pair::<u64, OneSlot>(1, ops)));
+    cells.push(cell("pair-loop", "item", |ops| queue::pair::<u64, OneSlot>(1, ops, false)));
     cells
 }
 
 fn cell(workload: &str, unit: &'static str, run: impl FnMut(u64) -> Sample + 'static) -> Cell {
     let candidates = vec![Candidate::new("machine", run)];
-    Cell { family: "floor", workload: workload.into(), unit, candidates }
+    Cell::new("floor", workload.into(), unit, candidates)
 }
 
 /// One thread does `ops` steps and returns how many it has counted.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
+use crate::{go, sys};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
@@ -27,7 +27,7 @@ pub(crate) struct Machine {
     pub(crate) commit: String,
     /// UTC.
     pub(crate) date: String,
-    /// The measured crates that come from a registry, as Cargo.lock has them.
+    /// The measured crates that come from a registry, as Cargo.lock has them, and Go.
     pub(crate) peers: BTreeMap<String, String>,
 }
 
@@ -36,10 +36,12 @@ impl Machine {
     pub(crate) fn here(candidates: &[&str]) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let locked = locked(include_str!("../Cargo.lock"));
-        let peers = candidates
-            .iter()
-            .filter_map(|name| Some((name.to_string(), locked.get(*name)?.clone())))
-            .collect();
+        let version = |name: &str| match name {
+            go::NAME => Some(go::VERSION.as_ref()?.trim_start_matches("go version ").to_owned()),
+            _ => locked.get(name).cloned(),
+        };
+        let peers =
+            candidates.iter().filter_map(|name| Some((name.to_string(), version(name)?))).collect();
         Self {
             cpu: cpuinfo_field(&cpuinfo, "model name"),
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),

@@ -1,33 +1,44 @@
 //! Aqueduct's numbers beside every peer's: one process run, candidates interleaved, every run
 //! checking its own work. `README.md` is the experiment report; this file is the command line.
 //!
-//! From the outside in: [`family`] lists what can be measured, [`queue`], [`channel`] and [`floor`]
-//! each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] runs one candidate
-//! once, [`check`] decides whether it did its work, [`record`] keeps the rows, [`report`] shows them.
+//! From the outside in: [`family`] lists what can be measured, [`queue`], [`channel`], [`rwlock`] and
+//! so on each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] (or [`tasks`],
+//! or [`go`]) runs one candidate once, [`check`] decides whether it did its work, [`record`] keeps the
+//! rows, [`report`] and [`plot`] show them. [`instructions`] counts instead of measuring.
 
 mod channel;
+mod channel_async;
 mod check;
+mod context;
 mod family;
 mod floor;
+mod go;
+mod instructions;
 mod machine;
 mod measure;
 mod plot;
 mod queue;
 mod record;
 mod report;
+mod rwlock;
+mod select;
+mod semaphore;
+mod spsc;
 mod stats;
 mod sys;
+mod tasks;
 mod team;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode, Stdio};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use family::{Cell, Family, Filter};
 use machine::Machine;
 use measure::Plan;
-use record::Run;
+use record::{Row, Run};
 
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
@@ -46,6 +57,12 @@ struct Cli {
     /// Only these candidates, or the workloads whose name contains one of these
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// Keep all threads on one CPU, as on a machine that is loaded
+    #[arg(long)]
+    pin: bool,
+    /// Both worlds: free, and then pinned in a process of its own
+    #[arg(long, conflicts_with_all = ["pin", "list"])]
+    both: bool,
     /// Print family, workload and candidate of everything that would be measured, and stop
     #[arg(long)]
     list: bool,
@@ -59,12 +76,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Instructions per operation of our uncontended paths, held against the recorded ones
+    Instructions(instructions::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Report { out }) => write_report(&out.unwrap_or_else(results)),
+        Some(Command::Instructions(args)) => instructions::run(&args),
         None => run(&cli),
     };
     match done {
@@ -77,6 +97,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), String> {
+    if cli.pin {
+        // Before anything asks how many CPUs there are, and remembers it.
+        sys::pin(sys::allowed_cpus()[0]);
+    }
     let families = if cli.families.is_empty() { Family::all() } else { cli.families.clone() };
     let mut cells: Vec<Cell> = families.into_iter().flat_map(Family::cells).collect();
     Filter::new(&cli.only, &cells)?.apply(&mut cells);
@@ -86,7 +110,9 @@ fn run(cli: &Cli) -> Result<(), String> {
     if cli.list {
         for cell in &cells {
             for candidate in &cell.candidates {
-                println!("{}\t{}\t{}", cell.family, cell.workload, candidate.name);
+                for workload in cell.workloads() {
+                    println!("{}\t{workload}\t{}", cell.family, candidate.name);
+                }
             }
         }
         return Ok(());
@@ -96,6 +122,9 @@ fn run(cli: &Cli) -> Result<(), String> {
     let peers: Vec<&str> = cells.iter().flat_map(|c| &c.candidates).map(|c| c.name).collect();
     let machine = Machine::here(&peers);
     eprintln!("{machine}");
+    if go::VERSION.is_none() {
+        eprintln!("go is not installed: it takes no part");
+    }
     let mut rows = Vec::new();
     for (at, cell) in cells.iter_mut().enumerate() {
         eprint!("{:>4}: {} {} ", at + 1, cell.family, cell.workload);
@@ -106,6 +135,10 @@ fn run(cli: &Cli) -> Result<(), String> {
         eprintln!();
         rows.extend(measured);
     }
+    rows.iter_mut().for_each(|row| row.pinned = cli.pin);
+    if cli.both {
+        rows.extend(pinned(cli)?);
+    }
     let run = Run { machine, quick: cli.quick, rows };
     run.save(&results().join("last.json"))?;
     if let Some(file) = &cli.json {
@@ -115,6 +148,27 @@ fn run(cli: &Cli) -> Result<(), String> {
     Ok(())
 }
 
+/// The same once more, on one CPU, by a process of its own: this one's libraries have already looked
+/// at how many CPUs there are.
+fn pinned(cli: &Cli) -> Result<Vec<Row>, String> {
+    let file = results().join("pinned.json");
+    let mut again = process::Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
+    again.args(
+        cli.families.iter().filter_map(|f| Some(f.to_possible_value()?.get_name().to_owned())),
+    );
+    again.args(cli.quick.then_some("--quick")).args(["--pin", "--json"]).arg(&file);
+    if !cli.only.is_empty() {
+        again.arg("--only").arg(cli.only.join(","));
+    }
+    let done = again.stdout(Stdio::null()).status().map_err(|e| e.to_string())?;
+    if !done.success() {
+        return Err(format!("the pinned run has failed: {done}"));
+    }
+    let rows = record::load_rows(&file);
+    fs::remove_file(&file).map_err(|e| e.to_string())?;
+    rows
+}
+
 fn write_report(out: &Path) -> Result<(), String> {
     let run = Run::load(&results().join("last.json"))
         .map_err(|error| format!("no last run to report on ({error}); measure something first"))?;
@@ -122,8 +176,8 @@ fn write_report(out: &Path) -> Result<(), String> {
     print!("{text}");
     run.save(&out.join("run.json"))?;
     record::write(&out.join("report.md"), &text)?;
-    for family in report::families(&run) {
-        plot::family(&run, &family, &out.join(format!("{family}.svg")))?;
+    for grid in report::grids(&run) {
+        plot::family(&run, &grid, &out.join(format!("{}.svg", grid.name())))?;
     }
     eprintln!("written to {}", out.display());
     Ok(())
@@ -149,6 +203,8 @@ mod tests {
             panic!("report is a command");
         };
         assert_eq!(out.unwrap(), Path::new("d"));
+        assert!(parse("bench --pin").unwrap().pin && parse("bench --both").unwrap().both);
+        assert!(parse("bench --both --pin").is_err());
         assert!(parse("bench report").is_ok());
         assert!(parse("bench no-such-family").is_err());
     }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::family::{Candidate, Cell};
+use crate::family::{Candidate, Cell, PERCENTILES};
 use crate::record::Row;
-use crate::stats::{greatest, least, median};
+use crate::stats::{greatest, least, median, quartiles};
 
 /// How often and how long.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +31,16 @@ pub(crate) struct Sample {
     pub(crate) cpu: Option<Duration>,
     /// Context switches of the process during the run, voluntary and not.
     pub(crate) switches: Option<u64>,
+    /// Nanoseconds that single operations took, at each of [`PERCENTILES`], where that is what counts.
+    pub(crate) latency: Option<[f64; PERCENTILES.len()]>,
 }
 
 impl Sample {
+    pub(crate) fn of(ops: u64, wall: Duration, cpu: Duration, switches: u64) -> Self {
+        let (cpu, switches) = (Some(cpu), Some(switches));
+        Self { ops, wall, span: wall, cpu, switches, latency: None }
+    }
+
     fn ns_per_op(&self) -> f64 {
         self.wall.as_nanos() as f64 / self.ops as f64
     }
@@ -57,7 +64,17 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
             samples[at].push((candidate.run)(ops[at]));
         }
     }
-    cell.candidates.iter().zip(samples).map(|(c, samples)| row(cell, c.name, &samples)).collect()
+    let mut rows = Vec::new();
+    for (nth, workload) in cell.workloads().iter().enumerate() {
+        for (candidate, samples) in cell.candidates.iter().zip(&samples) {
+            let times: Vec<f64> = samples
+                .iter()
+                .map(|s| s.latency.map_or_else(|| s.ns_per_op(), |latency| latency[nth]))
+                .collect();
+            rows.push(row(cell, workload, candidate.name, &times, samples));
+        }
+    }
+    rows
 }
 
 /// How many operations of this candidate take about `target`. Counted per candidate: in one cell the
@@ -78,17 +95,20 @@ fn calibrate(candidate: &mut Candidate, target: Duration) -> u64 {
     }
 }
 
-fn row(cell: &Cell, candidate: &str, samples: &[Sample]) -> Row {
-    let wall: Vec<f64> = samples.iter().map(Sample::ns_per_op).collect();
+fn row(cell: &Cell, workload: &str, candidate: &str, times: &[f64], samples: &[Sample]) -> Row {
     let middle = |values: Option<Vec<f64>>| values.map(|values| median(&values));
+    let (q1, q3) = quartiles(times);
     Row {
         family: cell.family.into(),
-        workload: cell.workload.clone(),
+        workload: workload.into(),
         candidate: candidate.into(),
         unit: cell.unit.into(),
-        ns_per_op: median(&wall),
-        min: least(&wall),
-        max: greatest(&wall),
+        pinned: false,
+        ns_per_op: median(times),
+        min: least(times),
+        max: greatest(times),
+        q1,
+        q3,
         reps: samples.len(),
         ops: samples.first().map_or(0, |sample| sample.ops),
         cpu_ns_per_op: middle(samples.iter().map(Sample::cpu_ns_per_op).collect()),
@@ -105,7 +125,7 @@ mod tests {
 
     fn sample(ops: u64, ns: u64) -> Sample {
         let wall = Duration::from_nanos(ns);
-        Sample { ops, wall, span: wall, cpu: None, switches: Some(2) }
+        Sample { cpu: None, ..Sample::of(ops, wall, wall, 2) }
     }
 
     #[test]
@@ -119,7 +139,7 @@ mod tests {
             })
         };
         let candidates = vec![candidate("A"), candidate("B"), candidate("C")];
-        let mut cell = Cell { family: "f", workload: "w".into(), unit: "item", candidates };
+        let mut cell = Cell::new("f", "w".into(), "item", candidates);
         let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) });
         assert_eq!(rows.len(), 3);
         let turns = turns.borrow();
@@ -127,11 +147,27 @@ mod tests {
     }
 
     #[test]
-    fn a_row_keeps_median_and_extremes() {
-        let cell = Cell { family: "f", workload: "w".into(), unit: "item", candidates: vec![] };
-        let row = row(&cell, "a", &[sample(10, 300), sample(10, 100), sample(10, 200)]);
-        assert_eq!((row.min, row.ns_per_op, row.max, row.reps), (10.0, 20.0, 30.0, 3));
-        assert_eq!((row.cpu_ns_per_op, row.switches_per_1000), (None, Some(200.0)));
+    fn a_row_keeps_median_quartiles_and_extremes() {
+        let mut ns = [300, 100, 200, 0, 400].into_iter().cycle();
+        let candidate = Candidate::new("a", move |_| sample(10, ns.next().expect("for ever")));
+        let mut cell = Cell::new("f", "w".into(), "item", vec![candidate]);
+        let plan = Plan { reps: 5, target: Duration::from_nanos(1) };
+        let [row] = &measure(&mut cell, plan)[..] else { panic!("one candidate, one row") };
+        assert_eq!(
+            (row.min, row.q1, row.ns_per_op, row.q3, row.max),
+            (0.0, 10.0, 20.0, 30.0, 40.0)
+        );
+        assert_eq!((row.reps, row.cpu_ns_per_op, row.switches_per_1000), (5, None, Some(200.0)));
+    }
+
+    #[test]
+    fn a_cell_of_latencies_has_a_row_for_each_percentile() {
+        let late = |ops| Sample { latency: Some([7.0, 70.0]), ..sample(ops, ops) };
+        let mut cell = Cell::new("f", "w".into(), "wait", vec![Candidate::new("a", late)]);
+        cell.latency = true;
+        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) });
+        let seen: Vec<_> = rows.iter().map(|row| (row.workload.as_str(), row.ns_per_op)).collect();
+        assert_eq!(seen, [("w/p50", 7.0), ("w/p99", 70.0)]);
     }
 
     #[test]

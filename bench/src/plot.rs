@@ -1,5 +1,5 @@
 //! One picture per family: how many times as long as the best of its row each candidate takes, on a
-//! logarithmic axis, with the spread of the repetitions. Further left is better.
+//! logarithmic axis, with the middle half of the repetitions. Further left is better.
 
 use std::path::Path;
 
@@ -11,17 +11,18 @@ use crate::family::OURS;
 use crate::record::{Row, Run};
 use crate::report::Grid;
 
-/// A row's height, and what each candidate needs of it.
+/// A row's height.
 const ROW: u32 = 26;
-const LINE: u32 = 8;
 const LABELS: u32 = 190;
-const HEAD: u32 = 84;
+/// Above the legend, and a line of it.
+const HEAD: u32 = 80;
+const LEGEND: u32 = 20;
 const FOOT: u32 = 34;
 const WIDTH: u32 = 960;
 
 /// Ours is the red one.
 const RED: RGBColor = RGBColor(200, 30, 40);
-const OTHERS: [RGBColor; 8] = [
+const OTHERS: [RGBColor; 11] = [
     RGBColor(40, 90, 170),
     RGBColor(20, 130, 90),
     RGBColor(220, 150, 0),
@@ -30,18 +31,35 @@ const OTHERS: [RGBColor; 8] = [
     RGBColor(0, 150, 190),
     RGBColor(170, 100, 60),
     RGBColor(230, 110, 170),
+    RGBColor(140, 170, 40),
+    RGBColor(0, 60, 90),
+    RGBColor(160, 160, 230),
 ];
 
 /// Writes the picture of one family. With a single candidate there is nothing to compare: the axis
 /// then shows its nanoseconds.
-pub(crate) fn family(run: &Run, family: &str, file: &Path) -> Result<(), String> {
-    let grid = Grid::of(run, family);
-    let count = |names: &[String]| u32::try_from(names.len()).expect("a few");
-    let row = ROW.max(LINE * count(&grid.candidates));
-    let height = HEAD + row * count(&grid.workloads) + FOOT;
-    let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
-    draw(&root, run, family, &grid).map_err(|e| format!("{}: {e}", file.display()))?;
+pub(crate) fn family(run: &Run, grid: &Grid<'_>, file: &Path) -> Result<(), String> {
+    let rows = u32::try_from(grid.workloads.len()).expect("a few");
+    let (_, lines) = legend(grid);
+    let head = HEAD + LEGEND * lines;
+    let root = SVGBackend::new(file, (WIDTH, head + ROW * rows + FOOT)).into_drawing_area();
+    draw(&root, run, grid, head).map_err(|e| format!("{}: {e}", file.display()))?;
     root.present().map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// Where each candidate stands in the legend, and how many lines that has.
+fn legend(grid: &Grid<'_>) -> (Vec<(i32, u32)>, u32) {
+    let (mut x, mut line) = (10, 0);
+    let mut places = Vec::new();
+    for candidate in &grid.candidates {
+        let width = 32 + 8 * i32::try_from(candidate.len()).expect("a word");
+        if x + width > WIDTH as i32 {
+            (x, line) = (10, line + 1);
+        }
+        places.push((x, line));
+        x += width;
+    }
+    (places, line + 1)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -49,8 +67,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 fn draw(
     root: &Area<'_>,
     run: &Run,
-    family: &str,
     grid: &Grid<'_>,
+    head: u32,
 ) -> Result<(), Box<dyn std::error::Error>> {
     root.fill(&WHITE)?;
     let relative = grid.candidates.len() > 1;
@@ -60,24 +78,24 @@ fn draw(
     };
     let spread: Vec<(f64, f64)> = (grid.workloads.iter())
         .flat_map(|w| grid.candidates.iter().filter_map(move |c| grid.get(w, c)))
-        .map(|row| (row.min / unit(&row.workload), row.max / unit(&row.workload)))
+        .map(|row| (row.q1 / unit(&row.workload), row.q3 / unit(&row.workload)))
         .collect();
     let low = spread.iter().fold(f64::INFINITY, |low, s| low.min(s.0)) * 0.9;
     let high = spread.iter().fold(low * 2.0, |high, s| high.max(s.1)) * 1.1;
 
     let what = if relative { "time by the best of the row" } else { "ns per operation" };
-    write(root, (10, 8), 20, &format!("{family}: {what} (median, least to greatest)"), HPos::Left)?;
+    let title = format!("{}: {what} (median, and the middle half)", grid.name());
+    write(root, (10, 8), 20, &title, HPos::Left)?;
     write(root, (10, 34), 11, &caption(run), HPos::Left)?;
-    let mut x = 10;
-    for (at, candidate) in grid.candidates.iter().enumerate() {
-        root.draw(&Circle::new((x + 5, 63), 5, colour(grid, at).filled()))?;
-        write(root, (x + 15, 56), 14, candidate, HPos::Left)?;
-        x += 30 + 8 * i32::try_from(candidate.len())?;
+    for (at, (candidate, (x, line))) in grid.candidates.iter().zip(legend(grid).0).enumerate() {
+        let y = i32::try_from(HEAD - 24 + LEGEND * line)?;
+        root.draw(&Circle::new((x + 5, y + 7), 5, colour(grid, at).filled()))?;
+        write(root, (x + 15, y), 14, candidate, HPos::Left)?;
     }
 
     let rows = grid.workloads.len() as f64;
     let chart = ChartBuilder::on(root)
-        .margin_top(HEAD)
+        .margin_top(head)
         .margin_right(20)
         .margin_left(LABELS)
         .margin_bottom(FOOT)
@@ -126,8 +144,8 @@ fn dot(
     colour: RGBColor,
     place: &dyn Fn(f64) -> (i32, i32),
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let (min, max) = (place(row.min / unit), place(row.max / unit));
-    root.draw(&PathElement::new([min, max], colour.stroke_width(2)))?;
+    let (low, high) = (place(row.q1 / unit), place(row.q3 / unit));
+    root.draw(&PathElement::new([low, high], colour.stroke_width(2)))?;
     root.draw(&Circle::new(place(row.ns_per_op / unit), 4, colour.filled()))?;
     Ok(())
 }
@@ -175,7 +193,8 @@ mod tests {
     #[test]
     fn a_picture_names_every_workload_and_candidate() {
         let file = std::env::temp_dir().join(format!("aqueduct-bench-{}.svg", std::process::id()));
-        family(&run(), "queue", &file).unwrap();
+        let run = run();
+        family(&run, &Grid::of(&run, "queue", false), &file).unwrap();
         let svg = std::fs::read_to_string(&file).unwrap();
         for name in ["u64/cap64/pair", "u64/cap64/4p4c", "aqueduct", "slow", "fast"] {
             assert!(svg.contains(name), "{name}");

@@ -1,21 +1,28 @@
 //! Family `queue`: bounded queues that anybody may push to and pop from, and that never wait.
 //!
 //! An operation is one item through the queue: a push and a pop. Whoever finds the queue full or
-//! empty backs off, spinning briefly and then yielding the CPU, the same for all candidates.
+//! empty backs off, spinning briefly and then yielding the CPU, the same for all candidates. In the
+//! workloads `batch16/..` up to 16 items go in and out at once, by candidates that can; the others
+//! push and pop one by one.
 
 mod candidates;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use crossbeam_utils::Backoff;
 
-use crate::check::{Id, Payload, Seen, settle, share};
+use crate::check::{Id, Load, Payload, Seen, settle, share};
 use crate::family::{Candidate, Cell};
 use crate::measure::Sample;
 use crate::team::{Job, race};
 
+/// How many items a batch has.
+const BATCH: usize = 16;
+
 /// What a candidate must be able to do.
-pub(crate) trait Queue<T>: Send + 'static {
+pub(crate) trait Queue<T: Payload>: Send + 'static {
     const NAME: &'static str;
 
     fn with_capacity(capacity: usize) -> Self;
@@ -24,6 +31,29 @@ pub(crate) trait Queue<T>: Send + 'static {
     fn push(&self, item: T) -> Result<(), T>;
 
     fn pop(&self) -> Option<T>;
+
+    /// Pushes up to [`BATCH`] items of the load, as far as there is room; how many.
+    #[inline]
+    fn push_batch(&self, load: &mut Load<T>) -> usize {
+        for pushed in 0..BATCH {
+            let Some(item) = load.next() else { return pushed };
+            if self.push(item).is_err() {
+                load.refused();
+                return pushed;
+            }
+        }
+        BATCH
+    }
+
+    /// Pops up to `max` items; how many.
+    #[inline]
+    fn pop_batch(&self, max: usize, mut take: impl FnMut(T)) -> usize {
+        for popped in 0..max {
+            let Some(item) = self.pop() else { return popped };
+            take(item);
+        }
+        max
+    }
 }
 
 pub(crate) fn cells() -> Vec<Cell> {
@@ -33,47 +63,52 @@ pub(crate) fn cells() -> Vec<Cell> {
 fn cells_of<T: Payload>() -> Vec<Cell> {
     let mut cells = Vec::new();
     for capacity in [64, 1024] {
-        for shape in [Shape::Pair, Shape::Threads(1), Shape::Threads(2), Shape::Threads(4)] {
-            cells.push(Cell {
-                family: "queue",
-                workload: format!("{}/cap{capacity}/{}", T::NAME, shape.name()),
-                unit: "item",
-                candidates: candidates::all::<T>(shape, capacity),
-            });
+        for shape in Shape::all() {
+            let workload = format!("{}/cap{capacity}/{}", T::NAME, shape.name());
+            let candidates = candidates::all::<T>(shape, capacity);
+            cells.push(Cell::new("queue", workload, "item", candidates));
         }
     }
     cells
 }
 
 #[derive(Clone, Copy)]
-enum Shape {
-    /// One thread pushes an item and pops it again.
-    Pair,
-    /// So many producers and as many consumers.
-    Threads(usize),
+struct Shape {
+    /// So many producers and as many consumers; 0: one thread pushes an item and pops it again.
+    threads: usize,
+    /// Several items at once.
+    batch: bool,
 }
 
 impl Shape {
+    fn all() -> impl Iterator<Item = Self> {
+        [false, true]
+            .into_iter()
+            .flat_map(|batch| [0, 1, 2, 4].map(|threads| Self { threads, batch }))
+    }
+
     fn name(self) -> String {
-        match self {
-            Self::Pair => "pair".into(),
-            Self::Threads(n) => format!("{n}p{n}c"),
+        let batch = if self.batch { format!("batch{BATCH}/") } else { String::new() };
+        match self.threads {
+            0 => format!("{batch}pair"),
+            n => format!("{batch}{n}p{n}c"),
         }
     }
 }
 
 fn candidate<T: Payload, Q: Queue<T> + Sync>(shape: Shape, capacity: usize) -> Candidate {
-    Candidate::new(Q::NAME, move |ops| match shape {
-        Shape::Pair => pair::<T, Q>(capacity, ops),
-        Shape::Threads(n) => transfer::<T, Q>(capacity, n, n, ops),
+    Candidate::new(Q::NAME, move |ops| match shape.threads {
+        0 => pair::<T, Q>(capacity, ops, shape.batch),
+        n => transfer::<T, Q>(capacity, n, n, ops, shape.batch),
     })
 }
 
-/// One thread, `ops` times: push an item, pop it.
-pub(crate) fn pair<T: Payload, Q: Queue<T>>(capacity: usize, ops: u64) -> Sample {
+/// One thread, `ops` times: push an item, pop it. Or in batches.
+pub(crate) fn pair<T: Payload, Q: Queue<T>>(capacity: usize, ops: u64, batch: bool) -> Sample {
     let queue = proved::<T, Q>(capacity);
     let job: Job<(Q, Seen)> = Box::new(move || {
-        let seen = push_and_pop(&queue, ops);
+        let seen =
+            if batch { push_and_pop_batches(&queue, ops) } else { push_and_pop(&queue, ops) };
         (queue, seen)
     });
     let (sample, results) = race(ops, vec![job]);
@@ -86,7 +121,13 @@ pub(crate) fn pair<T: Payload, Q: Queue<T>>(capacity: usize, ops: u64) -> Sample
 
 /// `producers` threads push `ops` items between them, `consumers` threads pop them; each has its
 /// fixed share.
-fn transfer<T, Q>(capacity: usize, producers: usize, consumers: usize, ops: u64) -> Sample
+fn transfer<T, Q>(
+    capacity: usize,
+    producers: usize,
+    consumers: usize,
+    ops: u64,
+    batch: bool,
+) -> Sample
 where
     T: Payload,
     Q: Queue<T> + Sync,
@@ -97,13 +138,23 @@ where
     for (producer, &items) in sent.iter().enumerate() {
         let queue = queue.clone();
         jobs.push(Box::new(move || {
-            produce(&*queue, producer, items);
+            if batch {
+                produce_batches(&*queue, producer, items);
+            } else {
+                produce(&*queue, producer, items);
+            }
             None
         }));
     }
     for items in share(ops, consumers) {
         let queue = queue.clone();
-        jobs.push(Box::new(move || Some(consume(&*queue, producers, items))));
+        jobs.push(Box::new(move || {
+            Some(if batch {
+                consume_batches(&*queue, producers, items)
+            } else {
+                consume(&*queue, producers, items)
+            })
+        }));
     }
     let (sample, results) = race(ops, jobs);
     settle(results.into_iter().flatten(), &sent);
@@ -167,98 +218,45 @@ fn consume<T: Payload, Q: Queue<T>>(queue: &Q, producers: usize, items: u64) -> 
     seen
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
+#[inline(never)]
+fn push_and_pop_batches<T: Payload, Q: Queue<T>>(queue: &Q, ops: u64) -> Seen {
+    let mut seen = Seen::nothing(1);
+    let mut load = Load::new(0, ops);
+    while !load.is_done() {
+        let pushed = queue.push_batch(&mut load);
+        assert!(pushed > 0, "an empty queue is full");
+        let popped = queue.pop_batch(pushed, |item| seen.take(&item));
+        assert_eq!(popped, pushed, "a queue with items is empty");
+    }
+    seen
+}
 
-    use super::*;
-
-    /// A queue under a lock with one of a few faults planted, from the 500th item on, which the
-    /// proof of the capacity does not reach.
-    struct Planted<const FAULT: u8>(Mutex<(VecDeque<u64>, u64)>, usize);
-
-    const NONE: u8 = 0;
-    const SWAPS: u8 = 1;
-    const DOUBLES: u8 = 2;
-    const ALTERS: u8 = 3;
-    const TOO_SMALL: u8 = 4;
-
-    impl<const FAULT: u8> Queue<u64> for Planted<FAULT> {
-        const NAME: &'static str = "planted";
-
-        fn with_capacity(capacity: usize) -> Self {
-            let capacity = if FAULT == TOO_SMALL { capacity - 1 } else { capacity };
-            Self(Mutex::default(), capacity)
-        }
-
-        fn push(&self, item: u64) -> Result<(), u64> {
-            let (items, _) = &mut *self.0.lock().unwrap();
-            if items.len() >= self.1 {
-                return Err(item);
-            }
-            items.push_back(item);
-            Ok(())
-        }
-
-        fn pop(&self) -> Option<u64> {
-            let (items, popped) = &mut *self.0.lock().unwrap();
-            let mut item = items.pop_front()?;
-            *popped += 1;
-            if *popped >= 500 {
-                match FAULT {
-                    SWAPS if !items.is_empty() => {
-                        items.push_front(item);
-                        item = items.remove(1)?;
-                    }
-                    DOUBLES if items.len() == 3 => items.push_front(item),
-                    ALTERS if *popped == 500 => item += 1,
-                    _ => {}
-                }
-            }
-            Some(item)
+#[inline(never)]
+fn produce_batches<T: Payload, Q: Queue<T>>(queue: &Q, producer: usize, items: u64) {
+    let mut load = Load::new(producer, items);
+    let backoff = Backoff::new();
+    while !load.is_done() {
+        match queue.push_batch(&mut load) {
+            0 => backoff.snooze(),
+            _ => backoff.reset(),
         }
     }
+}
 
-    #[test]
-    fn a_queue_that_works_passes() {
-        pair::<u64, Planted<NONE>>(8, 2000);
-        for (producers, consumers) in [(1, 1), (2, 2), (3, 1), (1, 3)] {
-            let sample = transfer::<u64, Planted<NONE>>(8, producers, consumers, 2001);
-            assert_eq!(sample.ops, 2001);
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "a thread of this run panicked")]
-    fn a_queue_that_swaps_items_fails() {
-        transfer::<u64, Planted<SWAPS>>(8, 1, 1, 5000);
-    }
-
-    #[test]
-    #[should_panic(expected = "a thread of this run panicked")]
-    fn a_queue_that_doubles_an_item_fails() {
-        transfer::<u64, Planted<DOUBLES>>(8, 1, 1, 5000);
-    }
-
-    #[test]
-    #[should_panic]
-    fn a_queue_that_alters_an_item_fails() {
-        transfer::<u64, Planted<ALTERS>>(8, 2, 2, 5000);
-    }
-
-    #[test]
-    #[should_panic(expected = "full too early")]
-    fn a_queue_with_another_capacity_fails() {
-        pair::<u64, Planted<TOO_SMALL>>(8, 1);
-    }
-
-    #[test]
-    fn every_candidate_does_every_workload() {
-        for cell in &mut cells() {
-            for candidate in &mut cell.candidates {
-                assert_eq!((candidate.run)(3000).ops, 3000);
+#[inline(never)]
+fn consume_batches<T: Payload, Q: Queue<T>>(queue: &Q, producers: usize, items: u64) -> Seen {
+    let mut seen = Seen::nothing(producers);
+    let mut left = items;
+    let backoff = Backoff::new();
+    while left > 0 {
+        let max = left.min(BATCH as u64) as usize;
+        match queue.pop_batch(max, |item| seen.take(&item)) {
+            0 => backoff.snooze(),
+            popped => {
+                left -= popped as u64;
+                backoff.reset();
             }
         }
     }
+    seen
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
@@ -17,10 +18,15 @@ pub(crate) struct Row {
     pub(crate) candidate: String,
     /// What one operation is.
     pub(crate) unit: String,
-    /// The median of the repetitions; `min` and `max` are the extremes.
+    /// Whether all threads were kept on one CPU.
+    #[serde(default)]
+    pub(crate) pinned: bool,
+    /// The median of the repetitions; `min` and `max` are the extremes, `q1` and `q3` the quartiles.
     pub(crate) ns_per_op: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
+    pub(crate) q1: f64,
+    pub(crate) q3: f64,
     pub(crate) reps: usize,
     /// Operations in each repetition.
     pub(crate) ops: u64,
@@ -28,6 +34,18 @@ pub(crate) struct Row {
     pub(crate) cpu_ns_per_op: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) switches_per_1000: Option<f64>,
+}
+
+impl Row {
+    /// How far apart the quartiles are, in parts of the median: the noise that the run itself saw.
+    pub(crate) fn noise(&self) -> f64 {
+        (self.q3 - self.q1) / self.ns_per_op
+    }
+
+    /// Whether this run has not told the two apart: the middle halves of their repetitions meet.
+    pub(crate) fn is_as_good_as(&self, other: &Row) -> bool {
+        self.q1 <= other.q3 && other.q1 <= self.q3
+    }
 }
 
 /// A whole run, as `results/last.json` keeps it.
@@ -44,14 +62,22 @@ impl Run {
     }
 
     pub(crate) fn load(file: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))
+        load(file)
     }
 }
 
 /// The array that scripts read.
 pub(crate) fn save_rows(file: &Path, rows: &[Row]) -> Result<(), String> {
     write(file, &json(rows))
+}
+
+pub(crate) fn load_rows(file: &Path) -> Result<Vec<Row>, String> {
+    load(file)
+}
+
+fn load<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
+    let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 /// Writes a file, and its directory if there is none yet.
@@ -84,6 +110,9 @@ pub(crate) mod tests {
             ns_per_op: ns,
             min: ns * 0.9,
             max: ns * 1.1 + 1.0 / 3.0,
+            q1: ns * 0.95,
+            q3: ns * 1.05,
+            pinned: false,
             reps: 7,
             ops: 1000,
             cpu_ns_per_op: (candidate == "aqueduct").then_some(ns * 2.0),
@@ -107,8 +136,7 @@ pub(crate) mod tests {
         run.save(&file).unwrap();
         assert_eq!(Run::load(&file).unwrap(), run);
         save_rows(&file, &run.rows).unwrap();
-        let rows: Vec<Row> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-        assert_eq!(rows, run.rows);
+        assert_eq!(load_rows(&file).unwrap(), run.rows);
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -123,6 +151,16 @@ pub(crate) mod tests {
                 assert!(row[name].is_number(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn what_overlaps_in_the_middle_half_is_not_told_apart() {
+        let rows = run().rows;
+        let (ours, slow, fast) = (&rows[0], &rows[1], &rows[2]);
+        assert!((ours.noise() - 0.1).abs() < 1e-9);
+        assert!(ours.is_as_good_as(ours) && !ours.is_as_good_as(slow) && !slow.is_as_good_as(ours));
+        assert!(!ours.is_as_good_as(fast));
+        assert!(ours.is_as_good_as(&Row { q3: 11.4, ..fast.clone() }));
     }
 
     #[test]

@@ -2,30 +2,47 @@
 
 use std::fmt::Write;
 
-use crate::family::OURS;
+use crate::family::{OURS, is_ours};
+use crate::go;
 use crate::record::{Row, Run};
-use crate::stats::short;
+use crate::stats::{median, short};
 
-/// The families of a run, in its order.
-pub(crate) fn families(run: &Run) -> Vec<String> {
-    distinct(run.rows.iter().map(|row| &row.family))
+/// The grids of a run, in its order: one for each family, free and pinned.
+pub(crate) fn grids(run: &Run) -> Vec<Grid<'_>> {
+    let mut seen = Vec::new();
+    for row in &run.rows {
+        if !seen.contains(&(&row.family, row.pinned)) {
+            seen.push((&row.family, row.pinned));
+        }
+    }
+    seen.into_iter().map(|(family, pinned)| Grid::of(run, family, pinned)).collect()
 }
 
-/// The rows of one family as a grid: its workloads, its candidates, and who did what.
+/// The rows of one family in one world: its workloads, its candidates, and who did what.
 pub(crate) struct Grid<'a> {
+    pub(crate) family: &'a str,
+    pub(crate) pinned: bool,
     pub(crate) workloads: Vec<String>,
     pub(crate) candidates: Vec<String>,
     rows: Vec<&'a Row>,
 }
 
 impl<'a> Grid<'a> {
-    pub(crate) fn of(run: &'a Run, family: &str) -> Self {
-        let rows: Vec<&Row> = run.rows.iter().filter(|row| row.family == family).collect();
+    pub(crate) fn of(run: &'a Run, family: &'a str, pinned: bool) -> Self {
+        let belongs = |row: &&Row| row.family == family && row.pinned == pinned;
+        let rows: Vec<&Row> = run.rows.iter().filter(belongs).collect();
         Self {
+            family,
+            pinned,
             workloads: distinct(rows.iter().map(|row| &row.workload)),
             candidates: distinct(rows.iter().map(|row| &row.candidate)),
             rows,
         }
+    }
+
+    /// For a heading and for a file: the family, and the world if it is not the free one.
+    pub(crate) fn name(&self) -> String {
+        format!("{}{}", self.family, if self.pinned { "-pinned" } else { "" })
     }
 
     pub(crate) fn get(&self, workload: &str, candidate: &str) -> Option<&'a Row> {
@@ -47,13 +64,22 @@ pub(crate) fn markdown(run: &Run) -> String {
         text +=
             "\n**A quick run:** it shows that everything works; its figures are mostly noise.\n";
     }
-    for family in families(run) {
-        let grid = Grid::of(run, &family);
-        write!(text, "\n## {family}\n\n").expect("a string takes it");
-        text += "Wall-clock nanoseconds per operation: median (least to greatest).";
+    if let Some(table) = summary(run) {
+        text += "\n## Ours by the best Rust peer\n\nPer family: in how many workloads ours is not \
+                 slower than the best peer (or not told apart from it by this run), the median of \
+                 the ratios, and the worst.\n\n";
+        text += &table;
+    }
+    for grid in grids(run) {
+        write!(text, "\n## {}\n\n", grid.name()).expect("a string takes it");
+        if grid.pinned {
+            text += "All threads on one CPU. ";
+        }
+        text += "Wall-clock nanoseconds per operation: the median, and half the spread between \
+                 the quartiles, in percent of it.";
         if compares(&grid) {
-            text += " Bold is the best of the row; the last column is ours by the best peer's, \
-                     lower is better.";
+            text += " Bold is the best of the row. The last column is ours by the best Rust peer's, \
+                     lower is better; in brackets where this run has not told the two apart.";
         }
         text += "\n\n";
         times(&mut text, &grid);
@@ -62,6 +88,32 @@ pub(crate) fn markdown(run: &Run) -> String {
         costs(&mut text, &grid);
     }
     text
+}
+
+/// How each family stands, in a line.
+fn summary(run: &Run) -> Option<String> {
+    let lines: Vec<Vec<String>> = grids(run).iter().filter_map(standing).collect();
+    let header = ["family", "workloads", "not slower", "median", "worst", "in"].map(Into::into);
+    let mut text = String::new();
+    table(&mut text, &header, lines.iter().cloned());
+    (!lines.is_empty()).then_some(text)
+}
+
+fn standing(grid: &Grid<'_>) -> Option<Vec<String>> {
+    let workloads = grid.workloads.iter();
+    let all: Vec<(Comparison, &String)> =
+        workloads.filter_map(|workload| Some((comparison(grid, workload)?, workload))).collect();
+    let (worst, at) = all.iter().max_by(|(a, _), (b, _)| a.ratio.total_cmp(&b.ratio))?;
+    let ratios: Vec<f64> = all.iter().map(|(comparison, _)| comparison.ratio).collect();
+    let held = all.iter().filter(|(c, _)| c.ratio <= 1.0 || c.within_noise).count();
+    Some(vec![
+        grid.name(),
+        all.len().to_string(),
+        held.to_string(),
+        format!("{:.2}", median(&ratios)),
+        format!("{:.2}", worst.ratio),
+        at.to_string(),
+    ])
 }
 
 /// Whether there is a peer to compare ours with.
@@ -83,20 +135,34 @@ fn times(text: &mut String, grid: &Grid<'_>) {
                 let middle = short(row.ns_per_op);
                 let is_best = best.is_some_and(|best| best.candidate == row.candidate);
                 let bold = if is_best && grid.candidates.len() > 1 { "**" } else { "" };
-                format!("{bold}{middle}{bold} ({} to {})", short(row.min), short(row.max))
+                format!("{bold}{middle}{bold} ±{:.0}%", row.noise() * 50.0)
             }));
         }
         if compares(grid) {
-            line.push(ratio(grid, workload).map_or_else(nothing, |ratio| format!("{ratio:.2}")));
+            line.push(comparison(grid, workload).map_or_else(nothing, |c| {
+                if c.within_noise { format!("[{:.2}]", c.ratio) } else { format!("{:.2}", c.ratio) }
+            }));
         }
         line
     });
     table(text, &header, body);
 }
 
-fn ratio(grid: &Grid<'_>, workload: &str) -> Option<f64> {
-    let peer = grid.best(workload, |row| row.candidate != OURS)?;
-    Some(grid.get(workload, OURS)?.ns_per_op / peer.ns_per_op)
+/// Ours beside the best Rust peer.
+struct Comparison {
+    ratio: f64,
+    /// The middle halves of the repetitions meet.
+    within_noise: bool,
+}
+
+fn comparison(grid: &Grid<'_>, workload: &str) -> Option<Comparison> {
+    let rust_peer = |row: &Row| !is_ours(&row.candidate) && row.candidate != go::NAME;
+    let peer = grid.best(workload, rust_peer)?;
+    let ours = grid.get(workload, OURS)?;
+    Some(Comparison {
+        ratio: ours.ns_per_op / peer.ns_per_op,
+        within_noise: ours.is_as_good_as(peer),
+    })
 }
 
 fn costs(text: &mut String, grid: &Grid<'_>) {
@@ -142,20 +208,40 @@ mod tests {
     use crate::record::tests::run;
 
     #[test]
-    fn the_ratio_is_ours_by_the_best_peers() {
+    fn the_ratio_is_ours_by_the_best_rust_peers() {
         let run = run();
-        let grid = Grid::of(&run, "queue");
-        assert_eq!(ratio(&grid, "u64/cap64/pair"), Some(1.2));
-        assert_eq!(ratio(&grid, "u64/cap64/4p4c"), None, "ours was not there");
+        let grid = Grid::of(&run, "queue", false);
+        let compared = comparison(&grid, "u64/cap64/pair").expect("both are there");
+        assert_eq!((compared.ratio, compared.within_noise), (1.2, false));
+        assert!(comparison(&grid, "u64/cap64/4p4c").is_none(), "ours was not there");
+    }
+
+    #[test]
+    fn neither_go_nor_our_other_policies_are_peers() {
+        let mut run = run();
+        for (row, name) in run.rows.iter_mut().zip(["aqueduct", "go", "aqueduct-fair"]) {
+            row.candidate = name.into();
+        }
+        let grid = Grid::of(&run, "queue", false);
+        assert!(comparison(&grid, "u64/cap64/pair").is_none());
     }
 
     #[test]
     fn the_tables_show_every_cell_and_mark_the_best() {
         let text = markdown(&run());
-        let wanted = "| u64/cap64/pair | item | 12.0 (10.8 to 13.5) | 48.0 (43.2 to 53.1) | \
-                      **10.0** (9.00 to 11.3) | 1.20 |";
+        let wanted = "| u64/cap64/pair | item | 12.0 ±5% | 48.0 ±5% | **10.0** ±5% | 1.20 |";
         assert!(text.contains(wanted), "{text}");
-        assert!(text.contains("| u64/cap64/4p4c | item | – | 30,000 (27,000 to 33,000) |"));
+        assert!(text.contains("| u64/cap64/4p4c | item | – | 30,000 ±5% |"));
+        assert!(text.contains("| queue | 1 | 0 | 1.20 | 1.20 | u64/cap64/pair |"), "{text}");
         assert!(text.contains("commit "), "the machine line is part of it");
+    }
+
+    #[test]
+    fn the_two_worlds_have_tables_of_their_own() {
+        let mut run = run();
+        let pinned = run.rows.clone().into_iter().map(|row| Row { pinned: true, ..row });
+        run.rows.extend(pinned);
+        let names: Vec<_> = grids(&run).iter().map(Grid::name).collect();
+        assert_eq!(names, ["queue", "queue-pinned"]);
     }
 }

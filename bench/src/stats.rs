@@ -6,14 +6,30 @@
 ///
 /// If there is no value, or one is not a number.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The values a quarter and three quarters of the way up: between them lies the middle half.
+///
+/// # Panics
+///
+/// As [`median`].
+pub(crate) fn quartiles(values: &[f64]) -> (f64, f64) {
+    (quantile(values, 0.25), quantile(values, 0.75))
+}
+
+/// The value that this share of the others does not exceed, between two neighbours in proportion.
+///
+/// # Panics
+///
+/// As [`median`].
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+    assert!(!values.is_empty(), "a quantile of nothing");
     let mut sorted = values.to_vec();
     sorted.sort_by(|a, b| a.partial_cmp(b).expect("a measurement is a number"));
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => panic!("the median of nothing"),
-        n if n % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
+    let place = share * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
 }
 
 pub(crate) fn least(values: &[f64]) -> f64 {
@@ -67,6 +83,13 @@ mod tests {
     #[should_panic(expected = "is a number")]
     fn a_value_that_is_no_number_is_refused() {
         median(&[1.0, f64::NAN]);
+    }
+
+    #[test]
+    fn half_of_the_values_lie_between_the_quartiles() {
+        assert_eq!(quartiles(&[5.0]), (5.0, 5.0));
+        assert_eq!(quartiles(&[7.0, 1.0, 6.0, 2.0, 5.0, 3.0, 4.0]), (2.5, 5.5));
+        assert_eq!(quantile(&[0.0, 100.0], 0.99), 99.0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) type Job<R> = Box<dyn FnOnce() -> R + Send>;
 
 /// A run is meant to take milliseconds. One that is not through after this long has lost an item or
 /// missed a wake-up, and would never end.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the jobs, each on its own thread, and returns what they returned, in their order.
 ///
@@ -75,8 +75,7 @@ fn race_within<R: Send + 'static>(
         thread.join().expect("it has reported");
     }
     let wall = span.map_or(Duration::ZERO, |(first, last)| last - first);
-    let sample = Sample { ops, wall, span: wall, cpu: Some(cpu), switches: Some(switches) };
-    (sample, results.into_iter().flatten().collect())
+    (Sample::of(ops, wall, cpu, switches), results.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
