@@ -130,7 +130,8 @@ fn run(cli: &Cli) -> Result<(), String> {
         eprint!("{:>4}: {} {} ", at + 1, cell.family, cell.workload);
         let measured = measure::measure(cell, plan);
         for row in &measured {
-            eprint!("  {} {}", row.candidate, stats::short(row.ns_per_op));
+            let figure = row.workload.strip_prefix(&cell.workload).unwrap_or_default();
+            eprint!("  {}{figure} {}", row.candidate, stats::short(row.ns_per_op));
         }
         eprintln!();
         rows.extend(measured);
