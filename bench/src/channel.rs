@@ -11,7 +11,7 @@ mod candidates;
 #[cfg(test)]
 mod tests;
 
-use crate::check::{Id, Load, Payload, Seen, settle, share};
+use crate::check::{Back, Id, Load, Payload, Seen, settle, share};
 use crate::family::{Candidate, Cell};
 use crate::measure::Sample;
 use crate::team::{Job, race};
@@ -148,7 +148,7 @@ where
 {
     let (sender, receiver) = proved::<T, C>(capacity);
     let sent = share(ops, senders);
-    let mut jobs: Vec<Job<Option<(C::Receiver, Seen)>>> = Vec::new();
+    let mut jobs: Vec<Job<Back<C::Receiver>>> = Vec::new();
     for (producer, &items) in sent.iter().enumerate() {
         let sender = sender.clone();
         jobs.push(Box::new(move || {

@@ -8,7 +8,7 @@ mod candidates;
 use std::future::Future;
 
 use crate::channel::{BATCH, Shape};
-use crate::check::{Id, Load, Payload, Seen, settle, share};
+use crate::check::{Back, Id, Load, Payload, Seen, settle, share};
 use crate::family::{Candidate, Cell};
 use crate::measure::Sample;
 use crate::tasks::{Task, race_tasks};
@@ -98,7 +98,7 @@ fn transfer<T: Payload, C: AsyncChannel<T>>(
 ) -> Sample {
     let (sender, receiver) = proved::<T, C>(capacity);
     let sent = share(ops, senders);
-    let mut tasks: Vec<Task<Option<(C::Receiver, Seen)>>> = Vec::new();
+    let mut tasks: Vec<Task<Back<C::Receiver>>> = Vec::new();
     for (producer, &items) in sent.iter().enumerate() {
         let sender = sender.clone();
         tasks.push(Box::pin(async move {

@@ -123,6 +123,9 @@ impl<T: Payload> Iterator for Load<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen(Vec<Lane>);
 
+/// What a party of a run brings back: nothing, if it sends; its end and its notes, if it receives.
+pub(crate) type Back<R> = Option<(R, Seen)>;
+
 /// Two sets of numbers with the same count, sum and sum of squares, both without repetition where
 /// one consumer looked, differ only if several errors cancel out exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

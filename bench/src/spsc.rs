@@ -7,7 +7,7 @@ mod candidates;
 
 use crossbeam_utils::Backoff;
 
-use crate::check::{Id, Load, Payload, Seen, settle};
+use crate::check::{Back, Id, Load, Payload, Seen, settle};
 use crate::family::{Candidate, Cell};
 use crate::measure::Sample;
 use crate::team::{Job, race};
@@ -121,7 +121,7 @@ fn transfer<T: Payload, R: Ring<T>>(
     consume: fn(&mut R::Consumer, u64) -> Seen,
 ) -> Sample {
     let (mut producer, mut consumer) = proved::<T, R>(capacity);
-    let jobs: Vec<Job<Option<(R::Consumer, Seen)>>> = vec![
+    let jobs: Vec<Job<Back<R::Consumer>>> = vec![
         Box::new(move || {
             produce(&mut producer, ops);
             None
