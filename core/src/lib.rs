@@ -7,6 +7,7 @@
 //! | [`semaphore`] | permits to share, weighted, fair or greedy |
 //! | [`rwlock`] | many readers or one writer, by three policies |
 //! | [`channel`] | a queue whose users can wait on either end |
+//! | [`crew`] | who of a crew of workers looks for work, and whether one must be called |
 //! | [`block_on`](block_on()) | runs a future where there is no executor |
 //!
 //! **The contract.** Every operation that does not wait by its nature finishes in its own steps, wherever any other
@@ -51,6 +52,8 @@ extern crate alloc;
 mod block_on;
 #[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod channel;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
+pub mod crew;
 #[cfg(all(feature = "defmt", any(target_has_atomic = "ptr", feature = "portable-atomic")))]
 mod format;
 #[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod context;
 pub mod park;
 pub mod pipeline;
+pub mod pool;
 pub mod sync;
 pub mod thread;
 pub mod timer;

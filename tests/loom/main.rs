@@ -8,6 +8,7 @@
 #![cfg(aqueduct_loom)]
 
 mod channel;
+mod crew;
 mod queue;
 mod rwlock;
 mod semaphore;

@@ -6,6 +6,7 @@ mod condvar;
 mod context;
 mod lock_api_style;
 mod pipeline;
+mod pool;
 #[macro_use]
 mod queue;
 mod rwlock;

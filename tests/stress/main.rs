@@ -4,6 +4,7 @@
 mod channel;
 mod context;
 mod pipeline;
+mod pool;
 mod queue;
 mod runtimes;
 mod rwlock;

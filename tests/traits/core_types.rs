@@ -1,6 +1,7 @@
 //! The types of aqueduct-core.
 
 use crate::{generic, has, others, plain, send_sync};
+use aqueduct_core::crew::{Crew, Numbers};
 use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
 use aqueduct_core::rwlock::{
     self, Exclusive, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawAcquire, RawRwLock,
@@ -33,6 +34,8 @@ fn queues() {
 #[test]
 fn waiting() {
     plain! {
+        Crew, "SS", "UWR";
+        Numbers, "SS", "UWR";
         WaitCell, "SS", "UWR";
         WaitQueue, "SS", "UWR";
         WaitQueue<Growable>, "SS", "UWR";

@@ -13,6 +13,12 @@ use aqueduct::pipeline::{
     BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
     StageError, StageReport, Stopped,
 };
+use aqueduct::pool::{
+    self, Cancel, Decision, Fallible, Full, Histogram, Informed, Job, JobContext, JobError,
+    JobHandle, JobId, JobPanic, JobResult, LatencyTarget, Limit, Load, Plain, Pool, PoolMetrics,
+    Priority, Refusal, Rejection, RunningJob, ScaleEvent, ScaleReason, ShutdownReport, SubmitError,
+    Thresholds, WorkerId,
+};
 use aqueduct::sync::{
     AcquireCtxError, AcquireTimeoutError, Barrier, BarrierWaitResult, Condvar, Event, Greedy,
     MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,
@@ -147,5 +153,45 @@ fn pipelines() {
         PipelineError, "SS", "U--";
         Policy, "SS", "UWR";
         Stopped, "SS", "UWR";
+    }
+}
+
+#[test]
+fn pools() {
+    generic! {
+        // It can only be had for what is Send.
+        T => JobHandle<T>, ["SS" "SS" "SS" "SS"], "UWR";
+        T => JobResult<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Job<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Plain<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Informed<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Fallible<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => SubmitError<T>, ["SS" "S-" "-S" "--"], "UWR";
+    }
+    plain! {
+        Pool, "SS", "UWR";
+        pool::Builder, "SS", "U--";
+        pool::BuildError, "SS", "U--";
+        Cancel, "SS", "UWR";
+        Decision, "SS", "UWR";
+        Full, "SS", "UWR";
+        Histogram, "SS", "UWR";
+        JobContext, "SS", "U--";
+        JobError, "SS", "U--";
+        JobId, "SS", "UWR";
+        JobPanic, "SS", "UWR";
+        LatencyTarget, "SS", "UWR";
+        Limit, "SS", "UWR";
+        Load, "SS", "UWR";
+        PoolMetrics, "SS", "UWR";
+        Priority, "SS", "UWR";
+        Refusal, "SS", "UWR";
+        Rejection, "SS", "UWR";
+        RunningJob, "SS", "UWR";
+        ScaleEvent, "SS", "UWR";
+        ScaleReason, "SS", "UWR";
+        ShutdownReport, "SS", "UWR";
+        Thresholds, "SS", "UWR";
+        WorkerId, "SS", "UWR";
     }
 }

@@ -1,0 +1,287 @@
+//! A pool of workers that scales itself.
+//!
+//! ```
+//! use aqueduct::pool::{Job, Pool, Priority};
+//! use std::time::Duration;
+//!
+//! let pool = Pool::builder().max_workers(4).build()?;
+//! let answer = pool.submit(|| 6 * 7)?;
+//! let urgent = Job::with_context(|job| job.is_cancelled())
+//!     .priority(Priority::Urgent)
+//!     .timeout(Duration::from_secs(1));
+//! let urgent = pool.submit_job(urgent)?;
+//! assert_eq!(answer.join()?.value, 42);
+//! assert!(!urgent.join()?.value);
+//! assert!(pool.shutdown().is_complete());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which jobs run when
+//!
+//! Each [`Priority`] has a bounded queue. A worker takes the most urgent job, first in, first out; one dispatch in [`AGING`] begins at
+//! each of the lower priorities. A worker that has nothing to do takes whatever there is: no job waits beside a worker that rests.
+//!
+//! # How many workers there are
+//!
+//! A job that finds nobody at rest brings one more, up to the most there may be; a [`ScalePolicy`] may say otherwise. Who rests for the
+//! keep-alive time goes, down to the fewest, which may be none. The worker that has rested the shortest time is called first, so that the
+//! others can go. Nothing wakes up while nothing happens.
+//!
+//! # What becomes of a job
+//!
+//! Each job that is accepted has exactly one [`Outcome`]: its result, or a [`JobError`]. A job that is not accepted comes back in
+//! a [`SubmitError`]. A panic is its job's outcome and nobody else's concern; but a panic in the destructor of a thread-local value, when
+//! a worker goes, ends the process: the standard library sees to that.
+//!
+//! # Progress
+//!
+//! A submission that finds room pushes to a lock-free queue, and wakes one worker at the most: none if one is on its way
+//! or looking for work. A job's own lock is taken by whoever runs it and whoever waits for it, for a few instructions. The lock of
+//! the pool is taken where workers come, go, lie down or are called.
+//!
+//! # When to use something else
+//!
+//! CPU-bound work over slices, split recursively: rayon. A program that lives in tokio: its `spawn_blocking`.
+//!
+//! The protocol:
+#![doc = include_str!("pool/PROTOCOL.md")]
+
+mod builder;
+mod cell;
+mod handle;
+mod histogram;
+mod job;
+mod keyed;
+mod metrics;
+mod outcome;
+mod panics;
+mod phase;
+mod queue;
+mod roster;
+mod scale;
+mod shared;
+mod shutdown;
+mod submit;
+mod worker;
+
+pub use builder::{BuildError, Builder};
+pub use cell::Cancel;
+pub use handle::JobHandle;
+pub use histogram::Histogram;
+pub use job::{Fallible, Informed, Job, JobContext, JobId, Plain, Priority, Work, WorkerId};
+pub use metrics::PoolMetrics;
+pub use outcome::{JobError, JobPanic, JobResult, Limit, Outcome, Rejection};
+pub use queue::AGING;
+pub use scale::{
+    Decision, LatencyTarget, Load, SCALE_EVENTS, ScaleEvent, ScalePolicy, ScaleReason, Thresholds,
+};
+pub use shutdown::{RunningJob, ShutdownReport};
+pub use submit::{Full, Refusal, SubmitError};
+
+use crate::Context;
+use crate::park::deadline_after;
+use shared::Shared;
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Workers, and the jobs that wait for them. See the [module](self).
+///
+/// A clone is the same pool. When the last one is dropped, the pool is [shut down at once](Self::shutdown_now); that waits for nobody.
+/// To let all jobs run, [shut it down](Self::shutdown).
+#[derive(Clone)]
+pub struct Pool {
+    owner: Arc<Owner>,
+}
+
+/// Ends the pool when the last handle to it goes. Workers and jobs hold what is shared, and not this.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Pool {
+    /// How a pool is to be.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { owner: Arc::new(Owner(shared)) }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.owner.0
+    }
+
+    /// Submits a function. What happens if there is no room, the pool was [told](Builder::on_full); by default it waits.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if there is no room, or the pool is shut down.
+    pub fn submit<F, R>(&self, f: F) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.shared().submit_plain(f)
+    }
+
+    /// Submits a function, if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if there is no room, or the pool is shut down.
+    pub fn try_submit<F, R>(&self, f: F) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.submit_job(Job::new(f).on_full(Full::Reject));
+        handle.map_err(|SubmitError { job, reason }| SubmitError { job: job.work.0, reason })
+    }
+
+    /// Submits a function, and waits for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if there was no room, or the pool is shut down.
+    pub fn submit_timeout<F, R>(
+        &self,
+        f: F,
+        timeout: Duration,
+    ) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.submit_job(Job::new(f).on_full(Full::BlockTimeout(timeout)));
+        handle.map_err(|SubmitError { job, reason }| SubmitError { job: job.work.0, reason })
+    }
+
+    /// Submits a function that is cancelled when the context is done: it does not wait for room any longer, does not begin any more, or is
+    /// asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if there was no room, or the context was done, or the pool is shut down.
+    pub fn submit_ctx<F, R>(&self, context: &Context, f: F) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.submit_job_ctx(context, Job::new(f));
+        handle.map_err(|SubmitError { job, reason }| SubmitError { job: job.work.0, reason })
+    }
+
+    /// Submits a job. As [`submit`](Self::submit), for one of which there is more to say.
+    ///
+    /// # Errors
+    ///
+    /// The job, handed back, if there is no room, or the pool is shut down.
+    pub fn submit_job<W: Work>(
+        &self,
+        job: Job<W>,
+    ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
+        self.shared().submit_job(job, None)
+    }
+
+    /// Submits a job that is cancelled when the context is done. As [`submit_ctx`](Self::submit_ctx).
+    ///
+    /// # Errors
+    ///
+    /// The job, handed back, if there was no room, or the context was done, or the pool is shut down.
+    pub fn submit_job_ctx<W: Work>(
+        &self,
+        context: &Context,
+        job: Job<W>,
+    ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
+        self.shared().submit_job(job, Some(context))
+    }
+
+    /// Changes the bounds of the number of workers. Those that are too many go when they rest, or between two jobs; nobody waits for them.
+    ///
+    /// # Errors
+    ///
+    /// Bounds that cannot be, or the system refused a thread for one of the fewest; the new bounds hold then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pool::{BuildError, Pool};
+    ///
+    /// let pool = Pool::builder().max_workers(2).build()?;
+    /// pool.resize(1, 8)?;
+    /// assert!(matches!(pool.resize(9, 8), Err(BuildError::Bounds { min: 9, max: 8 })));
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    pub fn resize(&self, min: usize, max: usize) -> Result<(), BuildError> {
+        if max == 0 {
+            return Err(BuildError::NoWorkers);
+        }
+        if min > max {
+            return Err(BuildError::Bounds { min, max });
+        }
+        self.shared().set_bounds(min, max).map_err(BuildError::Spawn)
+    }
+
+    /// What the pool does and has done.
+    ///
+    /// Locks the books of each worker for a moment, one after the other.
+    pub fn metrics(&self) -> PoolMetrics {
+        self.shared().metrics()
+    }
+
+    /// Waits until every job that was submitted has its outcome. A job that calls it waits for itself.
+    pub fn wait_idle(&self) {
+        self.shared().wait_until(None, || self.shared().is_quiet());
+    }
+
+    /// As [`wait_idle`](Self::wait_idle), but not longer than `timeout`; false if it is not so by then.
+    pub fn wait_idle_timeout(&self, timeout: Duration) -> bool {
+        self.shared().wait_until(deadline_after(timeout), || self.shared().is_quiet())
+    }
+
+    /// Takes nothing any more, runs all that is in, and waits until all workers have gone.
+    ///
+    /// May be called again, from several threads at once, and after the other ways of shutting down. A worker that calls it only lets
+    /// the end begin, and does not wait: the [report](ShutdownReport) says what still runs.
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.shared().drain(None)
+    }
+
+    /// Takes nothing any more, cancels what has not begun, asks what runs to stop, and waits for nobody.
+    ///
+    /// When it returns, nothing begins any more. [`shutdown`](Self::shutdown), called after it, waits for what runs.
+    pub fn shutdown_now(&self) -> ShutdownReport {
+        self.shared().abort()
+    }
+
+    /// As [`shutdown`](Self::shutdown) for so long, then as [`shutdown_now`](Self::shutdown_now). The report names the jobs that are stuck.
+    pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
+        self.shared().drain_or_abort(timeout)
+    }
+
+    /// Whether the pool takes nothing any more.
+    pub fn is_shut_down(&self) -> bool {
+        self.shared().queues_closed()
+    }
+}
+
+// Nothing in a pool is half-done when a panic passes: whoever catches it may go on with the handle.
+impl UnwindSafe for Pool {}
+impl RefUnwindSafe for Pool {}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let metrics = self.metrics();
+        f.debug_struct("Pool")
+            .field("workers", &metrics.workers)
+            .field("in_flight", &metrics.in_flight)
+            .finish_non_exhaustive()
+    }
+}

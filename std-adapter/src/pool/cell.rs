@@ -1,0 +1,535 @@
+//! One job, shared between whoever runs it, whoever waits for it, and whoever ends it early.
+//!
+//! One lock holds its [`Phase`], and what goes with it. Functions, results, wakers and contexts of users run, are called and are
+//! dropped with the lock released. The books are written with it held, so that an outcome that can be seen has been
+//! counted. Order of locks: this one before a worker's or the pool's books; never with the roster's.
+
+use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId};
+use super::outcome::{JobError, JobResult, Limit, Outcome, Rejection};
+use super::phase::{End, Phase};
+use super::shared::Shared;
+use super::worker::Slot;
+use crate::context::StopHandle;
+use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
+use crate::core::wait::Growable;
+use crate::thread::catch;
+use crate::timer::{self, Timer};
+use crate::{Context, lock};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// What does not change about a job.
+pub(super) struct Meta {
+    pub(super) id: JobId,
+    pub(super) priority: Priority,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) submitted: Instant,
+    pub(super) run_timeout: Option<Duration>,
+    pub(super) key: Option<u64>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// A job, whatever it returns.
+pub(super) trait Runnable: Send + Sync {
+    fn meta(&self) -> &Meta;
+    /// Takes it in hand; false if that is too late. After true the caller [performs](Self::perform) it, or cancels it.
+    fn begin(&self) -> bool;
+    /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other. Returns when it
+    /// ended.
+    fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant;
+    /// Ends it early, like this. False if it is over already.
+    fn end(&self, error: JobError) -> bool;
+    /// Ends it if it has not begun; asks it to stop if it runs.
+    fn cancel(&self) -> Cancel;
+    /// Asks it to stop, if it runs.
+    fn stop(&self);
+    fn is_stopped(&self) -> bool;
+    fn is_over(&self) -> bool;
+    fn context(&self) -> Context;
+    fn set_progress(&self, done: u64, total: u64);
+    fn progress(&self) -> Option<(u64, u64)>;
+    /// The turn of its key, to be passed on by whoever gets it: once, and not while the function runs.
+    fn take_turn(&self) -> Option<u64>;
+    /// It is its turn among the jobs of its key.
+    fn give_turn(&self);
+    /// Whether it may be begun by whoever waits for it.
+    fn has_turn(&self) -> bool;
+}
+
+/// A job, for whoever waits for its outcome.
+pub(super) trait Awaited<R>: Runnable {
+    fn poll(&self, waker: &Waker) -> Poll<Outcome<R>>;
+    fn as_runnable(self: Arc<Self>) -> Arc<dyn Runnable>;
+}
+
+/// What [`JobHandle::cancel`](super::JobHandle::cancel) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cancel {
+    /// The job had not begun, and never will.
+    Cancelled,
+    /// It runs, and was asked to stop. Its outcome is what it makes of that.
+    Asked,
+    /// It was over.
+    TooLate,
+}
+
+pub(super) struct Cell<W: Work> {
+    meta: Meta,
+    /// Itself, for timers.
+    me: Weak<Self>,
+    stage: Mutex<Stage<W>>,
+}
+
+struct Stage<W: Work> {
+    phase: Phase,
+    body: Body<W>,
+    /// Of whoever waits for the outcome.
+    waker: Option<Waker>,
+    /// Asked to stop.
+    stopped: bool,
+    /// A worker that runs it beyond its end must be taken off the list of those that are late.
+    overdue: bool,
+    /// Which worker runs it, and whether it is the outermost job there.
+    at: Option<WorkerId>,
+    rare: Option<Box<Rare<W::Output>>>,
+}
+
+enum Body<W: Work> {
+    Work(W),
+    /// In the hands of whoever runs it; or taken.
+    Away,
+    Outcome(Outcome<W::Output>),
+}
+
+/// What few jobs have.
+struct Rare<R> {
+    /// The limit that is running now: of waiting, then of running.
+    timer: Option<Timer>,
+    context: Option<Context>,
+    /// The tie to the context that it was submitted with.
+    tie: Option<StopHandle>,
+    progress: Option<(u64, u64)>,
+    /// Whom the outcome goes to instead of a handle.
+    sink: Option<Sink<R>>,
+    /// The permit of a pool without a queue.
+    permit: Option<OwnedSemaphorePermit<Fair, Growable>>,
+    turn: Turn,
+}
+
+impl<R> Default for Rare<R> {
+    fn default() -> Self {
+        Self {
+            timer: None,
+            context: None,
+            tie: None,
+            progress: None,
+            sink: None,
+            permit: None,
+            turn: Turn::Waits,
+        }
+    }
+}
+
+/// Whether a job with a key may run.
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    Waits,
+    Has,
+    Passed,
+}
+
+/// Takes the outcome of a job, on the thread that made it.
+pub(super) type Sink<R> = Box<dyn FnOnce(Outcome<R>) + Send>;
+
+impl<W: Work> Cell<W> {
+    pub(super) fn new(
+        id: JobId,
+        work: W,
+        options: &Options,
+        shared: &Arc<Shared>,
+        sink: Option<Sink<W::Output>>,
+    ) -> Arc<Self> {
+        let meta = Meta {
+            id,
+            priority: options.priority,
+            name: options.name.clone(),
+            submitted: Instant::now(),
+            run_timeout: options.run_timeout.or(shared.settings.run_timeout),
+            key: options.key,
+            shared: Arc::clone(shared),
+        };
+        let rare = sink.map(|sink| Box::new(Rare { sink: Some(sink), ..Rare::default() }));
+        Arc::new_cyclic(|me| Self {
+            meta,
+            me: Weak::clone(me),
+            stage: Mutex::new(Stage {
+                phase: Phase::Queued,
+                body: Body::Work(work),
+                waker: None,
+                stopped: false,
+                overdue: false,
+                at: None,
+                rare,
+            }),
+        })
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage<W>> {
+        lock(&self.stage)
+    }
+
+    /// Takes the function back, of a job that was not accepted: it is over, and was nobody's.
+    pub(super) fn reclaim(&self) -> Option<W> {
+        let mut stage = self.stage();
+        if !stage.phase.end(End::Rejected) {
+            return None;
+        }
+        self.meta.shared.count(End::Rejected);
+        let rare = stage.rare.take();
+        let body = mem::replace(&mut stage.body, Body::Away);
+        drop(stage);
+        drop(rare);
+        match body {
+            Body::Work(work) => Some(work),
+            Body::Away | Body::Outcome(_) => None,
+        }
+    }
+
+    /// Ends the job at `deadline` if it has not begun by then.
+    pub(super) fn limit_wait(&self, limit: Duration) {
+        self.set_timer(limit, Phase::Queued, |cell| {
+            cell.end_in(Phase::Queued, JobError::TimedOut(Limit::Queue));
+        });
+    }
+
+    /// Keeps the permit until the job is over and its function has returned.
+    pub(super) fn keep(&self, permit: OwnedSemaphorePermit<Fair, Growable>) {
+        self.stage().rare().permit = Some(permit);
+    }
+
+    /// Cancels the job when `context` is done.
+    pub(super) fn tie(&self, context: &Context) {
+        let me = Weak::clone(&self.me);
+        let tie = context.after_func(move || {
+            if let Some(cell) = me.upgrade() {
+                cell.cancel();
+            }
+        });
+        let mut stage = self.stage();
+        if stage.phase.is_over() {
+            drop(stage);
+            tie.stop();
+        } else {
+            stage.rare().tie = Some(tie);
+        }
+    }
+
+    fn set_timer(&self, limit: Duration, phase: Phase, late: impl FnOnce(&Self) + Send + 'static) {
+        // A limit beyond the clock is none.
+        let Some(deadline) = Instant::now().checked_add(limit) else { return };
+        let me = Weak::clone(&self.me);
+        let timer = timer::call_at(deadline, move || {
+            if let Some(cell) = me.upgrade() {
+                late(&cell);
+            }
+        });
+        // Without a thread for timers there is no limit; `perform` looks at the clock at the end.
+        let Ok(timer) = timer else { return };
+        let mut stage = self.stage();
+        if stage.phase == phase {
+            stage.rare().timer = Some(timer);
+        } else {
+            drop(stage);
+            drop(timer);
+        }
+    }
+
+    /// Ends the job if it is in this phase.
+    fn end_in(&self, phase: Phase, error: JobError) -> bool {
+        let stage = self.stage();
+        stage.phase == phase && self.end_with(stage, error)
+    }
+
+    /// Ends the job, and tells.
+    fn end_with(&self, mut stage: MutexGuard<'_, Stage<W>>, error: JobError) -> bool {
+        let end = end_of(&error);
+        let was_running = stage.phase == Phase::Running;
+        if !stage.phase.end(end) {
+            return false;
+        }
+        self.meta.shared.count(end);
+        stage.stopped = true;
+        let late = was_running.then_some(stage.at).flatten();
+        stage.overdue = late.is_some();
+        let (body, told) = stage.settle(Err(error), was_running);
+        if let Some(worker) = late {
+            // Listed as late before the worker can be done, and taken off: the cell is still locked.
+            self.meta.shared.note_overdue(worker, true);
+        }
+        drop(stage);
+        // The function, with all that it holds; its destructor is foreign code.
+        let _ = catch(|| drop(body));
+        told.tell();
+        if late.is_some() {
+            self.meta.shared.replace_overdue();
+        }
+        self.meta.shared.tell_quiet();
+        true
+    }
+}
+
+impl<W: Work> Stage<W> {
+    fn rare(&mut self) -> &mut Rare<W::Output> {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Puts the outcome where it is looked for. The caller tells, with the lock released.
+    fn settle(
+        &mut self,
+        outcome: Outcome<W::Output>,
+        is_running: bool,
+    ) -> (Body<W>, Told<W::Output>) {
+        let waker = self.waker.take();
+        let mut told =
+            Told { waker, context: None, timer: None, tie: None, permit: None, sink: None };
+        let mut outcome = Some(outcome);
+        if let Some(rare) = &mut self.rare {
+            told.timer = rare.timer.take();
+            told.tie = rare.tie.take();
+            if self.stopped {
+                told.context = rare.context.clone();
+            }
+            if !is_running {
+                told.permit = rare.permit.take();
+            }
+            if let Some(sink) = rare.sink.take() {
+                told.sink = outcome.take().map(|outcome| (sink, outcome));
+            }
+        }
+        let body = match outcome {
+            Some(outcome) => mem::replace(&mut self.body, Body::Outcome(outcome)),
+            None => mem::replace(&mut self.body, Body::Away),
+        };
+        (body, told)
+    }
+}
+
+/// What is done about an end with the lock released.
+struct Told<R> {
+    waker: Option<Waker>,
+    context: Option<Context>,
+    timer: Option<Timer>,
+    tie: Option<StopHandle>,
+    permit: Option<OwnedSemaphorePermit<Fair, Growable>>,
+    sink: Option<(Sink<R>, Outcome<R>)>,
+}
+
+impl<R> Told<R> {
+    fn tell(self) {
+        drop(self.timer);
+        if let Some(tie) = self.tie {
+            tie.stop();
+        }
+        drop(self.permit);
+        // Foreign code, each for itself: one that panics keeps nothing from the others.
+        if let Some((sink, outcome)) = self.sink {
+            let _ = catch(|| sink(outcome));
+        }
+        if let Some(waker) = self.waker {
+            let _ = catch(|| waker.wake());
+        }
+        if let Some(context) = self.context {
+            let _ = catch(|| context.cancel());
+        }
+    }
+}
+
+fn end_of(error: &JobError) -> End {
+    match error {
+        JobError::Panicked(_) => End::Panicked,
+        JobError::Failed(_) => End::Failed,
+        JobError::TimedOut(_) => End::TimedOut,
+        JobError::Cancelled => End::Cancelled,
+        JobError::Rejected(Rejection::Displaced | Rejection::Dropped) => End::Rejected,
+    }
+}
+
+impl<W: Work> Runnable for Cell<W> {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn begin(&self) -> bool {
+        self.stage().phase.begin()
+    }
+
+    fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant {
+        let mut stage = self.stage();
+        let Body::Work(work) = mem::replace(&mut stage.body, Body::Away) else {
+            // Ended between `begin` and here: by a shutdown.
+            return began;
+        };
+        // A job inside another is not listed as late: the one around it waits for it.
+        stage.at = worker.filter(|_| depth == 0).map(Slot::id);
+        let waiting = stage.rare.as_mut().and_then(|rare| rare.timer.take());
+        drop(stage);
+        drop(waiting);
+        let run_timeout = self.meta.run_timeout;
+        if let Some(limit) = run_timeout {
+            self.set_timer(limit, Phase::Running, |cell| {
+                cell.end_in(Phase::Running, JobError::TimedOut(Limit::Run));
+            });
+        }
+        let mut context = JobContext {
+            job: Arc::clone(&self) as Arc<dyn Runnable>,
+            worker: worker.map(Slot::id),
+            attempt: 1,
+            deadline: run_timeout.and_then(|limit| began.checked_add(limit)),
+        };
+        let result = work.run(&mut context);
+        let ended = Instant::now();
+        let ran_for = ended.saturating_duration_since(began);
+        let outcome = match result {
+            Ok(_) if run_timeout.is_some_and(|limit| ran_for > limit) => {
+                Err(JobError::TimedOut(Limit::Run))
+            }
+            Ok(value) => Ok(JobResult {
+                value,
+                id: self.meta.id,
+                queued_for: began.saturating_duration_since(self.meta.submitted),
+                ran_for,
+                worker: context.worker,
+                attempt: context.attempt,
+            }),
+            Err(error) => Err(error),
+        };
+        drop(context);
+        let end = outcome.as_ref().map_or_else(end_of, |_| End::Completed);
+        let mut stage = self.stage();
+        if stage.phase.end(end) {
+            let ran = Some((self.meta.priority, ran_for));
+            match worker {
+                Some(slot) => slot.count(end, ran),
+                None => self.meta.shared.outside.count(end, ran),
+            }
+            let (body, told) = stage.settle(outcome, false);
+            drop(stage);
+            drop(body);
+            told.tell();
+        } else {
+            let overdue = mem::take(&mut stage.overdue);
+            let permit = stage.rare.as_mut().and_then(|rare| rare.permit.take());
+            drop(stage);
+            // Too late for anybody; its destructor is foreign code.
+            let _ = catch(|| drop(outcome));
+            drop(permit);
+            if let Some(slot) = worker {
+                slot.count_late(self.meta.priority, ran_for);
+                if overdue {
+                    self.meta.shared.note_overdue(slot.id(), false);
+                }
+            }
+        }
+        ended
+    }
+
+    fn end(&self, error: JobError) -> bool {
+        self.end_with(self.stage(), error)
+    }
+
+    fn cancel(&self) -> Cancel {
+        let stage = self.stage();
+        match stage.phase {
+            Phase::Queued => {
+                self.end_with(stage, JobError::Cancelled);
+                Cancel::Cancelled
+            }
+            Phase::Running => {
+                drop(stage);
+                self.stop();
+                Cancel::Asked
+            }
+            Phase::Over(_) => Cancel::TooLate,
+        }
+    }
+
+    fn stop(&self) {
+        let mut stage = self.stage();
+        stage.stopped = true;
+        let context = stage.rare.as_ref().and_then(|rare| rare.context.clone());
+        drop(stage);
+        if let Some(context) = context {
+            context.cancel();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stage().stopped
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage().phase.is_over()
+    }
+
+    fn context(&self) -> Context {
+        let mut stage = self.stage();
+        let context = stage.rare().context.get_or_insert_with(Context::background).clone();
+        let stopped = stage.stopped;
+        drop(stage);
+        if stopped {
+            context.cancel();
+        }
+        context
+    }
+
+    fn set_progress(&self, done: u64, total: u64) {
+        self.stage().rare().progress = Some((done, total));
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.stage().rare.as_ref()?.progress
+    }
+
+    fn take_turn(&self) -> Option<u64> {
+        let key = self.meta.key?;
+        let mut stage = self.stage();
+        // Whoever runs it passes the turn on.
+        if stage.phase == Phase::Running {
+            return None;
+        }
+        let turn = &mut stage.rare().turn;
+        (mem::replace(turn, Turn::Passed) == Turn::Has).then_some(key)
+    }
+
+    fn give_turn(&self) {
+        self.stage().rare().turn = Turn::Has;
+    }
+
+    fn has_turn(&self) -> bool {
+        self.meta.key.is_none()
+            || self.stage().rare.as_ref().is_some_and(|rare| rare.turn == Turn::Has)
+    }
+}
+
+impl<W: Work> Awaited<W::Output> for Cell<W> {
+    fn poll(&self, waker: &Waker) -> Poll<Outcome<W::Output>> {
+        // Cloned and dropped outside the lock: a waker is foreign code.
+        let mut waker = Some(waker.clone());
+        let mut stage = self.stage();
+        if !stage.phase.is_over() {
+            mem::swap(&mut stage.waker, &mut waker);
+            drop(stage);
+            return Poll::Pending;
+        }
+        match mem::replace(&mut stage.body, Body::Away) {
+            Body::Outcome(outcome) => Poll::Ready(outcome),
+            Body::Work(_) | Body::Away => panic!("the outcome of this job was already taken"),
+        }
+    }
+
+    fn as_runnable(self: Arc<Self>) -> Arc<dyn Runnable> {
+        self
+    }
+}

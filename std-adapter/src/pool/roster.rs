@@ -1,0 +1,533 @@
+//! Who works here: calling, adding and dismissing workers, all under one lock, which no job and no submission takes while things
+//! go well.
+//!
+//! The lock is held for no system call but a wake's: threads are started with it released.
+
+use super::builder::Settings;
+use super::job::WorkerId;
+use super::metrics::{Staff, Tally};
+use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
+use super::shared::Shared;
+use super::worker::{Fate, Slot, Worker};
+use crate::lock;
+use crate::park::deadline_after;
+use crate::thread::{Builder, JoinHandle, SpawnError};
+use crate::timer::{self, Timer};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, MutexGuard};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+pub(super) struct Roster {
+    pub(super) life: Life,
+    pub(super) min: usize,
+    pub(super) max: usize,
+    /// Workers, those counted that are being started, those not that were told to go.
+    pub(super) live: usize,
+    /// Those that were told to go, and have not gone.
+    pub(super) leaving: usize,
+    /// Those that rest; the last one that lay down is called first.
+    resting: Vec<Resting>,
+    pub(super) slots: BTreeMap<WorkerId, Arc<Slot>>,
+    pub(super) threads: BTreeMap<WorkerId, JoinHandle<()>>,
+    next_id: usize,
+    /// Jobs in blocking sections.
+    blocking: usize,
+    peak: usize,
+    spawn_failures: u64,
+    scalings: u64,
+    events: VecDeque<ScaleEvent>,
+    changed: Duration,
+    /// The books of workers that have gone.
+    departed: Tally,
+    check: Option<Timer>,
+    last_check: Duration,
+    /// The waits that had been counted at the last check.
+    waits_then: super::Histogram,
+}
+
+struct Resting {
+    slot: Arc<Slot>,
+    waker: Waker,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Life {
+    Open,
+    /// Nothing gets in; what is in is run.
+    Draining,
+    /// Nothing is begun.
+    Aborted,
+}
+
+/// How a worker goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It is down as leaving.
+    Left,
+    /// By a panic outside of its jobs: it is still counted.
+    Lost {
+        /// As one that searches.
+        searching: bool,
+    },
+}
+
+/// Whether a worker may rest.
+pub(super) enum Rest {
+    /// It may, until then; without an end if none is named.
+    Until(Option<Instant>),
+    /// It must look again.
+    Not,
+    /// It must go, and is down as leaving.
+    Leave,
+}
+
+impl Roster {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            life: Life::Open,
+            min: settings.min_workers,
+            max: settings.max_workers,
+            live: 0,
+            leaving: 0,
+            resting: Vec::new(),
+            slots: BTreeMap::new(),
+            threads: BTreeMap::new(),
+            next_id: 0,
+            blocking: 0,
+            peak: 0,
+            spawn_failures: 0,
+            scalings: 0,
+            events: VecDeque::new(),
+            changed: Duration::ZERO,
+            departed: Tally::default(),
+            check: None,
+            last_check: Duration::ZERO,
+            waits_then: super::Histogram::default(),
+        }
+    }
+
+    fn note(&mut self, shared: &Shared, from: usize, reason: ScaleReason) {
+        if from == self.live {
+            return;
+        }
+        self.changed = shared.built.elapsed();
+        self.scalings += 1;
+        if self.events.len() == SCALE_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(ScaleEvent { at: self.changed, from, to: self.live, reason });
+        self.peak = self.peak.max(self.live);
+    }
+
+    /// No more checks; the caller drops the timer with the lock released.
+    pub(super) fn check_off(&mut self) -> Option<Timer> {
+        self.check.take()
+    }
+
+    fn take_out(&mut self, slot: &Arc<Slot>) -> bool {
+        let at = self.resting.iter().position(|resting| Arc::ptr_eq(&resting.slot, slot));
+        at.map(|at| self.resting.remove(at)).is_some()
+    }
+}
+
+impl Shared {
+    /// Before the first job.
+    pub(super) fn open(&self) {
+        self.update_notes(&lock(&self.roster));
+    }
+
+    /// The most workers that there may be now.
+    fn most(&self, roster: &Roster) -> usize {
+        let instead = self.overdue() + roster.blocking;
+        roster.max + instead.min(self.settings.max_compensation)
+    }
+
+    fn update_notes(&self, roster: &Roster) {
+        let most = self.most(roster);
+        self.crew.set_resting(!roster.resting.is_empty());
+        self.crew.set_room(roster.life == Life::Open && roster.live < most);
+        self.crew.set_surplus(roster.live > most);
+    }
+
+    /// The books of all parties together.
+    pub(super) fn add_tallies(&self, roster: &Roster) -> Tally {
+        let mut sum = roster.departed.clone();
+        roster.slots.values().for_each(|slot| slot.add_to(&mut sum));
+        self.outside.add_to(&mut sum);
+        sum
+    }
+
+    fn load(&self, roster: &Roster) -> Load {
+        let now = self.built.elapsed();
+        Load {
+            now,
+            queued: self.queues.len(),
+            workers: roster.live,
+            idle: roster.resting.len(),
+            min: roster.min,
+            max: self.most(roster),
+            unchanged_for: now.saturating_sub(roster.changed),
+            ..Load::default()
+        }
+    }
+
+    /// Calls one worker, if that is still called for: the one that lay down last, or a new one.
+    pub(super) fn summon(&self, me: &Arc<Self>) {
+        let mut roster = lock(&self.roster);
+        loop {
+            if !self.crew.is_short_handed() {
+                return;
+            }
+            if let Some(resting) = roster.resting.pop() {
+                return self.call(roster, resting);
+            }
+            let may_grow = roster.life == Life::Open && roster.live < self.most(&roster);
+            if may_grow && self.settings.policy.on_submit(&self.load(&roster)) {
+                match self.hire(me, roster, ScaleReason::Submission) {
+                    Ok(()) => return,
+                    Err((_, again)) => roster = again,
+                }
+            } else {
+                // Nobody is to be had until something changes: the next check, at the latest.
+                self.update_notes(&roster);
+                self.crew.set_room(false);
+                if may_grow {
+                    self.arm_check(me, &mut roster);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Wakes one that was taken off the list of those that rest.
+    fn call(&self, roster: MutexGuard<'_, Roster>, resting: Resting) {
+        self.crew.search();
+        self.crew.set_resting(!roster.resting.is_empty());
+        *lock(&resting.slot.fate) = Fate::Called;
+        drop(roster);
+        resting.waker.wake();
+    }
+
+    /// Adds a worker. Refused a thread, the pool goes on with those that it has; the next check tries again.
+    fn hire<'r>(
+        &'r self,
+        me: &Arc<Self>,
+        mut roster: MutexGuard<'r, Roster>,
+        reason: ScaleReason,
+    ) -> Result<(), (SpawnError, MutexGuard<'r, Roster>)> {
+        let id = WorkerId(roster.next_id);
+        roster.next_id += 1;
+        let slot = Slot::new(id);
+        roster.slots.insert(id, Arc::clone(&slot));
+        roster.live += 1;
+        let from = roster.live - 1;
+        roster.note(self, from, reason);
+        self.crew.search();
+        self.update_notes(&roster);
+        self.arm_check(me, &mut roster);
+        drop(roster);
+        let mut builder = Builder::new().name(format!("{}-{}", self.settings.name, id.0));
+        if let Some(bytes) = self.settings.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let worker = Worker::new(Arc::clone(me), slot);
+        let spawned = builder.spawn(move || worker.work());
+        let mut roster = lock(&self.roster);
+        match spawned {
+            Ok(thread) => {
+                // If it has gone already, nobody is left to take it off the list.
+                if roster.slots.contains_key(&id) {
+                    roster.threads.insert(id, thread);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                roster.slots.remove(&id);
+                roster.live -= 1;
+                roster.spawn_failures += 1;
+                let from = roster.live + 1;
+                roster.note(self, from, ScaleReason::Refused);
+                self.crew.rest();
+                self.update_notes(&roster);
+                self.crew.set_room(false);
+                self.arm_check(me, &mut roster);
+                drop(roster);
+                self.tell_quiet();
+                Err((error, lock(&self.roster)))
+            }
+        }
+    }
+
+    /// Starts the fewest workers that there may be.
+    pub(super) fn hire_fewest(
+        &self,
+        me: &Arc<Self>,
+        reason: ScaleReason,
+    ) -> Result<(), SpawnError> {
+        loop {
+            let roster = lock(&self.roster);
+            if roster.life != Life::Open || roster.live >= roster.min {
+                return Ok(());
+            }
+            self.hire(me, roster, reason).map_err(|(error, _)| error)?;
+        }
+    }
+
+    /// A searcher lies down, if it may. Then it must look at the queues once more.
+    pub(super) fn lie_down(&self, slot: &Arc<Slot>, waker: &Waker) -> Rest {
+        let mut roster = lock(&self.roster);
+        let reason = if roster.life != Life::Open {
+            // Nobody would call it.
+            if !self.queues.is_empty() {
+                return Rest::Not;
+            }
+            ScaleReason::Shutdown
+        } else if roster.live > self.most(&roster) {
+            ScaleReason::Surplus
+        } else {
+            *lock(&slot.fate) = Fate::Resting;
+            roster.resting.push(Resting { slot: Arc::clone(slot), waker: waker.clone() });
+            self.crew.set_resting(true);
+            self.crew.rest();
+            return Rest::Until(self.keep_until(&roster));
+        };
+        self.strike(&mut roster, reason);
+        self.crew.rest();
+        Rest::Leave
+    }
+
+    fn keep_until(&self, roster: &Roster) -> Option<Instant> {
+        (roster.live > roster.min).then(|| deadline_after(self.settings.keep_alive)).flatten()
+    }
+
+    /// One worker fewer, which will have left when it says so.
+    fn strike(&self, roster: &mut Roster, reason: ScaleReason) {
+        roster.live -= 1;
+        roster.leaving += 1;
+        let from = roster.live + 1;
+        roster.note(self, from, reason);
+        self.update_notes(roster);
+    }
+
+    /// One that rests has seen work: it searches. False if somebody has called or dismissed it already.
+    pub(super) fn get_up(&self, slot: &Arc<Slot>) -> bool {
+        let mut roster = lock(&self.roster);
+        let was_in = roster.take_out(slot);
+        if was_in {
+            *lock(&slot.fate) = Fate::Called;
+            self.crew.search();
+            self.crew.set_resting(!roster.resting.is_empty());
+        }
+        was_in
+    }
+
+    /// The time of one that rests has come.
+    pub(super) fn age_out(&self, slot: &Arc<Slot>) -> Rest {
+        let mut roster = lock(&self.roster);
+        if roster.live <= roster.min {
+            return Rest::Until(None);
+        }
+        if !roster.take_out(slot) {
+            return Rest::Not;
+        }
+        self.strike(&mut roster, ScaleReason::KeepAlive);
+        Rest::Leave
+    }
+
+    /// Between two jobs: goes, if there are too many.
+    pub(super) fn leave_if_surplus(&self) -> Option<Exit> {
+        let mut roster = lock(&self.roster);
+        if roster.live <= self.most(&roster) {
+            self.update_notes(&roster);
+            return None;
+        }
+        self.strike(&mut roster, ScaleReason::Surplus);
+        Some(Exit::Left)
+    }
+
+    /// Tells up to `count` of those that rest to go, those first that have rested longest.
+    fn dismiss(&self, roster: &mut Roster, count: usize, reason: ScaleReason) -> Vec<Waker> {
+        let count = count.min(roster.resting.len());
+        let dismissed: Vec<Resting> = roster.resting.drain(..count).collect();
+        let mut wakers = Vec::with_capacity(count);
+        for resting in dismissed {
+            *lock(&resting.slot.fate) = Fate::Dismissed;
+            self.strike(roster, reason);
+            wakers.push(resting.waker);
+        }
+        wakers
+    }
+
+    /// A worker's thread is about to end.
+    pub(super) fn depart(self: &Arc<Self>, slot: &Arc<Slot>, exit: Exit) {
+        let mut roster = lock(&self.roster);
+        if let Exit::Lost { searching } = exit {
+            self.strike(&mut roster, ScaleReason::Lost);
+            if searching {
+                self.crew.rest();
+            }
+        }
+        roster.leaving -= 1;
+        roster.slots.remove(&slot.id());
+        slot.add_to(&mut roster.departed);
+        // A shutdown waits for the thread itself to end.
+        let thread = (roster.life == Life::Open).then(|| roster.threads.remove(&slot.id()));
+        self.update_notes(&roster);
+        drop(roster);
+        drop(thread);
+        self.note_overdue(slot.id(), false);
+        if exit != Exit::Left {
+            let _ = self.hire_fewest(self, ScaleReason::Lost);
+        }
+        // It may have left a job to somebody who relied on it.
+        if !self.queues.is_empty() && self.crew.is_short_handed() {
+            self.summon(self);
+        }
+        self.tell_quiet();
+    }
+
+    /// Changes the bounds.
+    pub(super) fn set_bounds(self: &Arc<Self>, min: usize, max: usize) -> Result<(), SpawnError> {
+        let mut roster = lock(&self.roster);
+        if let Some(door) = &self.door {
+            // Bounds are far below the most permits.
+            let _ = door.resize(max);
+        }
+        (roster.min, roster.max) = (min, max);
+        let surplus = roster.live.saturating_sub(self.most(&roster));
+        let mut wakers = self.dismiss(&mut roster, surplus, ScaleReason::Resized);
+        // Those that rest without a limit may have one now: let them lie down again.
+        wakers.extend(self.call_all(&mut roster));
+        self.update_notes(&roster);
+        self.arm_check(self, &mut roster);
+        drop(roster);
+        wakers.into_iter().for_each(Waker::wake);
+        self.hire_fewest(self, ScaleReason::Resized)?;
+        if !self.queues.is_empty() && self.crew.is_short_handed() {
+            self.summon(self);
+        }
+        Ok(())
+    }
+
+    /// Everybody who rests searches; the caller wakes them.
+    pub(super) fn call_all(&self, roster: &mut Roster) -> Vec<Waker> {
+        let resting = std::mem::take(&mut roster.resting);
+        self.crew.set_resting(false);
+        resting
+            .into_iter()
+            .map(|resting| {
+                *lock(&resting.slot.fate) = Fate::Called;
+                self.crew.search();
+                resting.waker
+            })
+            .collect()
+    }
+
+    /// A worker became overdue or blocked: others may come in its place.
+    pub(super) fn replace_overdue(self: &Arc<Self>) {
+        self.update_notes(&lock(&self.roster));
+        if !self.queues.is_empty() && self.crew.is_short_handed() {
+            self.summon(self);
+        }
+    }
+
+    /// A job waits without using a processor, until the guard is dropped.
+    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
+        lock(&self.roster).blocking += 1;
+        self.replace_overdue();
+        Blocking(Arc::clone(self))
+    }
+
+    /// Sees to it that somebody looks at the load after a while, if there is anything to decide.
+    fn arm_check(&self, me: &Arc<Self>, roster: &mut Roster) {
+        let fixed = roster.min == roster.max && roster.live == roster.min;
+        if roster.life != Life::Open || roster.check.is_some() || fixed {
+            return;
+        }
+        let Some(at) = deadline_after(self.settings.check_interval) else { return };
+        let pool = Arc::downgrade(me);
+        // Without a thread for timers there are no checks; submissions and keep-alive still scale.
+        roster.check = timer::call_at(at, move || {
+            if let Some(pool) = pool.upgrade() {
+                pool.check();
+            }
+        })
+        .ok();
+    }
+
+    /// Looks at the load, and lets the policy decide.
+    fn check(self: &Arc<Self>) {
+        let mut roster = lock(&self.roster);
+        let over = roster.check.take();
+        if roster.life != Life::Open {
+            drop(roster);
+            drop(over);
+            return;
+        }
+        let waits = self.add_tallies(&roster).waits();
+        let window = waits.since(&roster.waits_then);
+        let mut load = self.load(&roster);
+        load.begun = window.count();
+        load.p95_wait = window.quantile(0.95);
+        load.window = load.now.saturating_sub(roster.last_check);
+        (roster.waits_then, roster.last_check) = (waits, load.now);
+        let mut wakers = Vec::new();
+        let mut more = 0;
+        match self.settings.policy.on_check(&load) {
+            Decision::Hold => {}
+            Decision::Grow(count) => {
+                more = count.min(self.most(&roster).saturating_sub(roster.live));
+            }
+            Decision::Shrink(count) => {
+                let count = count.min(roster.live.saturating_sub(roster.min));
+                wakers = self.dismiss(&mut roster, count, ScaleReason::Check);
+            }
+        }
+        self.update_notes(&roster);
+        // Asleep where there is nothing to do and nobody to let go.
+        if roster.live > roster.min || load.queued > 0 {
+            self.arm_check(self, &mut roster);
+        }
+        drop(roster);
+        drop(over);
+        wakers.into_iter().for_each(Waker::wake);
+        for _ in 0..more {
+            let roster = lock(&self.roster);
+            if roster.life != Life::Open
+                || roster.live >= self.most(&roster)
+                || self.hire(self, roster, ScaleReason::Check).is_err()
+            {
+                break;
+            }
+        }
+        if !self.queues.is_empty() && self.crew.is_short_handed() {
+            self.summon(self);
+        }
+    }
+
+    pub(super) fn staff(&self) -> Staff {
+        let roster = lock(&self.roster);
+        Staff {
+            workers: roster.live,
+            idle: roster.resting.len(),
+            overdue: self.overdue(),
+            blocking: roster.blocking,
+            peak: roster.peak,
+            spawn_failures: roster.spawn_failures,
+            scalings: roster.scalings,
+            scale_events: roster.events.iter().cloned().collect(),
+        }
+    }
+}
+
+/// A blocking section. Dropping it ends it.
+pub(super) struct Blocking(Arc<Shared>);
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        let mut roster = lock(&self.0.roster);
+        roster.blocking -= 1;
+        self.0.update_notes(&roster);
+    }
+}

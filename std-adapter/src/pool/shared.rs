@@ -1,0 +1,147 @@
+//! What everybody who has to do with a pool shares.
+
+use super::builder::Settings;
+use super::job::WorkerId;
+use super::keyed::Lines;
+use super::metrics::{PoolMetrics, Tally};
+use super::phase::End;
+use super::queue::{Entry, Queues};
+use super::roster::Roster;
+use super::worker::Slot;
+use crate::core::crew::{Crew, Numbers};
+use crate::core::semaphore::{Fair, Semaphore};
+use crate::core::wait::{Growable, WaitQueue};
+use crate::{lock, park};
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// The way in to a pool without a queue: a permit for each worker that there may be.
+pub(super) type Door = Semaphore<Fair, Growable>;
+
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) queues: Queues,
+    pub(super) crew: Crew,
+    pub(super) numbers: Numbers,
+    pub(super) lines: Lines,
+    pub(super) door: Option<Arc<Door>>,
+    pub(super) roster: Mutex<Roster>,
+    /// The desk of all threads that are no workers: what they run, and what is counted elsewhere than on workers.
+    pub(super) outside: Arc<Slot>,
+    /// The workers that run a job beyond its end. A leaf among the locks.
+    overdue: Mutex<BTreeSet<WorkerId>>,
+    /// Those who wait for something to come to its end look again.
+    pub(super) quiet: WaitQueue<Growable>,
+    pub(super) built: Instant,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
+        let capacity = settings.queue_capacity;
+        let door = (capacity == 0).then(|| {
+            let permits = settings.max_workers;
+            Arc::new(Semaphore::with_policy(permits, Fair, Growable::new()))
+        });
+        let roster = Mutex::new(Roster::new(&settings));
+        Arc::new(Self {
+            queues: Queues::new(if capacity == 0 { HAND_OVER } else { capacity }),
+            lines: Lines::new(capacity.max(1)),
+            settings,
+            crew: Crew::new(),
+            numbers: Numbers::new(),
+            door,
+            roster,
+            outside: Slot::new(WorkerId(usize::MAX)),
+            overdue: Mutex::default(),
+            quiet: WaitQueue::with_storage(Growable::new()),
+            built: Instant::now(),
+        })
+    }
+
+    /// A job ended elsewhere than on a worker, or before it ran.
+    pub(super) fn count(&self, end: End) {
+        self.outside.count(end, None);
+    }
+
+    /// A worker runs a job beyond its end; or has come back from it.
+    pub(super) fn note_overdue(&self, worker: WorkerId, is_so: bool) {
+        let mut overdue = lock(&self.overdue);
+        if is_so {
+            overdue.insert(worker);
+        } else {
+            overdue.remove(&worker);
+        }
+    }
+
+    pub(super) fn overdue(&self) -> usize {
+        lock(&self.overdue).len()
+    }
+
+    /// The next job of a key, unless it could be put into a queue.
+    pub(super) fn next_of_key(self: &Arc<Self>, key: u64) -> Option<Entry> {
+        let next = self.lines.next(key)?;
+        next.give_turn();
+        match self.queues.push(next.meta().priority, Arc::clone(&next)) {
+            Ok(()) => {
+                if self.crew.is_short_handed() {
+                    self.summon(self);
+                }
+                None
+            }
+            // No room, or no more: whoever is at it runs it.
+            Err(_) => Some(next),
+        }
+    }
+
+    /// Lets those look again who wait for an end.
+    pub(super) fn tell_quiet(&self) {
+        self.quiet.notify_all();
+    }
+
+    /// Waits until `is_so`, looking whenever something has ended; false if that was not before the deadline.
+    pub(super) fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+        mut is_so: impl FnMut() -> bool,
+    ) -> bool {
+        loop {
+            let news = pin!(self.quiet.wait());
+            if is_so() {
+                return true;
+            }
+            let heard = match deadline {
+                None => park::block_on(news).is_ok(),
+                Some(deadline) => park::block_on_deadline(news, deadline).is_some(),
+            };
+            if !heard {
+                return is_so();
+            }
+        }
+    }
+
+    /// All books together, and how many jobs were submitted, read after them.
+    pub(super) fn read_books(&self) -> (Tally, u64) {
+        // Locked, lest a worker that goes be counted twice, or not at all.
+        let roster = lock(&self.roster);
+        let sum = self.add_tallies(&roster);
+        (sum, self.numbers.given() as u64)
+    }
+
+    /// Whether every job that was submitted has its outcome.
+    pub(super) fn is_quiet(&self) -> bool {
+        let (tally, submitted) = self.read_books();
+        tally.over() == submitted
+    }
+
+    pub(super) fn metrics(&self) -> PoolMetrics {
+        let staff = self.staff();
+        let queued = self.queues.lengths();
+        let (tally, submitted) = self.read_books();
+        PoolMetrics::new(&tally, queued, staff, submitted)
+    }
+}
+
+/// Places of a queue that nobody waits in: jobs on their way to a worker that is free.
+const HAND_OVER: usize = 256;

@@ -1,0 +1,191 @@
+//! Ending a pool: drain, abort, and what is left.
+
+use super::job::{JobId, WorkerId};
+use super::outcome::JobError;
+use super::queue::Entry;
+use super::roster::Life;
+use super::shared::Shared;
+use super::worker::{Slot, is_worker_of, run_here};
+use crate::lock;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// How a shutdown went.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::pool::{Job, Pool};
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder().max_workers(1).build()?;
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let stuck = pool.submit_job(Job::new(move || wait.recv().is_err()).name("the stuck one"))?;
+/// let report = pool.shutdown_timeout(Duration::from_millis(10));
+/// if let [job] = &report.running[..] {
+///     assert_eq!(job.name.as_deref(), Some("the stuck one"));
+/// }
+/// drop(go);
+/// assert!(pool.shutdown().is_complete());
+/// # drop(stuck);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Jobs that were cancelled in the queue by this call.
+    pub cancelled: usize,
+    /// Jobs whose functions had not returned when the call did.
+    pub running: Vec<RunningJob>,
+    /// Workers whose threads had not ended when the call returned.
+    pub workers: usize,
+}
+
+impl ShutdownReport {
+    /// Whether nothing runs any more.
+    pub fn is_complete(&self) -> bool {
+        self.workers == 0 && self.running.is_empty()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cancelled, {} workers left", self.cancelled, self.workers)?;
+        for job in &self.running {
+            write!(f, "\n{}", job.id)?;
+            if let Some(name) = &job.name {
+                write!(f, ", {name},")?;
+            }
+            match job.worker {
+                Some(worker) => write!(f, " runs on {worker}")?,
+                None => f.write_str(" runs where it was submitted")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A job that runs, as a report names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningJob {
+    /// Which job.
+    pub id: JobId,
+    /// What it is called, if it has a name.
+    pub name: Option<Arc<str>>,
+    /// Where it runs; `None` for the thread that submitted it.
+    pub worker: Option<WorkerId>,
+}
+
+impl Shared {
+    pub(super) fn queues_closed(&self) -> bool {
+        lock(&self.roster).life != Life::Open
+    }
+
+    /// Lets nothing in any more, and adds no worker any more.
+    fn close(&self, life: Life) {
+        let mut roster = lock(&self.roster);
+        roster.life = roster.life.max(life);
+        self.queues.close();
+        let check = roster.check_off();
+        let wakers = self.call_all(&mut roster);
+        self.crew.set_room(false);
+        drop(roster);
+        drop(check);
+        self.lines.room.close();
+        if let Some(door) = &self.door {
+            door.close();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Runs all that is in, until the deadline.
+    pub(super) fn drain(self: &Arc<Self>, deadline: Option<Instant>) -> ShutdownReport {
+        self.close(Life::Draining);
+        if is_worker_of(self) {
+            // It cannot wait for itself, and two that waited for each other would wait for ever.
+            return self.report(0);
+        }
+        let all_gone = || {
+            let roster = lock(&self.roster);
+            let gone = roster.live == 0 && roster.leaving == 0;
+            let aborted = roster.life == Life::Aborted;
+            drop(roster);
+            // With no worker, and none to be had, what is in is run here.
+            if gone
+                && !aborted
+                && let Some(job) = self.queues.take(0)
+            {
+                run_here(self, &job);
+                self.tell_quiet();
+                return false;
+            }
+            gone
+        };
+        if self.wait_until(deadline, all_gone) {
+            self.join_threads();
+        }
+        self.report(0)
+    }
+
+    /// Ends all that has not begun, and asks what runs to stop. When this returns, nothing begins any more.
+    pub(super) fn abort(self: &Arc<Self>) -> ShutdownReport {
+        self.close(Life::Aborted);
+        let mut slots: Vec<_> = lock(&self.roster).slots.values().cloned().collect();
+        slots.push(Arc::clone(&self.outside));
+        let running: Vec<Entry> = slots.iter().flat_map(|slot| slot.close()).collect();
+        let waiting = std::iter::from_fn(|| self.queues.take(0));
+        let cancelled = waiting.filter(|job| job.end(JobError::Cancelled)).count();
+        let cancelled = cancelled + self.cancel_lines();
+        running.iter().for_each(|job| job.stop());
+        self.tell_quiet();
+        self.report(cancelled)
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        lock(&self.roster).life == Life::Aborted
+    }
+
+    /// Cancels all that wait for the turn of their key; says how many.
+    pub(super) fn cancel_lines(&self) -> usize {
+        let waiting = self.lines.take_all();
+        waiting.iter().filter(|job| job.end(JobError::Cancelled)).count()
+    }
+
+    /// Waits for the threads, which have nothing left to do, so that they are gone when this returns.
+    fn join_threads(&self) {
+        let threads = std::mem::take(&mut lock(&self.roster).threads);
+        for thread in threads.into_values() {
+            let _ = thread.join();
+        }
+    }
+
+    fn report(&self, cancelled: usize) -> ShutdownReport {
+        let roster = lock(&self.roster);
+        let slots: Vec<_> = roster.slots.values().cloned().collect();
+        let workers = roster.live + roster.leaving;
+        drop(roster);
+        let mut running = Vec::new();
+        let mut add = |slot: &Slot, worker| {
+            running.extend(slot.jobs().iter().map(|job| RunningJob {
+                id: job.meta().id,
+                name: job.meta().name.clone(),
+                worker,
+            }));
+        };
+        slots.iter().for_each(|slot| add(slot, Some(slot.id())));
+        add(&self.outside, None);
+        ShutdownReport { cancelled, running, workers }
+    }
+
+    /// Drains until the deadline, then aborts.
+    pub(super) fn drain_or_abort(self: &Arc<Self>, limit: Duration) -> ShutdownReport {
+        let drained = self.drain(crate::park::deadline_after(limit));
+        if drained.is_complete() {
+            return drained;
+        }
+        self.abort()
+    }
+}

@@ -1,0 +1,379 @@
+//! How a job gets in, and what happens when there is no room.
+
+use super::cell::{Cell, Runnable, Sink};
+use super::handle::JobHandle;
+use super::job::{Job, JobId, Options, Plain, Work};
+use super::outcome::{JobError, Rejection};
+use super::queue::Entry;
+use super::shared::Shared;
+use super::worker::{is_worker_of, run_here};
+use crate::Context;
+use crate::core::channel::TrySendError;
+use crate::park;
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What happens to a job for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Full {
+    /// Its submitter waits for room. A worker of the same pool does not wait, since it may be the one that makes room: it runs the
+    /// job itself, as under [`CallerRuns`](Self::CallerRuns).
+    #[default]
+    Block,
+    /// It is handed back.
+    Reject,
+    /// Its submitter runs it, there and then.
+    CallerRuns,
+    /// The oldest job of its priority is [rejected](JobError::Rejected) in its favour.
+    DropOldest,
+    /// It is [rejected](JobError::Rejected): the handle says so.
+    DropNewest,
+    /// As [`Block`](Self::Block) for so long, then as [`Reject`](Self::Reject).
+    BlockTimeout(Duration),
+}
+
+/// A job that was not accepted, handed back.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::pool::{Pool, Refusal};
+///
+/// let pool = Pool::builder().max_workers(1).build()?;
+/// pool.shutdown();
+/// let refused = pool.submit(|| 7).unwrap_err();
+/// assert_eq!(refused.reason, Refusal::ShutDown);
+/// assert_eq!((refused.job)(), 7);
+/// # Ok::<(), aqueduct::pool::BuildError>(())
+/// ```
+pub struct SubmitError<J> {
+    /// What was submitted.
+    pub job: J,
+    /// Why it was not accepted.
+    pub reason: Refusal,
+}
+
+/// Why a job was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no room.
+    Full,
+    /// There was none in time.
+    Timeout,
+    /// The context that it was submitted with was done first.
+    Cancelled,
+    /// The pool takes nothing any more.
+    ShutDown,
+}
+
+impl<J> SubmitError<J> {
+    /// What was submitted.
+    pub fn into_job(self) -> J {
+        self.job
+    }
+
+    fn map<K>(self, f: impl FnOnce(J) -> K) -> SubmitError<K> {
+        SubmitError { job: f(self.job), reason: self.reason }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the pool's queue is full",
+            Self::Timeout => "the pool's queue stayed full",
+            Self::Cancelled => "the context was done before there was room",
+            Self::ShutDown => "the pool is shut down",
+        })
+    }
+}
+
+impl<J> fmt::Display for SubmitError<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<J> fmt::Debug for SubmitError<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitError").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<J> Error for SubmitError<J> {}
+
+/// Where an accepted job is.
+enum Placed {
+    Queued,
+    /// It is over, or in somebody's hands.
+    Settled,
+}
+
+impl Shared {
+    pub(super) fn submit_plain<F, R>(self: &Arc<Self>, f: F) -> Result<JobHandle<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.accept(Plain(f), &Options::default(), None, None);
+        handle.map_err(|error| error.map(|Plain(f)| f))
+    }
+
+    pub(super) fn submit_job<W: Work>(
+        self: &Arc<Self>,
+        job: Job<W>,
+        context: Option<&Context>,
+    ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
+        let Job { work, options } = job;
+        let handle = self.accept(work, &options, context, None);
+        handle.map_err(|error| error.map(|work| Job { work, options }))
+    }
+
+    /// Accepts a job, whose outcome goes to the `sink`, if there is one, instead of the handle.
+    pub(super) fn accept<W: Work>(
+        self: &Arc<Self>,
+        work: W,
+        options: &Options,
+        context: Option<&Context>,
+        sink: Option<Sink<W::Output>>,
+    ) -> Result<JobHandle<W::Output>, SubmitError<W>> {
+        let id = JobId(self.numbers.give());
+        let cell = Cell::new(id, work, options, self, sink);
+        match self.place(&cell, options, context) {
+            Ok(Placed::Queued) => {
+                if let Some(limit) = options.queue_timeout.or(self.settings.queue_timeout) {
+                    cell.limit_wait(limit);
+                }
+                if let Some(context) = context {
+                    cell.tie(context);
+                }
+                Ok(JobHandle { job: cell })
+            }
+            Ok(Placed::Settled) => Ok(JobHandle { job: cell }),
+            Err(reason) => match cell.reclaim() {
+                Some(job) => Err(SubmitError { job, reason }),
+                // A job that nobody else knows of cannot be over. If it were, its handle would say so.
+                None => Ok(JobHandle { job: cell }),
+            },
+        }
+    }
+
+    fn place<W: Work>(
+        self: &Arc<Self>,
+        cell: &Arc<Cell<W>>,
+        options: &Options,
+        context: Option<&Context>,
+    ) -> Result<Placed, Refusal> {
+        if context.is_some_and(Context::is_done) {
+            return Err(Refusal::Cancelled);
+        }
+        let full = options.full.unwrap_or(self.settings.full);
+        let entry = || -> Entry { Arc::clone(cell) as Entry };
+        if let Some(door) = &self.door {
+            return self.hand_over(door, cell, full, context);
+        }
+        if let Some(key) = options.key {
+            return self.place_keyed(key, entry(), full, context);
+        }
+        match self.queues.push(options.priority, entry()) {
+            Ok(()) => {
+                self.call_if_needed();
+                Ok(Placed::Queued)
+            }
+            Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
+            Err(TrySendError::Full(job)) => self.place_in_full(job, full, context),
+        }
+    }
+
+    /// What the policy says.
+    fn place_in_full(
+        self: &Arc<Self>,
+        job: Entry,
+        full: Full,
+        context: Option<&Context>,
+    ) -> Result<Placed, Refusal> {
+        let priority = job.meta().priority;
+        let limit = match full {
+            Full::Reject => return Err(Refusal::Full),
+            Full::CallerRuns => {
+                run_here(self, &job);
+                return Ok(Placed::Settled);
+            }
+            Full::DropNewest => {
+                job.end(JobError::Rejected(Rejection::Dropped));
+                return Ok(Placed::Settled);
+            }
+            Full::DropOldest => {
+                return match self.queues.force(priority, Arc::clone(&job)) {
+                    Ok(displaced) => {
+                        if let Some(displaced) = displaced {
+                            self.displace(&displaced);
+                        }
+                        self.call_if_needed();
+                        Ok(if job.is_over() { Placed::Settled } else { Placed::Queued })
+                    }
+                    Err(_) => Err(Refusal::ShutDown),
+                };
+            }
+            Full::Block => None,
+            Full::BlockTimeout(limit) => Some(limit),
+        };
+        if is_worker_of(self) {
+            run_here(self, &job);
+            return Ok(Placed::Settled);
+        }
+        let sent = wait_for(self.queues.level(priority).send(job), limit, context)?;
+        sent.map_err(|_| Refusal::ShutDown)?;
+        self.call_if_needed();
+        Ok(Placed::Queued)
+    }
+
+    /// A job that lost its place to a newer one.
+    fn displace(self: &Arc<Self>, job: &Entry) {
+        job.end(JobError::Rejected(Rejection::Displaced));
+        // Jobs of its key wait for it no more.
+        if let Some(key) = job.take_turn()
+            && let Some(next) = self.next_of_key(key)
+        {
+            run_here(self, &next);
+        }
+    }
+
+    /// Queues a job whose turn among those of its key has come, or lets it stand in their line.
+    fn place_keyed(
+        self: &Arc<Self>,
+        key: u64,
+        job: Entry,
+        full: Full,
+        context: Option<&Context>,
+    ) -> Result<Placed, Refusal> {
+        let permit = match self.lines.room.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) if self.queues_closed() => return Err(Refusal::ShutDown),
+            Err(_) => {
+                let limit = match full {
+                    Full::Reject => return Err(Refusal::Full),
+                    Full::DropNewest | Full::DropOldest => {
+                        job.end(JobError::Rejected(Rejection::Dropped));
+                        return Ok(Placed::Settled);
+                    }
+                    Full::Block => None,
+                    Full::BlockTimeout(limit) => Some(limit),
+                    Full::CallerRuns => Some(Duration::ZERO),
+                };
+                // Nobody but the line may run it, so a worker waits for room like everybody else, but with another in its place.
+                let _section = is_worker_of(self).then(|| self.begin_blocking());
+                let room = self.lines.room.clone().acquire_owned();
+                wait_for(room, limit, context)?.map_err(|_| Refusal::ShutDown)?
+            }
+        };
+        let Some(job) = self.lines.enter(key, job, permit) else {
+            // An abort may have emptied the lines just before; then nobody else would come to this one.
+            if self.is_aborted() {
+                self.cancel_lines();
+            }
+            return Ok(Placed::Queued);
+        };
+        job.give_turn();
+        let placed = match self.queues.push(job.meta().priority, Arc::clone(&job)) {
+            Ok(()) => {
+                self.call_if_needed();
+                Ok(Placed::Queued)
+            }
+            Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
+            Err(TrySendError::Full(full_job)) => self.place_in_full(full_job, full, context),
+        };
+        // Not in the queue, nor in anybody's hands: others wait for the turn.
+        if (placed.is_err() || job.is_over())
+            && let Some(key) = job.take_turn()
+            && let Some(next) = self.next_of_key(key)
+        {
+            run_here(self, &next);
+        }
+        placed
+    }
+
+    /// Without a queue: accepts a job only for a worker that is, or can be, free for it.
+    fn hand_over<W: Work>(
+        self: &Arc<Self>,
+        door: &Arc<super::shared::Door>,
+        cell: &Arc<Cell<W>>,
+        full: Full,
+        context: Option<&Context>,
+    ) -> Result<Placed, Refusal> {
+        let permit = match Arc::clone(door).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) if self.queues_closed() => return Err(Refusal::ShutDown),
+            Err(_) => {
+                let limit = match full {
+                    Full::Block => None,
+                    Full::BlockTimeout(limit) => Some(limit),
+                    // There is no oldest one in a queue that holds none.
+                    Full::DropOldest => {
+                        return self.place_in_full(
+                            Arc::clone(cell) as _,
+                            Full::DropNewest,
+                            context,
+                        );
+                    }
+                    _ => return self.place_in_full(Arc::clone(cell) as _, full, context),
+                };
+                if is_worker_of(self) {
+                    return self.place_in_full(Arc::clone(cell) as _, Full::CallerRuns, context);
+                }
+                let entry = Arc::clone(door).acquire_owned();
+                wait_for(entry, limit, context)?.map_err(|_| Refusal::ShutDown)?
+            }
+        };
+        cell.keep(permit);
+        match self.queues.push(cell.meta().priority, Arc::clone(cell) as Entry) {
+            Ok(()) => {
+                self.call_if_needed();
+                Ok(Placed::Queued)
+            }
+            Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
+            Err(TrySendError::Full(job)) => self.place_in_full(job, Full::CallerRuns, context),
+        }
+    }
+
+    /// After a job was queued.
+    fn call_if_needed(self: &Arc<Self>) {
+        if self.crew.is_short_handed() {
+            self.summon(self);
+        }
+    }
+}
+
+/// Waits for room: up to the limit, if there is one, and until the context is done.
+fn wait_for<F: Future>(
+    room: F,
+    limit: Option<Duration>,
+    context: Option<&Context>,
+) -> Result<F::Output, Refusal> {
+    let mut room = pin!(room);
+    let mut done = context.map(Context::done);
+    let either = poll_fn(|cx| {
+        if let Poll::Ready(output) = room.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if let Some(done) = &mut done
+            && pin!(done).poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(Refusal::Cancelled));
+        }
+        Poll::Pending
+    });
+    let mut either = pin!(either);
+    match limit {
+        None => park::block_on(either),
+        Some(limit) => {
+            park::block_on_timeout(either.as_mut(), limit).unwrap_or(Err(Refusal::Timeout))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The worker pool: what broke others of its kind.
+
+mod jobs;
+mod limits;
+mod scaling;
+mod shutdown;
+
+use aqueduct::pool::JobHandle;
+use std::sync::{Arc, Condvar, Mutex};
+
+/// What jobs wait at until a test lets them pass.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    open: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    /// Waits until the gate is open.
+    pub(crate) fn pass(&self) {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap();
+        state.waiting += 1;
+        changed.notify_all();
+        while !state.open {
+            state = changed.wait(state).unwrap();
+        }
+        state.waiting -= 1;
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.0.lock().unwrap().open = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until so many wait at the gate.
+    pub(crate) fn until_waiting(&self, count: usize) {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap();
+        while state.waiting < count {
+            state = changed.wait(state).unwrap();
+        }
+    }
+
+    /// A job that waits at the gate.
+    pub(crate) fn job(&self) -> impl FnOnce() + Send + 'static {
+        let gate = self.clone();
+        move || gate.pass()
+    }
+}
+
+/// Joins jobs that are done.
+pub(crate) fn join_all<R: 'static>(jobs: impl IntoIterator<Item = JobHandle<R>>) {
+    for job in jobs {
+        job.join().unwrap();
+    }
+}

@@ -1,0 +1,122 @@
+//! Time limits and cancelling: reported when they come, and no capacity is lost.
+
+use super::Gate;
+use crate::support::eventually;
+use aqueduct::Context;
+use aqueduct::pool::{Cancel, Job, JobError, Limit, Pool};
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::time::Duration;
+
+/// R16: A job that runs too long is reported when its time is over, is asked to stop, and its worker is replaced until it comes
+/// back.
+#[test]
+fn a_late_job_is_reported_and_replaced() {
+    let pool = Pool::builder().max_workers(1).max_compensation(1).build().unwrap();
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let late = Job::with_context(move |job| {
+        let context = job.context();
+        inside.pass();
+        assert!(job.is_cancelled() && context.is_done());
+    });
+    let late = pool.submit_job(late.timeout(Duration::from_millis(1))).unwrap();
+    assert!(matches!(late.join(), Err(JobError::TimedOut(Limit::Run))), "the gate is closed still");
+    // The only worker is stuck, and the pool goes on.
+    assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
+    let metrics = pool.metrics();
+    assert_eq!((metrics.overdue, metrics.workers, metrics.timed_out), (1, 2, 1));
+    assert_eq!(metrics.in_flight, 0, "its outcome is known");
+    gate.open();
+    eventually("the one in its place goes", || {
+        let metrics = pool.metrics();
+        (metrics.overdue, metrics.workers) == (0, 1)
+    });
+    assert_eq!(pool.submit(|| 8).unwrap().join().unwrap().value, 8);
+}
+
+/// R16: No more are replaced than was said.
+#[test]
+fn late_jobs_are_replaced_up_to_the_bound() {
+    let pool = Pool::builder().max_workers(1).max_compensation(2).build().unwrap();
+    let gate = Gate::default();
+    for _ in 0..3 {
+        let late = Job::new(gate.job()).timeout(Duration::from_millis(1));
+        assert!(matches!(
+            pool.submit_job(late).unwrap().join(),
+            Err(JobError::TimedOut(Limit::Run))
+        ));
+    }
+    let waits = pool.submit(|| ()).unwrap();
+    assert_eq!((pool.metrics().overdue, pool.metrics().workers), (3, 3));
+    assert!(!waits.is_finished());
+    gate.open();
+    waits.join().unwrap();
+}
+
+/// R16: What is in time has no timer left behind it.
+#[test]
+fn a_job_in_time_leaves_no_timer() {
+    crate::support::alone("pool::limits::a_job_in_time_leaves_no_timer", || {
+        let pool = Pool::builder().min_workers(1).max_workers(1).build().unwrap();
+        let hour = Duration::from_secs(3600);
+        for _ in 0..10 {
+            let job = Job::new(|| ()).timeout(hour).queue_timeout(hour);
+            pool.submit_job(job).unwrap().join().unwrap();
+        }
+        pool.shutdown();
+        assert_eq!(aqueduct::timer::pending(), 0);
+    });
+}
+
+/// A job that runs is asked to stop, wherever it sleeps, and its outcome is its own.
+#[test]
+fn a_running_job_is_asked_to_stop() {
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let started = Arc::new(Barrier::new(2));
+    let inside = Arc::clone(&started);
+    let job = Job::fallible(move |job| {
+        inside.wait();
+        Err::<(), _>(job.context().wait())
+    });
+    let job = pool.submit_job(job.attempts(5)).unwrap();
+    started.wait();
+    assert_eq!(job.cancel(), Cancel::Asked);
+    assert!(matches!(job.join(), Err(JobError::Cancelled)), "one attempt, and it gave up");
+}
+
+/// A context that is done takes its jobs along: those that wait, and those that run.
+#[test]
+fn a_context_takes_its_jobs_along() {
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let context = Context::background();
+    let started = Arc::new(Barrier::new(2));
+    let inside = Arc::clone(&started);
+    let runs = Job::with_context(move |job| {
+        inside.wait();
+        job.context().wait()
+    });
+    let runs = pool.submit_job_ctx(&context, runs).unwrap();
+    let waits = pool.submit_ctx(&context, || ()).unwrap();
+    started.wait();
+    context.cancel();
+    assert!(matches!(waits.join(), Err(JobError::Cancelled)));
+    runs.join().unwrap();
+    assert!(pool.submit_ctx(&context, || ()).is_err());
+}
+
+/// A job that blocks in a section that says so is replaced meanwhile.
+#[test]
+fn a_blocking_section_is_replaced() {
+    let pool = Pool::builder().max_workers(1).max_compensation(1).build().unwrap();
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let blocks = Job::with_context(move |job| job.blocking(|| inside.pass()));
+    let blocks = pool.submit_job(blocks).unwrap();
+    gate.until_waiting(1);
+    pool.submit(|| ()).unwrap().join().unwrap();
+    assert_eq!((pool.metrics().workers, pool.metrics().blocking), (2, 1));
+    gate.open();
+    blocks.join().unwrap();
+    eventually("one of them goes", || pool.metrics().workers == 1);
+}

@@ -1,0 +1,280 @@
+//! Ending a pool: it ends, once, and says what is left.
+
+use super::{Gate, join_all};
+use crate::support::{alone, eventually, threads};
+use aqueduct::pool::{Job, JobError, Pool, Refusal};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+/// R02, R64: Shutting down returns, whether workers rest, are busy, or have gone; and brings no result of its own.
+#[test]
+fn shutdown_returns_whatever_the_workers_do() {
+    let idle = Pool::builder().min_workers(2).max_workers(2).build().unwrap();
+    eventually("both rest", || idle.metrics().idle == 2);
+    assert!(idle.shutdown().is_complete());
+    assert_eq!(idle.metrics().submitted, 0);
+
+    let busy = Pool::builder().max_workers(2).build().unwrap();
+    let gate = Gate::default();
+    let jobs: Vec<_> = (0..4).map(|_| busy.submit(gate.job()).unwrap()).collect();
+    gate.until_waiting(2);
+    std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| busy.shutdown());
+        gate.open();
+        assert!(shutdown.join().unwrap().is_complete());
+    });
+    assert!(jobs.iter().all(|job| job.is_finished()));
+
+    let gone = Pool::builder().max_workers(1).keep_alive(Duration::ZERO).build().unwrap();
+    gone.submit(|| ()).unwrap().join().unwrap();
+    eventually("it has gone", || gone.metrics().workers == 0);
+    assert!(gone.shutdown().is_complete());
+}
+
+/// R03, R66, R72: It may be shut down from eight threads at once, and again, and in other ways.
+#[test]
+fn shutdown_is_idempotent() {
+    let pool = Pool::builder().max_workers(2).build().unwrap();
+    let jobs: Vec<_> = (0..100).map(|n| pool.submit(move || n).unwrap()).collect();
+    let all = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                all.wait();
+                assert!(pool.shutdown().is_complete());
+            });
+        }
+    });
+    join_all(jobs);
+    assert!(pool.shutdown_now().is_complete());
+    assert!(pool.shutdown_timeout(Duration::ZERO).is_complete());
+    assert!(pool.shutdown().is_complete());
+}
+
+/// R05: Shrinking and shutting down at the same time.
+#[test]
+fn shrinking_races_with_shutdown() {
+    for round in 0..100 {
+        let pool = Pool::builder().min_workers(2).max_workers(4).build().unwrap();
+        let both = Barrier::new(3);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                both.wait();
+                pool.resize(0, 1).unwrap();
+            });
+            scope.spawn(|| {
+                both.wait();
+                (0..10).map_while(|n| pool.submit(move || n).ok()).for_each(drop);
+            });
+            both.wait();
+            let report = if round % 2 == 0 { pool.shutdown() } else { pool.shutdown_now() };
+            assert!(round % 2 == 1 || report.is_complete());
+        });
+        assert!(pool.shutdown().is_complete());
+        assert_eq!(pool.metrics().in_flight, 0);
+    }
+}
+
+/// R20, R68: A submission that races with a shutdown either has its outcome, or gives the job back.
+#[test]
+fn a_submission_that_races_with_a_shutdown_is_accepted_or_given_back() {
+    for round in 0..100 {
+        let pool = Pool::builder().max_workers(2).queue_capacity(2).build().unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let both = Barrier::new(2);
+        let (accepted, refused) = std::thread::scope(|scope| {
+            let submitter = scope.spawn(|| {
+                both.wait();
+                let (mut accepted, mut refused) = (Vec::new(), 0);
+                for _ in 0..50 {
+                    let ran = Arc::clone(&ran);
+                    match pool.submit(move || ran.fetch_add(1, SeqCst)) {
+                        Ok(job) => accepted.push(job),
+                        Err(back) => {
+                            assert_eq!(back.reason, Refusal::ShutDown);
+                            refused += 1;
+                        }
+                    }
+                }
+                (accepted, refused)
+            });
+            both.wait();
+            if round % 2 == 0 {
+                pool.shutdown();
+            } else {
+                pool.shutdown_now();
+            }
+            submitter.join().unwrap()
+        });
+        assert_eq!(accepted.len() + refused, 50);
+        assert!(pool.submit(|| ()).is_err(), "and every later one is given back");
+        let done = accepted.into_iter().map(|job| job.join()).filter(Result::is_ok).count();
+        assert_eq!(done, ran.load(SeqCst));
+        assert_eq!(pool.metrics().in_flight, 0);
+    }
+}
+
+/// R21, R69: A drain runs all that is in; an abort gives back as cancelled all that has not begun.
+#[test]
+fn a_drain_runs_all_and_an_abort_cancels_all_that_waits() {
+    let gate = Gate::default();
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let jobs: Vec<_> = (0..10).map(|_| pool.submit(gate.job()).unwrap()).collect();
+    gate.until_waiting(1);
+    gate.open();
+    pool.shutdown();
+    join_all(jobs);
+
+    let gate = Gate::default();
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let runs = pool.submit(gate.job()).unwrap();
+    gate.until_waiting(1);
+    let mut waits: Vec<_> = (0..10).map(|_| pool.submit(|| ()).unwrap()).collect();
+    waits.extend((0..5).map(|n| pool.submit_job(Job::new(|| ()).key(n % 2)).unwrap()));
+    let report = pool.shutdown_now();
+    assert_eq!((report.cancelled, report.running.len(), report.workers), (15, 1, 1));
+    for job in waits {
+        assert!(matches!(job.join(), Err(JobError::Cancelled)));
+    }
+    gate.open();
+    runs.join().unwrap();
+    let metrics = pool.metrics();
+    assert_eq!((metrics.completed, metrics.cancelled, metrics.in_flight), (1, 15, 0));
+}
+
+/// R22, R70: Nothing begins once an abort has returned.
+#[test]
+fn nothing_begins_after_an_abort() {
+    for _ in 0..200 {
+        let pool = Pool::builder().max_workers(2).build().unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let jobs: Vec<_> = (0..20)
+            .map(|_| {
+                let over = Arc::clone(&over);
+                pool.submit(move || assert!(!over.load(SeqCst), "begun after the abort")).unwrap()
+            })
+            .collect();
+        // Jobs that have begun may end after this, having looked before.
+        let running = pool.shutdown_now().running;
+        if running.is_empty() {
+            over.store(true, SeqCst);
+        }
+        pool.shutdown();
+        for job in jobs {
+            assert!(matches!(job.join(), Ok(_) | Err(JobError::Cancelled)));
+        }
+        assert_eq!(pool.metrics().panicked, 0);
+    }
+}
+
+/// R23: No thread is started once a shutdown has begun.
+#[test]
+fn no_thread_is_started_after_shutdown() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&started);
+    let pool = Pool::builder()
+        .max_workers(1)
+        .check_interval(Duration::from_millis(1))
+        .on_thread_start(move || {
+            count.fetch_add(1, SeqCst);
+        })
+        .build()
+        .unwrap();
+    let gate = Gate::default();
+    let first = pool.submit(gate.job()).unwrap();
+    gate.until_waiting(1);
+    let waits: Vec<_> = (0..5).map(|_| pool.submit(|| ()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| pool.shutdown());
+        eventually("it is shut down", || pool.is_shut_down());
+        pool.resize(4, 8).unwrap();
+        gate.open();
+        assert!(shutdown.join().unwrap().is_complete());
+    });
+    join_all([first].into_iter().chain(waits));
+    assert_eq!(started.load(SeqCst), 1, "though there was work, and room for more");
+}
+
+/// R67: A shutdown says what is left, by name, and is true to it.
+#[test]
+fn a_shutdown_names_what_is_stuck() {
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let gate = Gate::default();
+    let stuck = pool.submit_job(Job::new(gate.job()).name("the stuck one")).unwrap();
+    gate.until_waiting(1);
+    let waits = pool.submit(|| ()).unwrap();
+    let report = pool.shutdown_timeout(Duration::from_millis(1));
+    assert!(!report.is_complete());
+    assert_eq!(report.cancelled, 1);
+    assert_eq!(report.running[0].name.as_deref(), Some("the stuck one"));
+    assert!(report.to_string().contains("the stuck one"));
+    assert!(matches!(waits.join(), Err(JobError::Cancelled)));
+    gate.open();
+    stuck.join().unwrap();
+    assert!(pool.shutdown().is_complete());
+}
+
+/// A worker may shut its own pool down; it does not wait for itself.
+#[test]
+fn a_worker_shuts_its_pool_down() {
+    let pool = Pool::builder().max_workers(2).build().unwrap();
+    let both = Arc::new(Barrier::new(2));
+    let jobs: Vec<_> = (0..2)
+        .map(|_| {
+            let (inner, both) = (pool.clone(), Arc::clone(&both));
+            pool.submit(move || {
+                both.wait();
+                inner.shutdown().is_complete()
+            })
+            .unwrap()
+        })
+        .collect();
+    for job in jobs {
+        assert!(!job.join().unwrap().value);
+    }
+    assert!(pool.shutdown().is_complete());
+}
+
+/// Dropping a pool ends it, waits for nobody, and leaves no thread behind; a worker may drop the last handle.
+#[test]
+fn a_dropped_pool_leaves_no_thread() {
+    alone("pool::shutdown::a_dropped_pool_leaves_no_thread", || {
+        let Some(before) = threads() else { return };
+        let gate = Gate::default();
+        let pool = Pool::builder().min_workers(2).max_workers(2).build().unwrap();
+        let runs = pool.submit(gate.job()).unwrap();
+        gate.until_waiting(1);
+        let inner = pool.clone();
+        let last = pool.submit(move || drop(inner)).unwrap();
+        drop(pool);
+        gate.open();
+        runs.join().unwrap();
+        drop(last);
+        eventually("as many threads as before", || threads() == Some(before));
+
+        for _ in 0..20 {
+            let pool = Pool::builder().min_workers(1).max_workers(4).build().unwrap();
+            (0..20).for_each(|n| drop(pool.submit(move || n).unwrap()));
+            assert!(pool.shutdown().is_complete());
+            assert!(threads() <= Some(before + 1), "but for the timers'");
+        }
+        eventually("as many threads as before", || threads() == Some(before));
+    });
+}
+
+/// A hook that panics costs one worker, which is replaced.
+#[test]
+fn a_lost_worker_is_replaced() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&started);
+    let pool = Pool::builder()
+        .min_workers(1)
+        .max_workers(1)
+        .on_thread_start(move || assert_ne!(count.fetch_add(1, SeqCst), 0, "on purpose"))
+        .build()
+        .unwrap();
+    assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
+    assert_eq!(started.load(SeqCst), 2);
+    assert!(pool.shutdown().is_complete());
+}

@@ -1,0 +1,174 @@
+//! Pools under everything at once: random jobs, limits, cancels, resizes and shutdowns; the books must add up.
+
+use aqueduct::pool::{Full, Job, JobError, JobHandle, Pool, Priority};
+use aqueduct_tests::share;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Quick,
+    Panics,
+    Fails,
+    /// Runs until it is asked to stop, at its limit at the latest.
+    Late,
+    NeverBegun,
+    Nested,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    kind: Kind,
+    priority: usize,
+    key: Option<u8>,
+    cancel: bool,
+    forget: bool,
+    full: usize,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let kind = prop_oneof![
+        8 => Just(Kind::Quick),
+        1 => Just(Kind::Panics),
+        1 => Just(Kind::Fails),
+        1 => Just(Kind::Late),
+        1 => Just(Kind::NeverBegun),
+        2 => Just(Kind::Nested),
+    ];
+    let key = proptest::option::weighted(0.2, 0_u8..3);
+    (kind, 0_usize..4, key, any::<bool>(), any::<bool>(), 0_usize..6).prop_map(
+        |(kind, priority, key, cancel, forget, full)| Plan {
+            kind,
+            priority,
+            key,
+            cancel: cancel && forget,
+            forget,
+            full,
+        },
+    )
+}
+
+/// How the pool ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Drain,
+    Abort,
+    Timeout,
+    Drop,
+}
+
+fn submit(pool: &Pool, plan: Plan, runs: &Arc<AtomicUsize>) -> Option<JobHandle<()>> {
+    const FULL: [Full; 6] = [
+        Full::Block,
+        Full::Reject,
+        Full::CallerRuns,
+        Full::DropOldest,
+        Full::DropNewest,
+        Full::BlockTimeout(Duration::from_micros(50)),
+    ];
+    let runs = Arc::clone(runs);
+    let inner = pool.clone();
+    let job = Job::fallible(move |job| {
+        runs.fetch_add(1, SeqCst);
+        match plan.kind {
+            Kind::Quick | Kind::NeverBegun => Ok(()),
+            Kind::Panics => panic!("on purpose"),
+            Kind::Fails => Err("on purpose"),
+            Kind::Late => {
+                job.context().wait();
+                Ok(())
+            }
+            Kind::Nested => {
+                if let Ok(job) = inner.submit(|| ()) {
+                    let _ = job.join();
+                }
+                Ok(())
+            }
+        }
+    });
+    let mut job = job.priority(Priority::ALL[plan.priority]).on_full(FULL[plan.full]);
+    match plan.kind {
+        Kind::Late => job = job.timeout(Duration::from_micros(200)),
+        Kind::NeverBegun => job = job.queue_timeout(Duration::from_micros(20)),
+        _ => {}
+    }
+    if let Some(key) = plan.key {
+        job = job.key(key);
+    }
+    pool.submit_job(job).ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(share(60) as u32))]
+
+    #[test]
+    fn the_books_add_up_whatever_happens(
+        plans in proptest::collection::vec(plan(), 1..300),
+        (min, more, capacity) in (0_usize..2, 1_usize..4, 0_usize..20),
+        resizes in proptest::collection::vec((0_usize..3, 0_usize..4), 0..20),
+        end in prop_oneof![Just(End::Drain), Just(End::Abort), Just(End::Timeout), Just(End::Drop)],
+        while_busy in any::<bool>(),
+    ) {
+        let pool = Pool::builder()
+            .min_workers(min)
+            .max_workers(min + more)
+            .queue_capacity(capacity)
+            .keep_alive(Duration::from_micros(100))
+            .check_interval(Duration::from_micros(500))
+            .cool_down(Duration::ZERO)
+            .build()
+            .unwrap();
+        let runs = Arc::new(AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for half in plans.chunks(plans.len().div_ceil(2)) {
+                let (pool, runs) = (pool.clone(), Arc::clone(&runs));
+                scope.spawn(move || {
+                    let mut kept = Vec::new();
+                    for plan in half {
+                        let Some(job) = submit(&pool, *plan, &runs) else { continue };
+                        if plan.cancel {
+                            job.cancel();
+                        }
+                        if !plan.forget {
+                            kept.push(job);
+                        }
+                    }
+                    for job in kept {
+                        // Each has an outcome, or this hangs.
+                        if let Err(JobError::Panicked(panic)) = job.join() {
+                            assert_eq!(panic.message(), "on purpose");
+                        }
+                    }
+                });
+            }
+            let pool = &pool;
+            scope.spawn(move || {
+                for (min, more) in resizes {
+                    pool.resize(min, min + more + 1).unwrap();
+                    let m = pool.metrics();
+                    let over =
+                        m.completed + m.failed + m.panicked + m.timed_out + m.cancelled + m.rejected;
+                    assert_eq!(m.submitted, over + m.in_flight);
+                }
+                if while_busy {
+                    pool.shutdown_now();
+                }
+            });
+        });
+        match end {
+            End::Drain => assert!(pool.shutdown().is_complete()),
+            End::Abort => drop(pool.shutdown_now()),
+            End::Timeout => drop(pool.shutdown_timeout(Duration::from_micros(300))),
+            End::Drop => pool.wait_idle(),
+        }
+        prop_assert!(pool.shutdown().is_complete());
+        let m = pool.metrics();
+        prop_assert_eq!((m.in_flight, m.workers, m.overdue, m.blocking), (0, 0, 0, 0));
+        prop_assert!(m.queued.iter().all(|queued| *queued == 0));
+        let ran = m.completed + m.failed + m.panicked;
+        prop_assert!(ran <= m.submitted && runs.load(SeqCst) as u64 <= m.submitted);
+    }
+}
