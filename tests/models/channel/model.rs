@@ -236,7 +236,9 @@ impl Model {
 
     pub(super) fn poll(&mut self, place: usize) -> Poll<Answer> {
         let wish = self.futures[place].expect("made before");
-        let mut answer = self.attempt(wish);
+        // Whoever stands in line asks the line first, and so uses the wake-up that it was given.
+        let stands = self.senders.has(place) || self.receivers.has(place);
+        let mut answer = if stands { None } else { self.attempt(wish) };
         while answer.is_none() {
             let line = match wish {
                 Wish::Send(_) | Wish::Reserve => &mut self.senders,
@@ -254,7 +256,7 @@ impl Model {
                 return Poll::Pending;
             }
         }
-        // A wake-up that was on its way goes to the next.
+        // A wake-up that comes just now goes to the next.
         self.cancel(place);
         Poll::Ready(answer.expect("the loop ended"))
     }
