@@ -9,6 +9,7 @@ use crate::channel::{
     AnyChannel, ForceSendError, Permit, RecvError, ReserveError, SendError, StaticChannel,
     TryRecvError, TrySendError,
 };
+use crate::crew::{Crew, Numbers};
 use crate::queue::{StaticQueue, spsc};
 use crate::rwlock::{
     self, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawRwLock, ReaderPriority, Relax, RwLock,
@@ -54,6 +55,9 @@ formats! {
     [] WaitCell { _ => "WaitCell"; }
     [const W: usize] Slots<W> { _ => "Slots<{=usize}>", W; }
     [] Closed { _ => "Closed"; }
+
+    [] Crew { crew => "Crew {{ searchers: {=usize} }}", crew.searchers(); }
+    [] Numbers { numbers => "Numbers {{ given: {=usize} }}", numbers.given(); }
 
     [P: semaphore::Policy, W: Storage] Semaphore<P, W> {
         semaphore => "Semaphore {{ available: {=usize}, closed: {=bool} }}",
