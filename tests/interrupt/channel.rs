@@ -7,6 +7,8 @@ use aqueduct_core::channel::{
 };
 use aqueduct_core::wait::Slots;
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 type Tested<const N: usize> = StaticChannel<u32, N, Slots<3>>;
 
@@ -22,6 +24,9 @@ enum Op {
     Recv(usize),
     Send(usize, u32),
     Reserve(usize),
+    /// The same through a watch, which looks one poll after it has noticed a wake-up: it can be dropped in between.
+    WatchRecv(usize),
+    WatchSend(usize),
     /// Polls again what waits in a place.
     PollRecv(usize),
     PollSend(usize),
@@ -105,6 +110,38 @@ impl<const N: usize> Object<N> {
         async move { (value, channel.send(value).await) }
     }
 
+    fn watch_recv(&self) -> impl Future<Output = Result<u32, RecvError>> + use<N> {
+        let mut watch = self.channel.watch_recv();
+        let mut noticed = false;
+        poll_fn(move |cx| {
+            if notices(&mut noticed, watch.poll_ready(cx), cx) {
+                return Poll::Pending;
+            }
+            match watch.try_recv() {
+                Ok(value) => Poll::Ready(Ok(value)),
+                Err(TryRecvError::Closed) => Poll::Ready(Err(RecvError)),
+                Err(TryRecvError::Empty) => Poll::Pending,
+            }
+        })
+    }
+
+    fn watch_send(
+        &self,
+    ) -> impl Future<Output = Result<Permit<'static, Tested<N>>, ReserveError>> + use<N> {
+        let mut watch = self.channel.watch_send();
+        let mut noticed = false;
+        poll_fn(move |cx| {
+            if notices(&mut noticed, watch.poll_ready(cx), cx) {
+                return Poll::Pending;
+            }
+            match watch.try_reserve() {
+                Ok(permit) => Poll::Ready(Ok(permit)),
+                Err(TrySendError::Closed(())) => Poll::Ready(Err(ReserveError)),
+                Err(TrySendError::Full(())) => Poll::Pending,
+            }
+        })
+    }
+
     /// Runs whoever is woken until nobody is.
     fn settle(&self) {
         loop {
@@ -116,6 +153,16 @@ impl<const N: usize> Object<N> {
             }
         }
     }
+}
+
+/// Whether a watch has just noticed a wake-up. Then it looks at its next poll, for which this asks. It also asks
+/// for the one after that look, which stands in line again if the look has found nothing.
+fn notices(noticed: &mut bool, ready: Poll<()>, cx: &Context<'_>) -> bool {
+    if ready.is_ready() {
+        cx.waker().wake_by_ref();
+    }
+    *noticed = ready.is_ready() && !*noticed;
+    *noticed
 }
 
 impl<const N: usize> Drop for Object<N> {
@@ -204,6 +251,12 @@ impl<const N: usize> Subject for Channels<N> {
             Op::Recv(place) => object.received(object.receivers.start(place, channel.recv())),
             Op::Send(place, value) => object.sent(object.senders.start(place, object.send(value))),
             Op::Reserve(place) => object.reserved(object.reservers.start(place, channel.reserve())),
+            Op::WatchRecv(place) => {
+                object.received(object.receivers.start(place, object.watch_recv()))
+            }
+            Op::WatchSend(place) => {
+                object.reserved(object.reservers.start(place, object.watch_send()))
+            }
             Op::PollRecv(place) => object.received(object.receivers.poll(place)),
             Op::PollSend(place) => object.sent(object.senders.poll(place)),
             Op::PollReserve(place) => object.reserved(object.reservers.poll(place)),
@@ -316,6 +369,12 @@ fn handlers() -> Vec<Vec<Op>> {
         vec![Reserve(1), SendReserved(1)],
         vec![Reserve(1), DropPermit],
         vec![Reserve(1), TrySend(1), SendReserved(2)],
+        vec![WatchRecv(1)],
+        vec![WatchSend(1)],
+        vec![WatchRecv(1), DropRecv(1)],
+        vec![WatchSend(1), DropReserve(1)],
+        vec![WatchRecv(1), TrySend(1), PollRecv(1), DropRecv(1)],
+        vec![WatchSend(1), TryRecv, PollReserve(1), DropReserve(1)],
     ]
 }
 
@@ -346,6 +405,12 @@ fn preempted() -> Vec<Vec<Op>> {
         vec![Reserve(0), DropPermit],
         vec![Recv(0), Close, PollRecv(0)],
         vec![Send(0, 11), Close, PollSend(0)],
+        vec![WatchRecv(0)],
+        vec![WatchSend(0)],
+        vec![WatchRecv(0), TrySend(11), PollRecv(0), PollRecv(0)],
+        vec![WatchSend(0), TryRecv, PollReserve(0), PollReserve(0)],
+        vec![WatchRecv(0), TrySend(11), PollRecv(0), DropRecv(0)],
+        vec![WatchSend(0), TryRecv, PollReserve(0), DropReserve(0)],
     ]
 }
 

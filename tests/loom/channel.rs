@@ -5,7 +5,8 @@
 use aqueduct_core::channel::{RecvError, SendError, StaticChannel, TryRecvError, TrySendError};
 use aqueduct_core::wait::Slots;
 use loom::thread;
-use std::task::Poll;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 
 use crate::Outcomes;
 use crate::support::{Bell, block_on, look, model};
@@ -97,6 +98,85 @@ fn a_woken_receiver_is_cancelled_while_another_sleeps() {
             if woken_by == sender { "woken by the sender" } else { "woken by the canceller" },
         );
         assert_eq!(look(&mut late), Poll::Ready(Ok(7)));
+    });
+}
+
+/// The wake-up of a watch that is dropped goes to the next, whether the watch has noticed it or not.
+#[test]
+fn a_woken_watch_is_dropped_while_another_sleeps() {
+    let expected = ["noticed", "not noticed", "woken by the watch", "woken by the sender"];
+    model("channel: a dropped watch", &expected, fresh, |channel, seen| {
+        let (mut watch, mut late) = (channel.watch_recv(), channel.recv());
+        let bell = Bell::default();
+        assert!(watch.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(bell.poll(&mut late).is_pending());
+        let sender = spawn(move || {
+            channel.try_send(7).unwrap();
+            thread::current().id()
+        });
+        let ours = seen.clone();
+        let watcher = spawn(move || {
+            let noticed = watch.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready();
+            note(&ours, if noticed { "noticed" } else { "not noticed" });
+        });
+        let sender = sender.join().unwrap();
+        watcher.join().unwrap();
+        let woken_by = bell.rung_by().expect("the wake-up went to nobody");
+        note(seen, if woken_by == sender { "woken by the sender" } else { "woken by the watch" });
+        assert_eq!(look(&mut late), Poll::Ready(Ok(7)));
+    });
+}
+
+/// `sleep`, for who stands in line and takes by a look of its own: the look comes after the line.
+#[test]
+fn a_watch_goes_to_sleep_while_a_value_is_sent() {
+    let expected = ["watch slept", "watch did not sleep"];
+    model("channel: a watch against send", &expected, fresh, |channel, seen| {
+        let seen = seen.clone();
+        let watcher = spawn(move || {
+            let mut watch = channel.watch_recv();
+            let take = poll_fn(|cx| {
+                loop {
+                    let is_registered = watch.poll_ready(cx).is_pending();
+                    match watch.try_recv() {
+                        Err(TryRecvError::Empty) if is_registered => return Poll::Pending,
+                        Err(TryRecvError::Empty) => {}
+                        taken => return Poll::Ready(taken),
+                    }
+                }
+            });
+            block_on(take, &seen, "watch")
+        });
+        let sender = spawn(move || channel.try_send(7).unwrap());
+        sender.join().unwrap();
+        assert_eq!(watcher.join().unwrap(), Ok(7));
+    });
+}
+
+/// The same for room.
+#[test]
+fn a_watch_goes_to_sleep_while_room_is_made() {
+    let expected = ["watch slept", "watch did not sleep"];
+    model("channel: a watch against receive", &expected, full, |channel, seen| {
+        let seen = seen.clone();
+        let watcher = spawn(move || {
+            let mut watch = channel.watch_send();
+            let reserve = poll_fn(|cx| {
+                loop {
+                    let is_registered = watch.poll_ready(cx).is_pending();
+                    match watch.try_reserve() {
+                        Err(TrySendError::Full(())) if is_registered => return Poll::Pending,
+                        Err(TrySendError::Full(())) => {}
+                        reserved => return Poll::Ready(reserved.unwrap()),
+                    }
+                }
+            });
+            block_on(reserve, &seen, "watch").send(7)
+        });
+        let receiver = spawn(move || channel.try_recv());
+        assert_eq!(receiver.join().unwrap(), Ok(1));
+        assert_eq!(watcher.join().unwrap(), Ok(()));
+        assert_eq!(channel.try_recv(), Ok(7));
     });
 }
 
