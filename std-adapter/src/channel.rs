@@ -72,7 +72,7 @@ pub use select::internal;
 pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
 #[cfg(feature = "futures")]
-pub use stream::{RecvStream, SendSink};
+pub use stream::{OwnedRecvStream, OwnedSendSink, RecvStream, SendSink};
 pub use weak::{WeakReceiver, WeakSender};
 
 #[cfg(doc)]

@@ -3,10 +3,11 @@
 use crate::{generic, has, others, plain, send_sync};
 use aqueduct::Context;
 use aqueduct::channel::{
-    IntoIter, Iter, Permit, ReadyTimeoutError, Receiver, RecvCtxError, RecvError, RecvFuture,
-    RecvStream, RecvTimeoutError, ReserveFuture, Select, SelectTimeoutError, SelectedOperation,
-    SendCtxError, SendError, SendFuture, SendSink, SendTimeoutError, Sender, TryIter,
-    TryReadyError, TryRecvError, TrySelectError, TrySendError, WeakReceiver, WeakSender,
+    IntoIter, Iter, OwnedRecvStream, OwnedSendSink, Permit, ReadyTimeoutError, Receiver,
+    RecvCtxError, RecvError, RecvFuture, RecvStream, RecvTimeoutError, ReserveFuture, Select,
+    SelectTimeoutError, SelectedOperation, SendCtxError, SendError, SendFuture, SendSink,
+    SendTimeoutError, Sender, TryIter, TryReadyError, TryRecvError, TrySelectError, TrySendError,
+    WeakReceiver, WeakSender,
 };
 use aqueduct::context::{CancelGuard, ContextError, Done, HeaderError, StopHandle};
 use aqueduct::pipeline::{
@@ -40,6 +41,8 @@ fn channels() {
         T => ReserveFuture<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => RecvStream<'static, T>, ["SS" "SS" "--" "--"], "UWR";
         T => SendSink<'static, T>, ["SS" "SS" "--" "--"], "UWR";
+        T => OwnedRecvStream<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => OwnedSendSink<T>, ["SS" "SS" "--" "--"], "UWR";
         T => WeakSender<T>, ["SS" "SS" "--" "--"], "UWR";
         T => WeakReceiver<T>, ["SS" "SS" "--" "--"], "UWR";
         T => Iter<'static, T>, ["SS" "SS" "--" "--"], "UWR";

@@ -6,7 +6,7 @@ use super::future::RecvFuture;
 use super::iter::{Iter, TryIter};
 use super::side::ReceiverSide;
 #[cfg(feature = "futures")]
-use super::stream::RecvStream;
+use super::stream::{OwnedRecvStream, RecvStream};
 use super::weak::WeakReceiver;
 use crate::context::Context;
 use crate::park::{Impatience, Patience, deadline_after, drive};
@@ -263,6 +263,27 @@ impl<T> Receiver<T> {
     #[cfg(feature = "futures")]
     pub fn stream(&self) -> RecvStream<'_, T> {
         RecvStream::new(self)
+    }
+
+    /// As [`stream`](Self::stream), with this handle inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    ///
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// let doubled = receiver.into_stream().map(|value| 2 * value);
+    /// sender.send(21).unwrap();
+    /// drop(sender);
+    /// assert_eq!(aqueduct::park::block_on(doubled.collect::<Vec<_>>()), [42]);
+    /// ```
+    #[cfg(feature = "futures")]
+    pub fn into_stream(self) -> OwnedRecvStream<T>
+    where
+        T: Send + 'static,
+    {
+        OwnedRecvStream::new(self)
     }
 
     /// A handle that does not keep the channel open.

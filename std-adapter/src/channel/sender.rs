@@ -6,7 +6,7 @@ use super::future::SendFuture;
 use super::permit::{Permit, ReserveFuture};
 use super::side::SenderSide;
 #[cfg(feature = "futures")]
-use super::stream::SendSink;
+use super::stream::{OwnedSendSink, SendSink};
 use super::weak::WeakSender;
 use crate::context::Context;
 use crate::park::{Impatience, Patience, deadline_after, drive};
@@ -329,6 +329,26 @@ impl<T> Sender<T> {
     #[cfg(feature = "futures")]
     pub fn sink(&self) -> SendSink<'_, T> {
         SendSink::new(self)
+    }
+
+    /// As [`sink`](Self::sink), with this handle inside: closing the sink drops it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::{StreamExt, stream};
+    ///
+    /// let (sender, receiver) = aqueduct::channel::bounded(2);
+    /// let values = stream::iter([1, 2]).map(Ok);
+    /// aqueduct::park::block_on(values.forward(sender.into_sink())).unwrap();
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+    /// ```
+    #[cfg(feature = "futures")]
+    pub fn into_sink(self) -> OwnedSendSink<T>
+    where
+        T: Send + 'static,
+    {
+        OwnedSendSink::new(self)
     }
 
     /// A handle that does not keep the channel open.

@@ -1,5 +1,9 @@
 //! A receiver as a `Stream`, and a sender as a `Sink`.
 
+mod owned;
+
+pub use owned::{OwnedRecvStream, OwnedSendSink};
+
 use super::{Permit, Receiver, RecvError, RecvFuture, ReserveFuture, SendError, Sender};
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;

@@ -153,3 +153,37 @@ fn streams_and_sinks() {
     let mut sink = sender.sink();
     assert_eq!(block_on(sink.feed(7)), Err(SendError(None)));
 }
+
+/// A stream and a sink with their handles inside: the end of one is the end of its handle.
+#[test]
+fn streams_and_sinks_that_own_their_handles() {
+    use futures_util::{FutureExt, SinkExt, StreamExt, stream};
+    for capacity in [0, 1, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let others = receiver.downgrade();
+        let mut sink = sender.into_sink();
+        let producer = thread::spawn(move || {
+            block_on(sink.send_all(&mut stream::iter(0..100).map(Ok))).unwrap();
+            block_on(sink.close()).unwrap();
+            assert_eq!(block_on(sink.feed(7)), Err(SendError(None)), "its handle is gone");
+        });
+        let mut values = receiver.into_stream();
+        let got = block_on(values.by_ref().collect::<Vec<_>>());
+        assert!(got.into_iter().eq(0..100));
+        assert!(futures_util::stream::FusedStream::is_terminated(&values));
+        producer.unwrap().join().unwrap();
+        assert!(others.upgrade().is_some());
+        drop(values);
+        assert!(others.upgrade().is_none());
+    }
+    let (sender, receiver) = bounded(1);
+    let (mut sink, mut values) = (sender.clone().into_sink(), receiver.into_stream());
+    assert_eq!(values.next().now_or_never(), None);
+    block_on(sink.feed(1)).unwrap();
+    assert_eq!(sink.feed(2).now_or_never(), None, "full, and what was asked for is given up");
+    assert_eq!(block_on(values.next()), Some(1));
+    block_on(sink.feed(3)).unwrap();
+    drop(values);
+    assert_eq!(block_on(sink.feed(4)), Err(SendError(None)));
+    assert!(sender.is_closed());
+}
