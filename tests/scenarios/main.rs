@@ -18,3 +18,4 @@ mod support;
 mod sync;
 mod thread;
 mod wait;
+mod without_leaks;
