@@ -1,8 +1,8 @@
 //! Who takes part in family `channel`: ours first, then the peers by name, and Go where it is
 //! installed.
 
-use super::{Channel, Receiver, Sender, Shape, candidate};
-use crate::check::Payload;
+use super::{BATCH, Channel, Receiver, Sender, Shape, candidate};
+use crate::check::{Load, Payload};
 use crate::family::{Candidate, OURS};
 use crate::go;
 
@@ -44,6 +44,11 @@ impl<T: Payload> Sender<T> for aqueduct::channel::Sender<T> {
 
     fn try_send(&self, item: T) -> bool {
         self.try_send(item).is_ok()
+    }
+
+    #[inline]
+    fn send_batch(&self, load: &mut Load<T>) {
+        assert!(self.send_many(&mut load.take(BATCH)).is_ok(), "the receivers are gone");
     }
 }
 

@@ -4,9 +4,8 @@
 
 use std::sync::{Condvar, Mutex};
 
-use aqueduct::park::block_on;
-use aqueduct_core::semaphore::{Fair, Greedy, Policy, Semaphore as Ours};
-use aqueduct_core::wait::Growable;
+use aqueduct::sync::{Greedy, Semaphore as Ours};
+use aqueduct_core::semaphore::{Fair, Policy};
 
 use super::{AsyncSemaphore, Semaphore, Shape, async_candidate, candidate};
 use crate::family::{Candidate, OURS};
@@ -23,8 +22,8 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     all.into_iter().flatten().collect()
 }
 
-/// Core's semaphore, awaited by a thread through `park`.
-struct Aqueduct<P: Policy>(Ours<P, Growable>);
+/// What std programs use.
+struct Aqueduct<P: Policy>(Ours<P>);
 
 macro_rules! ours {
     ($policy:ident, $name:expr) => {
@@ -33,12 +32,12 @@ macro_rules! ours {
             const WEIGHTED: bool = true;
 
             fn new(permits: usize) -> Self {
-                Self(Ours::with_policy(permits, $policy, Growable::new()))
+                Self(Ours::with_policy(permits, $policy))
             }
 
             #[inline]
             fn acquire(&self, n: usize) -> impl Sized + '_ {
-                block_on(self.0.acquire_many(n)).expect("nobody closes it")
+                self.0.acquire_many_blocking(n).expect("nobody closes it")
             }
 
             #[inline]
