@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aqueduct::Context;
-use aqueduct::sync::RawRwLock;
+use aqueduct::channel::bounded;
+use aqueduct::sync::{Mutex, RawRwLock, RwLock, Semaphore};
 use aqueduct_core::queue::{ArrayQueue, spsc};
-use aqueduct_core::semaphore::Semaphore;
 use serde::{Deserialize, Serialize};
 
 #[derive(clap::Args)]
@@ -52,17 +52,22 @@ struct Recorded {
 type Measured = (&'static str, fn(u64));
 
 /// Each starts from a fresh object; what that costs is in both runs.
-const PATHS: [Measured; 12] = [
+const PATHS: [Measured; 17] = [
     ("queue push + pop", queue),
     ("spsc push + pop", ring),
     ("channel try_send + try_recv", channel_try),
     ("channel send + recv", channel),
+    ("channel send_many + recv_many, 16", channel_many),
+    ("select_biased of 4, each ready in turn", select),
+    ("select_biased of 4, none ready", select_none),
     ("semaphore try_acquire + release", semaphore_try),
     ("semaphore acquire + release, a thread", semaphore),
     ("rwlock try_read + unlock", try_read),
     ("rwlock read + unlock, a thread", read),
     ("rwlock try_write + unlock", try_write),
     ("rwlock write + unlock, a thread", write),
+    ("lock_api read + unlock", lock_api_read),
+    ("mutex lock + unlock, a thread", mutex),
     ("context is_done, depth 8", is_done),
     ("context child + drop", child),
 ];
@@ -179,7 +184,7 @@ fn ring(ops: u64) {
 }
 
 fn channel_try(ops: u64) {
-    let (sender, receiver) = aqueduct::channel::bounded(64);
+    let (sender, receiver) = bounded(64);
     for n in 0..ops {
         assert_eq!(black_box(&sender).try_send(n), Ok(()));
         assert_eq!(black_box(&receiver).try_recv(), Ok(n));
@@ -187,10 +192,53 @@ fn channel_try(ops: u64) {
 }
 
 fn channel(ops: u64) {
-    let (sender, receiver) = aqueduct::channel::bounded(64);
+    let (sender, receiver) = bounded(64);
     for n in 0..ops {
         assert_eq!(black_box(&sender).send(n), Ok(()));
         assert_eq!(black_box(&receiver).recv(), Ok(n));
+    }
+}
+
+/// An operation is a batch, there and back.
+fn channel_many(ops: u64) {
+    let (sender, receiver) = bounded(64);
+    let mut buffer = Vec::with_capacity(16);
+    for _ in 0..ops {
+        assert_eq!(black_box(&sender).send_many(&mut (0..16)), Ok(16));
+        assert_eq!(black_box(&receiver).recv_many(&mut buffer, 16), 16);
+        assert_eq!(buffer.last(), Some(&15));
+        buffer.clear();
+    }
+}
+
+/// Biased, since a random order would cost another number of instructions in each run. Sending is in it.
+fn select(ops: u64) {
+    let channels: [_; 4] = std::array::from_fn(|_| bounded(1));
+    let [a, b, c, d] = channels.each_ref().map(|(_, receiver)| receiver);
+    for n in 0..ops {
+        assert_eq!(channels[(n % 4) as usize].0.try_send(n), Ok(()));
+        let item = aqueduct::select_biased! {
+            recv(black_box(a)) -> item => item,
+            recv(black_box(b)) -> item => item,
+            recv(black_box(c)) -> item => item,
+            recv(black_box(d)) -> item => item,
+        };
+        assert_eq!(item, Ok(n));
+    }
+}
+
+fn select_none(ops: u64) {
+    let channels: [_; 4] = std::array::from_fn(|_| bounded::<u64>(1));
+    let [a, b, c, d] = channels.each_ref().map(|(_, receiver)| receiver);
+    for _ in 0..ops {
+        let item = aqueduct::select_biased! {
+            recv(black_box(a)) -> item => item.ok(),
+            recv(black_box(b)) -> item => item.ok(),
+            recv(black_box(c)) -> item => item.ok(),
+            recv(black_box(d)) -> item => item.ok(),
+            default => None,
+        };
+        assert_eq!(item, None);
     }
 }
 
@@ -204,28 +252,26 @@ fn semaphore_try(ops: u64) {
 fn semaphore(ops: u64) {
     let semaphore = Semaphore::new(2);
     for _ in 0..ops {
-        drop(aqueduct::park::block_on(black_box(&semaphore).acquire()).expect("nobody closes it"));
+        drop(black_box(&semaphore).acquire_blocking().expect("nobody closes it"));
     }
 }
 
-type Lock = lock_api::RwLock<RawRwLock, u64>;
-
 fn try_read(ops: u64) {
-    let lock = Lock::new(0);
+    let lock = RwLock::new(0);
     for _ in 0..ops {
         assert_eq!(*black_box(&lock).try_read().expect("nobody writes"), 0);
     }
 }
 
 fn read(ops: u64) {
-    let lock = Lock::new(0);
+    let lock = RwLock::new(0);
     for _ in 0..ops {
-        assert_eq!(*black_box(&lock).read(), 0);
+        assert_eq!(*black_box(&lock).read_blocking(), 0);
     }
 }
 
 fn try_write(ops: u64) {
-    let lock = Lock::new(0);
+    let lock = RwLock::new(0);
     for _ in 0..ops {
         *black_box(&lock).try_write().expect("nobody else is in") += 1;
     }
@@ -233,9 +279,24 @@ fn try_write(ops: u64) {
 }
 
 fn write(ops: u64) {
-    let lock = Lock::new(0);
+    let lock = RwLock::new(0);
     for _ in 0..ops {
-        *black_box(&lock).write() += 1;
+        *black_box(&lock).write_blocking() += 1;
+    }
+    assert_eq!(lock.into_inner(), ops);
+}
+
+fn lock_api_read(ops: u64) {
+    let lock = lock_api::RwLock::<RawRwLock, u64>::new(0);
+    for _ in 0..ops {
+        assert_eq!(*black_box(&lock).read(), 0);
+    }
+}
+
+fn mutex(ops: u64) {
+    let lock = Mutex::new(0);
+    for _ in 0..ops {
+        *black_box(&lock).lock_blocking() += 1;
     }
     assert_eq!(lock.into_inner(), ops);
 }

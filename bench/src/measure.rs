@@ -33,12 +33,23 @@ pub(crate) struct Sample {
     pub(crate) switches: Option<u64>,
     /// Nanoseconds that single operations took, at each of [`PERCENTILES`], where that is what counts.
     pub(crate) latency: Option<[f64; PERCENTILES.len()]>,
+    /// Where the run ends whoever waits.
+    pub(crate) passage: Option<Passage>,
+}
+
+/// What one had to let pass who wants to get in where others do not stop coming.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passage {
+    /// How often it got in before the end.
+    pub(crate) got_in: u64,
+    /// The most others that came in while it waited once.
+    pub(crate) overtaken: u64,
 }
 
 impl Sample {
     pub(crate) fn of(ops: u64, wall: Duration, cpu: Duration, switches: u64) -> Self {
         let (cpu, switches) = (Some(cpu), Some(switches));
-        Self { ops, wall, span: wall, cpu, switches, latency: None }
+        Self { ops, wall, span: wall, cpu, switches, latency: None, passage: None }
     }
 
     fn ns_per_op(&self) -> f64 {
@@ -113,6 +124,8 @@ fn row(cell: &Cell, workload: &str, candidate: &str, times: &[f64], samples: &[S
         ops: samples.first().map_or(0, |sample| sample.ops),
         cpu_ns_per_op: middle(samples.iter().map(Sample::cpu_ns_per_op).collect()),
         switches_per_1000: middle(samples.iter().map(Sample::switches_per_1000).collect()),
+        got_in: middle(samples.iter().map(|s| s.passage.map(|p| p.got_in as f64)).collect()),
+        overtaken: middle(samples.iter().map(|s| s.passage.map(|p| p.overtaken as f64)).collect()),
     }
 }
 
@@ -162,12 +175,14 @@ mod tests {
 
     #[test]
     fn a_cell_of_latencies_has_a_row_for_each_percentile() {
-        let late = |ops| Sample { latency: Some([7.0, 70.0]), ..sample(ops, ops) };
+        let passage = Some(Passage { got_in: 9, overtaken: 3 });
+        let late = move |ops| Sample { latency: Some([7.0, 70.0]), passage, ..sample(ops, ops) };
         let mut cell = Cell::new("f", "w".into(), "wait", vec![Candidate::new("a", late)]);
         cell.latency = true;
         let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) });
         let seen: Vec<_> = rows.iter().map(|row| (row.workload.as_str(), row.ns_per_op)).collect();
         assert_eq!(seen, [("w/p50", 7.0), ("w/p99", 70.0)]);
+        assert!(rows.iter().all(|row| (row.got_in, row.overtaken) == (Some(9.0), Some(3.0))));
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub(crate) struct Row {
     pub(crate) cpu_ns_per_op: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) switches_per_1000: Option<f64>,
+    /// How often the one that is measured got in while a storm lasted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) got_in: Option<f64>,
+    /// The most of the storm that came in while it waited once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overtaken: Option<f64>,
 }
 
 impl Row {
@@ -117,6 +123,8 @@ pub(crate) mod tests {
             ops: 1000,
             cpu_ns_per_op: (candidate == "aqueduct").then_some(ns * 2.0),
             switches_per_1000: None,
+            got_in: None,
+            overtaken: None,
         };
         let rows = vec![
             row("u64/cap64/pair", "aqueduct", 12.0),

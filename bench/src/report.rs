@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::family::{OURS, is_ours};
+use crate::family::{OURS, PERCENTILES, is_ours};
 use crate::go;
 use crate::record::{Row, Run};
 use crate::stats::{median, short};
@@ -86,6 +86,7 @@ pub(crate) fn markdown(run: &Run) -> String {
         text += "\nCPU nanoseconds per operation, all threads; context switches per 1000 \
                  operations.\n\n";
         costs(&mut text, &grid);
+        storms(&mut text, &grid);
     }
     text
 }
@@ -180,6 +181,36 @@ fn costs(text: &mut String, grid: &Grid<'_>) {
     table(text, &header, body);
 }
 
+/// What was seen of each storm: a long wait does not say whether the lock kept the one out, or the scheduler.
+fn storms(text: &mut String, grid: &Grid<'_>) {
+    let [first, ..] = PERCENTILES;
+    // The percentiles of a storm have a row each, and the same counts.
+    let is_first = |row: &&&Row| row.workload.ends_with(first);
+    let line = |row: &&Row| {
+        let storm = row.workload.strip_suffix(first)?.trim_end_matches('/');
+        let (got_in, overtaken) = (row.got_in?, row.overtaken?);
+        let words = match (got_in, overtaken) {
+            (0.0, STARVED..) => "starved: kept out to the end, the wait is the length of the storm",
+            (0.0, _) => "the storm was over before it had the CPU; nothing is known",
+            _ => "",
+        };
+        let counts = [got_in, overtaken].map(|n| format!("{n:.0}"));
+        let [got_in, overtaken] = counts;
+        Some(vec![storm.into(), row.candidate.clone(), got_in, overtaken, words.into()])
+    };
+    let mut lines = grid.rows.iter().filter(is_first).filter_map(line).peekable();
+    if lines.peek().is_some() {
+        *text += "\nThe one among the storm: how often it got in before the storm was over, and how many of \
+                  the storm came in during the one wait in which most did; medians of the repetitions.\n\n";
+        let header = ["storm", "candidate", "got in", "overtaken", ""].map(Into::into);
+        table(text, &header, lines);
+    }
+}
+
+/// So many came in during one wait: more than any of our bounds, and more than a scheduler lets four threads do
+/// that each give up the CPU while they are in.
+const STARVED: f64 = 100.0;
+
 fn nothing() -> String {
     "–".into()
 }
@@ -234,6 +265,21 @@ mod tests {
         assert!(text.contains("| u64/cap64/4p4c | item | – | 30,000 ±5% |"));
         assert!(text.contains("| queue | 1 | 0 | 1.20 | 1.20 | u64/cap64/pair |"), "{text}");
         assert!(text.contains("commit "), "the machine line is part of it");
+    }
+
+    #[test]
+    fn who_is_kept_out_of_a_storm_is_told_from_who_had_no_cpu() {
+        let mut run = run();
+        for (row, (got_in, overtaken)) in
+            run.rows.iter_mut().zip([(0.0, 5000.0), (0.0, 2.0), (12.0, 5000.0)])
+        {
+            (row.workload, row.candidate) = ("storm/reader/p50".into(), format!("c{overtaken}"));
+            (row.got_in, row.overtaken) = (Some(got_in), Some(overtaken));
+        }
+        let text = markdown(&run);
+        assert!(text.contains("| storm/reader | c5000 | 0 | 5000 | starved: "), "{text}");
+        assert!(text.contains("| storm/reader | c2 | 0 | 2 | the storm was over before"), "{text}");
+        assert_eq!(text.matches("starved").count(), 1, "{text}");
     }
 
     #[test]

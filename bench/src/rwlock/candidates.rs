@@ -1,18 +1,20 @@
-//! Who takes part in family `rwlock`: ours under its three policies, then the peers by name.
+//! Who takes part in family `rwlock`: ours under its three policies and once more under lock_api's
+//! guards, then the peers by name.
 
 use std::sync::RwLock;
 
-use aqueduct::sync::RawRwLock;
-use aqueduct_core::rwlock::{Fair, ReaderPriority};
+use aqueduct::sync::{RawRwLock, ReaderPriority, RwLock as Ours, WriterPriority};
+use aqueduct_core::rwlock::Fair;
 
 use super::{Guarded, Lock, Shape, candidate};
 use crate::family::{Candidate, OURS};
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     vec![
+        candidate::<Ours<Guarded>>(shape),
+        candidate::<Ours<Guarded, Fair>>(shape),
         candidate::<lock_api::RwLock<RawRwLock, Guarded>>(shape),
-        candidate::<lock_api::RwLock<RawRwLock<Fair>, Guarded>>(shape),
-        candidate::<lock_api::RwLock<RawRwLock<ReaderPriority>, Guarded>>(shape),
+        candidate::<Ours<Guarded, ReaderPriority>>(shape),
         candidate::<async_lock::RwLock<Guarded>>(shape),
         candidate::<crossbeam_utils::sync::ShardedLock<Guarded>>(shape),
         candidate::<parking_lot::RwLock<Guarded>>(shape),
@@ -23,47 +25,36 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     ]
 }
 
-/// Writers first, up to a bound.
+macro_rules! ours {
+    ($policy:ident, $name:expr) => {
+        impl Lock for Ours<Guarded, $policy> {
+            const NAME: &'static str = $name;
+
+            fn new(value: Guarded) -> Self {
+                Self::with_policy(value, $policy)
+            }
+
+            #[inline]
+            fn read<R>(&self, f: impl FnOnce(&Guarded) -> R) -> R {
+                f(&self.read_blocking())
+            }
+
+            #[inline]
+            fn write<R>(&self, f: impl FnOnce(&mut Guarded) -> R) -> R {
+                f(&mut self.write_blocking())
+            }
+        }
+    };
+}
+
+ours!(WriterPriority, OURS);
+ours!(Fair, "aqueduct-fair");
+ours!(ReaderPriority, "aqueduct-readers");
+
+/// The default policy once more, under the guards of lock_api: the same state and the same line, and another
+/// way to wait, through the raw lock.
 impl Lock for lock_api::RwLock<RawRwLock, Guarded> {
-    const NAME: &'static str = OURS;
-
-    fn new(value: Guarded) -> Self {
-        Self::new(value)
-    }
-
-    #[inline]
-    fn read<R>(&self, f: impl FnOnce(&Guarded) -> R) -> R {
-        f(&self.read())
-    }
-
-    #[inline]
-    fn write<R>(&self, f: impl FnOnce(&mut Guarded) -> R) -> R {
-        f(&mut self.write())
-    }
-}
-
-/// Phases take turns.
-impl Lock for lock_api::RwLock<RawRwLock<Fair>, Guarded> {
-    const NAME: &'static str = "aqueduct-fair";
-
-    fn new(value: Guarded) -> Self {
-        Self::new(value)
-    }
-
-    #[inline]
-    fn read<R>(&self, f: impl FnOnce(&Guarded) -> R) -> R {
-        f(&self.read())
-    }
-
-    #[inline]
-    fn write<R>(&self, f: impl FnOnce(&mut Guarded) -> R) -> R {
-        f(&mut self.write())
-    }
-}
-
-/// Readers first, up to a bound.
-impl Lock for lock_api::RwLock<RawRwLock<ReaderPriority>, Guarded> {
-    const NAME: &'static str = "aqueduct-readers";
+    const NAME: &'static str = "aqueduct-lock-api";
 
     fn new(value: Guarded) -> Self {
         Self::new(value)
