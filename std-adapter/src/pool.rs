@@ -48,6 +48,7 @@
 
 mod builder;
 mod cell;
+mod group;
 mod handle;
 mod histogram;
 mod job;
@@ -59,6 +60,7 @@ mod phase;
 mod queue;
 mod roster;
 mod scale;
+mod scope;
 mod shared;
 mod shutdown;
 mod submit;
@@ -66,6 +68,7 @@ mod worker;
 
 pub use builder::{BuildError, Builder};
 pub use cell::Cancel;
+pub use group::{Completed, Group, InOrder};
 pub use handle::JobHandle;
 pub use histogram::Histogram;
 pub use job::{Fallible, Informed, Job, JobContext, JobId, Plain, Priority, Work, WorkerId};
@@ -75,6 +78,7 @@ pub use queue::AGING;
 pub use scale::{
     Decision, LatencyTarget, Load, SCALE_EVENTS, ScaleEvent, ScalePolicy, ScaleReason, Thresholds,
 };
+pub use scope::{Scope, ScopedJob};
 pub use shutdown::{RunningJob, ShutdownReport};
 pub use submit::{Full, Refusal, SubmitError};
 
@@ -201,6 +205,89 @@ impl Pool {
         job: Job<W>,
     ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
         self.shared().submit_job(job, Some(context))
+    }
+
+    /// Runs a function on the pool and awaits its outcome, in whatever runtime. If there is no room, it awaits that first.
+    ///
+    /// # Errors
+    ///
+    /// The outcome's own; [`Rejection::ShutDown`] if the pool takes nothing any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it cancels the job: one that waits is never begun, one that runs is asked to stop.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{park::block_on, pool::Pool};
+    ///
+    /// let pool = Pool::builder().max_workers(1).build()?;
+    /// let done = block_on(async { pool.run(|| 6 * 7).await })?;
+    /// assert_eq!(done.value, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn run<F, R>(&self, f: F) -> Outcome<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.shared().run(f).await
+    }
+
+    /// A group of jobs, of which at most `limit` are on their way at a time; at least one.
+    pub fn group<R: Send + 'static>(&self, limit: usize) -> Group<R> {
+        Group::new(self.shared(), limit)
+    }
+
+    /// A group of jobs without a limit, for their outcomes in the order of completion or of submission.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pool::Pool;
+    ///
+    /// let pool = Pool::builder().max_workers(2).build()?;
+    /// let results = pool.results();
+    /// for n in 0..10 {
+    ///     results.submit(move || n)?;
+    /// }
+    /// // As they come; it ends after the last.
+    /// assert_eq!(results.completed().map(|(_, done)| done.unwrap().value).sum::<u32>(), 45);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn results<R: Send + 'static>(&self) -> Group<R> {
+        self.group(usize::MAX)
+    }
+
+    /// Runs `f`, lets it submit jobs that borrow from around the call, and returns when all of them are over.
+    ///
+    /// They run on threads that take the places of workers for that time, as far as there are any free, and on this one. For one scope
+    /// such a thread costs what a thread costs; where jobs are small and need not borrow, [`submit`](Self::submit) them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pool::Pool;
+    ///
+    /// let pool = Pool::builder().max_workers(4).build()?;
+    /// let words = ["a", "bc", "def"];
+    /// let total: usize = pool.scope(|scope| {
+    ///     let lengths = words.each_ref().map(|word| scope.submit(|| word.len()));
+    ///     lengths.into_iter().map(|length| length.join().unwrap().value).sum()
+    /// });
+    /// assert_eq!(total, 6);
+    /// # Ok::<(), aqueduct::pool::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `f` does; jobs that nobody has begun are cancelled then. A panic of a job is its outcome.
+    pub fn scope<'env, F, T>(&self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&Scope<'scope, 'env>) -> T,
+    {
+        scope::scope(self.shared(), f)
     }
 
     /// Changes the bounds of the number of workers. Those that are too many go when they rest, or between two jobs; nobody waits for them.

@@ -1,5 +1,6 @@
 //! The worker pool: what broke others of its kind.
 
+mod groups;
 mod jobs;
 mod limits;
 mod scaling;

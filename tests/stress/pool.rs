@@ -1,5 +1,7 @@
 //! Pools under everything at once: random jobs, limits, cancels, resizes and shutdowns; the books must add up.
 
+mod soak;
+
 use aqueduct::pool::{Full, Job, JobError, JobHandle, Pool, Priority};
 use aqueduct_tests::share;
 use proptest::prelude::*;

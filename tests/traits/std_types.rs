@@ -15,10 +15,10 @@ use aqueduct::pipeline::{
     StageError, StageReport, Stopped,
 };
 use aqueduct::pool::{
-    self, Cancel, Decision, Fallible, Full, Histogram, Informed, Job, JobContext, JobError,
-    JobHandle, JobId, JobPanic, JobResult, LatencyTarget, Limit, Load, Plain, Pool, PoolMetrics,
-    Priority, Refusal, Rejection, RunningJob, ScaleEvent, ScaleReason, ShutdownReport, SubmitError,
-    Thresholds, WorkerId,
+    self, Cancel, Completed, Decision, Fallible, Full, Group, Histogram, InOrder, Informed, Job,
+    JobContext, JobError, JobHandle, JobId, JobPanic, JobResult, LatencyTarget, Limit, Load, Plain,
+    Pool, PoolMetrics, Priority, Refusal, Rejection, RunningJob, ScaleEvent, ScaleReason,
+    ScopedJob, ShutdownReport, SubmitError, Thresholds, WorkerId,
 };
 use aqueduct::sync::{
     AcquireCtxError, AcquireTimeoutError, Barrier, BarrierWaitResult, Condvar, Event, Greedy,
@@ -164,6 +164,10 @@ fn pools() {
     generic! {
         // It can only be had for what is Send.
         T => JobHandle<T>, ["SS" "SS" "SS" "SS"], "UWR";
+        T => Group<T>, ["SS" "SS" "--" "--"], "U--";
+        T => Completed<T>, ["SS" "SS" "--" "--"], "U--";
+        T => InOrder<T>, ["SS" "SS" "--" "--"], "U--";
+        T => ScopedJob<'static, T>, ["SS" "SS" "--" "--"], "U--";
         T => JobResult<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Job<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Plain<T>, ["SS" "S-" "-S" "--"], "UWR";
@@ -173,6 +177,7 @@ fn pools() {
     }
     plain! {
         Pool, "SS", "UWR";
+        pool::Scope<'static, 'static>, "SS", "U--";
         pool::Builder, "SS", "U--";
         pool::BuildError, "SS", "U--";
         Cancel, "SS", "UWR";

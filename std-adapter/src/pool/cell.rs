@@ -5,7 +5,7 @@
 //! counted. Order of locks: this one before a worker's or the pool's books; never with the roster's.
 
 use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId};
-use super::outcome::{JobError, JobResult, Limit, Outcome, Rejection};
+use super::outcome::{JobError, JobResult, Limit, Outcome};
 use super::phase::{End, Phase};
 use super::shared::Shared;
 use super::worker::Slot;
@@ -352,7 +352,7 @@ fn end_of(error: &JobError) -> End {
         JobError::Failed(_) => End::Failed,
         JobError::TimedOut(_) => End::TimedOut,
         JobError::Cancelled => End::Cancelled,
-        JobError::Rejected(Rejection::Displaced | Rejection::Dropped) => End::Rejected,
+        JobError::Rejected(_) => End::Rejected,
     }
 }
 

@@ -132,7 +132,7 @@ impl<R> JobHandle<R> {
     }
 
     /// On a worker of the job's pool: runs the job, if nobody has begun it.
-    fn help(&self)
+    pub(super) fn help(&self)
     where
         R: 'static,
     {

@@ -64,6 +64,7 @@ impl fmt::Display for JobError {
             Self::TimedOut(Limit::Run) => f.write_str("job ran too long"),
             Self::Cancelled => f.write_str("job cancelled"),
             Self::Rejected(Rejection::Displaced) => f.write_str("job displaced by a newer one"),
+            Self::Rejected(Rejection::ShutDown) => f.write_str("the pool is shut down"),
             Self::Rejected(Rejection::Dropped) => f.write_str("job dropped, the queue is full"),
         }
     }
@@ -95,6 +96,8 @@ pub enum Rejection {
     Displaced,
     /// There was none: [`Full::DropNewest`](super::Full::DropNewest).
     Dropped,
+    /// The pool takes nothing any more: [`Pool::run`](super::Pool::run).
+    ShutDown,
 }
 
 /// The panic of a job.

@@ -7,6 +7,7 @@ use super::builder::Settings;
 use super::job::WorkerId;
 use super::metrics::{Staff, Tally};
 use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
+use super::scope::Place;
 use super::shared::Shared;
 use super::worker::{Fate, Slot, Worker};
 use crate::lock;
@@ -504,6 +505,35 @@ impl Shared {
         if !self.queues.is_empty() && self.crew.is_short_handed() {
             self.summon(self);
         }
+    }
+
+    /// A worker's place for a thread of a scope, if one is free.
+    pub(super) fn lend_place(me: &Arc<Self>) -> Option<Place> {
+        let mut roster = lock(&me.roster);
+        if roster.live >= me.most(&roster) || roster.life != Life::Open {
+            return None;
+        }
+        let id = WorkerId(roster.next_id);
+        roster.next_id += 1;
+        roster.live += 1;
+        let from = roster.live - 1;
+        roster.note(me, from, ScaleReason::Scope);
+        me.update_notes(&roster);
+        Some(Place { pool: Arc::clone(me), id })
+    }
+
+    pub(super) fn take_place_back(me: &Arc<Self>) {
+        let mut roster = lock(&me.roster);
+        roster.live -= 1;
+        let from = roster.live + 1;
+        roster.note(me, from, ScaleReason::Scope);
+        me.update_notes(&roster);
+        drop(roster);
+        // Jobs may have found no room for a worker meanwhile.
+        if !me.queues.is_empty() && me.crew.is_short_handed() {
+            me.summon(me);
+        }
+        me.tell_quiet();
     }
 
     pub(super) fn staff(&self) -> Staff {

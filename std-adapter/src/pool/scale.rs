@@ -236,6 +236,8 @@ pub enum ScaleReason {
     Surplus,
     /// A worker was lost to a panic outside of its jobs.
     Lost,
+    /// A thread of a [scope](super::Pool::scope) took a place, or gave it back.
+    Scope,
     /// The system refused the thread.
     Refused,
     /// The pool is being shut down.
@@ -252,6 +254,7 @@ impl fmt::Display for ScaleReason {
             Self::Resized => "resized",
             Self::Surplus => "surplus",
             Self::Lost => "lost",
+            Self::Scope => "scope",
             Self::Refused => "refused",
             Self::Shutdown => "shutdown",
         })

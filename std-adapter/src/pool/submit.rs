@@ -3,7 +3,7 @@
 use super::cell::{Cell, Runnable, Sink};
 use super::handle::JobHandle;
 use super::job::{Job, JobId, Options, Plain, Work};
-use super::outcome::{JobError, Rejection};
+use super::outcome::{JobError, Outcome, Rejection};
 use super::queue::Entry;
 use super::shared::Shared;
 use super::worker::{is_worker_of, run_here};
@@ -78,7 +78,7 @@ impl<J> SubmitError<J> {
         self.job
     }
 
-    fn map<K>(self, f: impl FnOnce(J) -> K) -> SubmitError<K> {
+    pub(super) fn map<K>(self, f: impl FnOnce(J) -> K) -> SubmitError<K> {
         SubmitError { job: f(self.job), reason: self.reason }
     }
 }
@@ -297,6 +297,46 @@ impl Shared {
             run_here(self, &next);
         }
         placed
+    }
+
+    /// Submits a function, awaits room for it if there is none, and then its outcome.
+    pub(super) async fn run<F, R>(self: &Arc<Self>, f: F) -> Outcome<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        /// What nobody awaits any more is not begun any more.
+        struct CancelOnDrop<R>(JobHandle<R>);
+
+        impl<R> Drop for CancelOnDrop<R> {
+            fn drop(&mut self) {
+                self.0.cancel();
+            }
+        }
+
+        let id = JobId(self.numbers.give());
+        let options = Options::default();
+        let cell = Cell::new(id, Plain(f), &options, self, None);
+        let entry = Arc::clone(&cell) as Entry;
+        let mut job = CancelOnDrop(JobHandle { job: cell.clone() });
+        let mut accepted = true;
+        if let Some(door) = &self.door {
+            match Arc::clone(door).acquire_owned().await {
+                Ok(permit) => cell.keep(permit),
+                Err(_) => accepted = false,
+            }
+        }
+        accepted = accepted && self.queues.level(options.priority).send(entry).await.is_ok();
+        if accepted {
+            self.call_if_needed();
+            if let Some(limit) = self.settings.queue_timeout {
+                cell.limit_wait(limit);
+            }
+        } else {
+            cell.end(JobError::Rejected(Rejection::ShutDown));
+        }
+        drop(cell);
+        (&mut job.0).await
     }
 
     /// Without a queue: accepts a job only for a worker that is, or can be, free for it.

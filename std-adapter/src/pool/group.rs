@@ -1,0 +1,299 @@
+//! Jobs that belong together: their outcomes as they come or in order, a limit, an end to all at the first failure.
+
+use super::cell::Sink;
+use super::handle::JobHandle;
+use super::job::{Job, Plain, Work};
+use super::outcome::{JobError, JobResult, Outcome};
+use super::shared::Shared;
+use super::submit::{Refusal, SubmitError};
+use super::worker;
+use crate::core::wait::{Growable, WaitQueue};
+use crate::{Context, lock, park};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::iter::FusedIterator;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+/// Jobs whose outcomes are collected. Made by [`Pool::group`](super::Pool::group) and [`Pool::results`](super::Pool::results).
+///
+/// Dropping it lets its jobs run on.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::pool::Pool;
+///
+/// let pool = Pool::builder().max_workers(4).build()?;
+/// let squares = pool.group(2); // two at a time
+/// for n in 1..=10_u32 {
+///     squares.submit(move || n * n)?;
+/// }
+/// let squares: Vec<u32> = squares.join_all().into_iter().map(|job| job.unwrap().value).collect();
+/// assert_eq!(squares, [1, 4, 9, 16, 25, 36, 49, 64, 81, 100]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The first that succeeds:
+///
+/// ```
+/// use aqueduct::pool::{Job, Pool};
+///
+/// let pool = Pool::builder().max_workers(4).build()?;
+/// let mirrors = pool.results();
+/// mirrors.submit_job(Job::fallible(|_| Err::<&str, _>("down")))?;
+/// mirrors.submit_job(Job::fallible(|_| Ok::<_, &str>("the file")))?;
+/// assert_eq!(mirrors.first_success().unwrap().value, "the file");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Group<R> {
+    pool: Arc<Shared>,
+    tally: Arc<Tally<R>>,
+}
+
+/// What the jobs and the group share.
+struct Tally<R> {
+    state: Mutex<State<R>>,
+    news: WaitQueue<Growable>,
+    /// Ends with the group.
+    context: Context,
+    limit: usize,
+    fail_fast: bool,
+}
+
+struct State<R> {
+    /// Jobs that are on their way, and outcomes that nobody has taken, by their number in the group.
+    jobs: BTreeMap<usize, Member<R>>,
+    /// The numbers of those outcomes, as they came.
+    arrived: VecDeque<usize>,
+    next: usize,
+    in_flight: usize,
+}
+
+enum Member<R> {
+    /// Its handle, for whoever waits on a worker, once the submission has returned.
+    OnItsWay(Option<JobHandle<R>>),
+    Over(Outcome<R>),
+}
+
+impl<R: Send + 'static> Group<R> {
+    pub(super) fn new(pool: &Arc<Shared>, limit: usize) -> Self {
+        let state =
+            State { jobs: BTreeMap::new(), arrived: VecDeque::new(), next: 0, in_flight: 0 };
+        let tally = Tally {
+            state: Mutex::new(state),
+            news: WaitQueue::with_storage(Growable::new()),
+            context: Context::background(),
+            limit: limit.max(1),
+            fail_fast: false,
+        };
+        Self { pool: Arc::clone(pool), tally: Arc::new(tally) }
+    }
+
+    /// Ends the whole group at the first job that does not succeed: those that wait are cancelled, those that run are asked to stop,
+    /// and none is taken any more. Before the first submission.
+    ///
+    /// # Panics
+    ///
+    /// If a job was submitted before.
+    pub fn fail_fast(mut self) -> Self {
+        let tally = Arc::get_mut(&mut self.tally).expect("fail_fast comes before the first job");
+        tally.fail_fast = true;
+        self
+    }
+
+    /// Submits a function; says its number in the group, from 0. While as many are on their way as the group may have, it waits;
+    /// on a worker of the pool it runs one of them meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if the group has ended, or as [`Pool::submit`](super::Pool::submit).
+    pub fn submit<F>(&self, f: F) -> Result<usize, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+    {
+        let number = self.submit_job(Job::new(f));
+        number.map_err(|error| error.map(|job: Job<Plain<F>>| job.work.0))
+    }
+
+    /// Submits a job. As [`submit`](Self::submit).
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit).
+    pub fn submit_job<W: Work<Output = R>>(
+        &self,
+        job: Job<W>,
+    ) -> Result<usize, SubmitError<Job<W>>> {
+        self.wait_for(|state| (state.in_flight < self.tally.limit).then_some(()));
+        if self.tally.context.is_done() {
+            return Err(SubmitError { job, reason: Refusal::Cancelled });
+        }
+        let number = {
+            let mut state = lock(&self.tally.state);
+            let number = state.next;
+            state.next += 1;
+            state.in_flight += 1;
+            state.jobs.insert(number, Member::OnItsWay(None));
+            number
+        };
+        let tally = Arc::clone(&self.tally);
+        let sink: Sink<R> = Box::new(move |outcome| tally.arrive(number, outcome));
+        let Job { work, options } = job;
+        match self.pool.accept(work, &options, Some(&self.tally.context), Some(sink)) {
+            Ok(handle) => {
+                let mut state = lock(&self.tally.state);
+                if let Some(member @ Member::OnItsWay(_)) = state.jobs.get_mut(&number) {
+                    *member = Member::OnItsWay(Some(handle));
+                }
+                Ok(number)
+            }
+            Err(SubmitError { job: work, reason }) => {
+                let mut state = lock(&self.tally.state);
+                state.jobs.remove(&number);
+                state.in_flight -= 1;
+                drop(state);
+                self.tally.news.notify_all();
+                Err(SubmitError { job: Job { work, options }, reason })
+            }
+        }
+    }
+
+    /// Cancels what waits, asks what runs to stop, and takes no more.
+    pub fn cancel(&self) {
+        self.tally.context.cancel();
+    }
+
+    /// The outcomes as they come, each with its number; ends after the last.
+    pub fn completed(self) -> Completed<R> {
+        Completed { group: self }
+    }
+
+    /// The outcomes in the order of submission; ends after the last.
+    pub fn in_order(self) -> InOrder<R> {
+        InOrder { group: self, next: 0 }
+    }
+
+    /// Waits for all, and gives their outcomes in the order of submission.
+    pub fn join_all(self) -> Vec<Outcome<R>> {
+        self.in_order().collect()
+    }
+
+    /// Waits for the first that succeeds, and cancels the others.
+    ///
+    /// # Errors
+    ///
+    /// All errors, in the order in which they came, if none succeeds.
+    pub fn first_success(self) -> Result<JobResult<R>, Vec<JobError>> {
+        let tally = Arc::clone(&self.tally);
+        let mut errors = Vec::new();
+        for (_, outcome) in self.completed() {
+            match outcome {
+                Ok(result) => {
+                    tally.context.cancel();
+                    return Ok(result);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(errors)
+    }
+
+    /// Waits until `look` finds something. On a worker of the pool, jobs of the group that nobody has begun are run meanwhile.
+    fn wait_for<T>(&self, mut look: impl FnMut(&mut State<R>) -> Option<T>) -> T {
+        loop {
+            let news = pin!(self.tally.news.wait());
+            let mut state = lock(&self.tally.state);
+            if let Some(found) = look(&mut state) {
+                return found;
+            }
+            let waiting = state.jobs.values_mut().find_map(|job| match job {
+                Member::OnItsWay(handle) => handle.take(),
+                Member::Over(_) => None,
+            });
+            drop(state);
+            match waiting {
+                Some(job) if worker::is_worker_of(&self.pool) => job.help(),
+                // No worker: the handle is of no use to anybody.
+                Some(_) => {}
+                None => drop(park::block_on(news)),
+            }
+        }
+    }
+}
+
+impl<R> Tally<R> {
+    fn arrive(&self, number: usize, outcome: Outcome<R>) {
+        let ends_all = self.fail_fast && outcome.is_err();
+        let mut state = lock(&self.state);
+        let before = state.jobs.insert(number, Member::Over(outcome));
+        state.arrived.push_back(number);
+        state.in_flight -= 1;
+        drop(state);
+        drop(before);
+        self.news.notify_all();
+        if ends_all {
+            self.context.cancel();
+        }
+    }
+}
+
+impl<R> fmt::Debug for Group<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_flight = lock(&self.tally.state).in_flight;
+        f.debug_struct("Group").field("in_flight", &in_flight).finish_non_exhaustive()
+    }
+}
+
+/// Outcomes as they come. Made by [`Group::completed`].
+#[derive(Debug)]
+#[must_use = "iterators do nothing unless they are asked"]
+pub struct Completed<R> {
+    group: Group<R>,
+}
+
+impl<R: Send + 'static> Iterator for Completed<R> {
+    type Item = (usize, Outcome<R>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.group.wait_for(|state| match state.arrived.pop_front() {
+            Some(number) => match state.jobs.remove(&number) {
+                Some(Member::Over(outcome)) => Some(Some((number, outcome))),
+                _ => unreachable!("what has arrived is kept until it is taken"),
+            },
+            None => (state.in_flight == 0).then_some(None),
+        })
+    }
+}
+
+impl<R: Send + 'static> FusedIterator for Completed<R> {}
+
+/// Outcomes in the order of submission. Made by [`Group::in_order`].
+#[derive(Debug)]
+#[must_use = "iterators do nothing unless they are asked"]
+pub struct InOrder<R> {
+    group: Group<R>,
+    next: usize,
+}
+
+impl<R: Send + 'static> Iterator for InOrder<R> {
+    type Item = Outcome<R>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = &mut self.next;
+        self.group.wait_for(|state| {
+            // Numbers of jobs that were not accepted are missing.
+            let Some((&number, member)) = state.jobs.range_mut(*next..).next() else {
+                return Some(None);
+            };
+            if matches!(member, Member::OnItsWay(_)) {
+                return None;
+            }
+            let Some(Member::Over(outcome)) = state.jobs.remove(&number) else { return None };
+            *next = number + 1;
+            Some(Some(outcome))
+        })
+    }
+}
+
+impl<R: Send + 'static> FusedIterator for InOrder<R> {}
