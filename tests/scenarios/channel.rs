@@ -3,6 +3,7 @@
 mod clock;
 mod crossbeam;
 mod handles;
+mod idle;
 mod rendezvous;
 
 use crate::support::{Counter, Drops, poll};
