@@ -191,7 +191,7 @@ fn storms(text: &mut String, grid: &Grid<'_>) {
         let (got_in, overtaken) = (row.got_in?, row.overtaken?);
         let words = match (got_in, overtaken) {
             (0.0, STARVED..) => "starved: kept out to the end, the wait is the length of the storm",
-            (0.0, _) => "the storm was over before it had the CPU; nothing is known",
+            (0.0, _) => "the storm was over first, but few overtook: not starved",
             _ => "",
         };
         let counts = [got_in, overtaken].map(|n| format!("{n:.0}"));
@@ -278,7 +278,7 @@ mod tests {
         }
         let text = markdown(&run);
         assert!(text.contains("| storm/reader | c5000 | 0 | 5000 | starved: "), "{text}");
-        assert!(text.contains("| storm/reader | c2 | 0 | 2 | the storm was over before"), "{text}");
+        assert!(text.contains("| storm/reader | c2 | 0 | 2 | the storm was over first"), "{text}");
         assert_eq!(text.matches("starved").count(), 1, "{text}");
     }
 
