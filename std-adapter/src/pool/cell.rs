@@ -39,8 +39,11 @@ pub(super) trait Runnable: Send + Sync {
     /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other. Returns when it
     /// ended.
     fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant;
-    /// Ends it early, like this. False if it is over already.
-    fn end(&self, error: JobError) -> bool;
+    /// Ends it like this, if it has not begun. An entry that is taken from a queue may be of a job that runs already, on a worker that
+    /// waited for it.
+    fn end_queued(&self, error: JobError) -> bool;
+    /// Ends it as cancelled, which the caller has begun and does not perform.
+    fn give_up(&self);
     /// Ends it if it has not begun; asks it to stop if it runs.
     fn cancel(&self) -> Cancel;
     /// Asks it to stop, if it runs.
@@ -368,8 +371,7 @@ impl<W: Work> Runnable for Cell<W> {
     fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant {
         let mut stage = self.stage();
         let Body::Work(work) = mem::replace(&mut stage.body, Body::Away) else {
-            // Ended between `begin` and here: by a shutdown.
-            return began;
+            unreachable!("whoever has begun a job has it alone, until a limit is set below")
         };
         // A job inside another is not listed as late: the one around it waits for it.
         stage.at = worker.filter(|_| depth == 0).map(Slot::id);
@@ -435,8 +437,12 @@ impl<W: Work> Runnable for Cell<W> {
         ended
     }
 
-    fn end(&self, error: JobError) -> bool {
-        self.end_with(self.stage(), error)
+    fn end_queued(&self, error: JobError) -> bool {
+        self.end_in(Phase::Queued, error)
+    }
+
+    fn give_up(&self) {
+        self.end_with(self.stage(), JobError::Cancelled);
     }
 
     fn cancel(&self) -> Cancel {

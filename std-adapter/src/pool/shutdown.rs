@@ -137,7 +137,7 @@ impl Shared {
         slots.push(Arc::clone(&self.outside));
         let running: Vec<Entry> = slots.iter().flat_map(|slot| slot.close()).collect();
         let waiting = std::iter::from_fn(|| self.queues.take(0));
-        let cancelled = waiting.filter(|job| job.end(JobError::Cancelled)).count();
+        let cancelled = waiting.filter(|job| job.end_queued(JobError::Cancelled)).count();
         let cancelled = cancelled + self.cancel_lines();
         running.iter().for_each(|job| job.stop());
         self.tell_quiet();
@@ -151,7 +151,7 @@ impl Shared {
     /// Cancels all that wait for the turn of their key; says how many.
     pub(super) fn cancel_lines(&self) -> usize {
         let waiting = self.lines.take_all();
-        waiting.iter().filter(|job| job.end(JobError::Cancelled)).count()
+        waiting.iter().filter(|job| job.end_queued(JobError::Cancelled)).count()
     }
 
     /// Waits for the threads, which have nothing left to do, so that they are gone when this returns.

@@ -206,7 +206,7 @@ impl Shared {
                 return Ok(Placed::Settled);
             }
             Full::DropNewest => {
-                job.end(JobError::Rejected(Rejection::Dropped));
+                job.end_queued(JobError::Rejected(Rejection::Dropped));
                 return Ok(Placed::Settled);
             }
             Full::DropOldest => {
@@ -236,7 +236,7 @@ impl Shared {
 
     /// A job that lost its place to a newer one.
     fn displace(self: &Arc<Self>, job: &Entry) {
-        job.end(JobError::Rejected(Rejection::Displaced));
+        job.end_queued(JobError::Rejected(Rejection::Displaced));
         // Jobs of its key wait for it no more.
         if let Some(key) = job.take_turn()
             && let Some(next) = self.next_of_key(key)
@@ -260,7 +260,7 @@ impl Shared {
                 let limit = match full {
                     Full::Reject => return Err(Refusal::Full),
                     Full::DropNewest | Full::DropOldest => {
-                        job.end(JobError::Rejected(Rejection::Dropped));
+                        job.end_queued(JobError::Rejected(Rejection::Dropped));
                         return Ok(Placed::Settled);
                     }
                     Full::Block => None,
@@ -333,7 +333,7 @@ impl Shared {
                 cell.limit_wait(limit);
             }
         } else {
-            cell.end(JobError::Rejected(Rejection::ShutDown));
+            cell.end_queued(JobError::Rejected(Rejection::ShutDown));
         }
         drop(cell);
         (&mut job.0).await

@@ -2,7 +2,6 @@
 
 use super::job::{Priority, WorkerId};
 use super::metrics::Tally;
-use super::outcome::JobError;
 use super::phase::End;
 use super::queue::Entry;
 use super::roster::{Exit, Rest};
@@ -169,7 +168,7 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
     let began = Instant::now();
     let waited = began.saturating_duration_since(job.meta().submitted);
     let Some(depth) = slot.enter(job, waited) else {
-        job.end(JobError::Cancelled);
+        job.give_up();
         return;
     };
     Arc::clone(job).perform(began, worker, depth);

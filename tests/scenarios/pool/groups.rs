@@ -24,7 +24,9 @@ fn results_end_after_the_last() {
     assert_eq!(seen, (0..100).map(|n| (n, n % 10 != 3)).collect::<Vec<_>>());
 
     let results = pool.results();
-    (0..100).for_each(|n| drop(results.submit(move || n).unwrap()));
+    for n in 0..100 {
+        results.submit(move || n).unwrap();
+    }
     let mut in_order = results.in_order();
     for n in 0..100 {
         assert_eq!(in_order.next().unwrap().unwrap().value, n);
@@ -121,7 +123,9 @@ fn the_first_success_is_enough() {
     pool.wait_idle();
 
     let race = pool.results::<()>();
-    (0..3).for_each(|_| drop(race.submit(|| panic!("on purpose")).unwrap()));
+    for _ in 0..3 {
+        race.submit(|| panic!("on purpose")).unwrap();
+    }
     assert_eq!(race.first_success().unwrap_err().len(), 3);
 }
 
@@ -132,7 +136,9 @@ fn a_group_inside_a_job_needs_no_second_worker() {
     let inner = pool.clone();
     let outer = pool.submit(move || {
         let group = inner.group(3);
-        (0..50).for_each(|n| drop(group.submit(move || n).unwrap()));
+        for n in 0..50 {
+            group.submit(move || n).unwrap();
+        }
         group.join_all().into_iter().map(|job| job.unwrap().value).sum::<u64>()
     });
     assert_eq!(outer.unwrap().join().unwrap().value, 49 * 25);

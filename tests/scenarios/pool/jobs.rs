@@ -320,6 +320,25 @@ fn a_worker_that_waits_runs_no_stranger() {
     assert_eq!(*held.lock().unwrap(), 8);
 }
 
+/// A job that a worker has begun while it waited for it lies in the queue yet: whoever displaces that entry, or takes it down at an
+/// abort, does not end the job.
+#[test]
+fn an_empty_entry_does_not_end_its_job() {
+    let pool = Pool::builder().max_workers(1).queue_capacity(1).build().unwrap();
+    let gate = Gate::default();
+    let (inner, inside) = (pool.clone(), gate.clone());
+    let outer = pool.submit(move || inner.submit(inside.job()).unwrap().join().is_ok()).unwrap();
+    gate.until_waiting(1);
+    let newer = pool.submit_job(Job::new(|| ()).on_full(Full::DropOldest)).unwrap();
+    assert_eq!(pool.metrics().rejected, 0);
+    let newest = pool.submit_job(Job::new(|| ()).on_full(Full::DropOldest)).unwrap();
+    assert!(matches!(newer.join(), Err(JobError::Rejected(Rejection::Displaced))));
+    assert_eq!(pool.shutdown_now().cancelled, 1);
+    assert!(matches!(newest.join(), Err(JobError::Cancelled)));
+    gate.open();
+    assert!(outer.join().unwrap().value, "the job that was joined was done");
+}
+
 /// Jobs of one key run one after the other, in order, whatever else runs; other keys are not held up.
 #[test]
 fn jobs_of_a_key_run_in_turn() {
