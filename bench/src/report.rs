@@ -207,8 +207,7 @@ fn storms(text: &mut String, grid: &Grid<'_>) {
     }
 }
 
-/// So many came in during one wait: more than any of our bounds, and more than a scheduler lets four threads do
-/// that each give up the CPU while they are in.
+/// So many came in during one wait: well beyond what our bounds, and the tries before one stands in line, let pass.
 const STARVED: f64 = 100.0;
 
 fn nothing() -> String {
