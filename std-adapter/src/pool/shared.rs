@@ -12,6 +12,7 @@ use crate::core::crew::{Crew, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::{lock, park};
+use crossbeam_utils::CachePadded;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -20,14 +21,15 @@ use std::time::Instant;
 /// The way in to a pool without a queue: a permit for each worker that there may be.
 pub(super) type Door = Semaphore<Fair, Growable>;
 
+/// What is written at each submission keeps to cache lines of its own.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) queues: Queues,
-    pub(super) crew: Crew,
-    pub(super) numbers: Numbers,
+    pub(super) queues: CachePadded<Queues>,
+    pub(super) crew: CachePadded<Crew>,
+    pub(super) numbers: CachePadded<Numbers>,
     pub(super) lines: Lines,
     pub(super) door: Option<Arc<Door>>,
-    pub(super) roster: Mutex<Roster>,
+    pub(super) roster: CachePadded<Mutex<Roster>>,
     /// The desk of all threads that are no workers: what they run, and what is counted elsewhere than on workers.
     pub(super) outside: Arc<Slot>,
     /// The workers that run a job beyond its end. A leaf among the locks.
@@ -44,13 +46,13 @@ impl Shared {
             let permits = settings.max_workers;
             Arc::new(Semaphore::with_policy(permits, Fair, Growable::new()))
         });
-        let roster = Mutex::new(Roster::new(&settings));
+        let roster = Mutex::new(Roster::new(&settings)).into();
         Arc::new(Self {
-            queues: Queues::new(if capacity == 0 { HAND_OVER } else { capacity }),
+            queues: Queues::new(if capacity == 0 { HAND_OVER } else { capacity }).into(),
             lines: Lines::new(capacity.max(1)),
             settings,
-            crew: Crew::new(),
-            numbers: Numbers::new(),
+            crew: Crew::new().into(),
+            numbers: Numbers::new().into(),
             door,
             roster,
             outside: Slot::new(WorkerId(usize::MAX)),

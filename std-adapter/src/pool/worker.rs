@@ -148,16 +148,22 @@ pub(super) fn run_here(shared: &Arc<Shared>, job: &Entry) {
 
 /// Runs a job, if it can still be begun, and passes the turn of its key on.
 fn run(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
-    let mut next = Some(Arc::clone(job));
-    while let Some(job) = next.take() {
+    run_one(shared, job, worker);
+    let mut next = pass_turn(shared, job);
+    while let Some(job) = next {
         run_one(shared, &job, worker);
-        next = job.take_turn().and_then(|key| shared.next_of_key(key));
+        next = pass_turn(shared, &job);
         // The last hold on it may be ours, and what it returned has a destructor of the user's.
         let _ = catch(|| drop(job));
     }
     if worker.is_none() {
         shared.tell_quiet();
     }
+}
+
+/// Passes the turn of the job's key on; the next job is the caller's to run, if there is no place for it in the queue.
+fn pass_turn(shared: &Arc<Shared>, job: &Entry) -> Option<Entry> {
+    job.take_turn().and_then(|key| shared.next_of_key(key))
 }
 
 fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
