@@ -111,7 +111,8 @@ struct Rare<R> {
     /// The limit that is running now: of waiting, then of running.
     timer: Option<Timer>,
     context: Option<Context>,
-    /// The tie to the context that it was submitted with.
+    /// The context that it was submitted with, and the tie to that.
+    source: Option<Context>,
     tie: Option<StopHandle>,
     progress: Option<(u64, u64)>,
     /// Whom the outcome goes to instead of a handle.
@@ -126,6 +127,7 @@ impl<R> Default for Rare<R> {
         Self {
             timer: None,
             context: None,
+            source: None,
             tie: None,
             progress: None,
             sink: None,
@@ -205,6 +207,11 @@ impl<W: Work> Cell<W> {
         self.set_timer(limit, Phase::Queued, |cell| {
             cell.end_in(Phase::Queued, JobError::TimedOut(Limit::Queue));
         });
+    }
+
+    /// From now on it is not begun once `context` is done. Before it is queued.
+    pub(super) fn heed(&self, context: &Context) {
+        self.stage().rare().source = Some(context.clone());
     }
 
     /// Keeps the permit until the job is over and its function has returned.
@@ -365,7 +372,14 @@ impl<W: Work> Runnable for Cell<W> {
     }
 
     fn begin(&self) -> bool {
-        self.stage().phase.begin()
+        let mut stage = self.stage();
+        // The callback that would cancel it may not have got to it yet.
+        let source = stage.rare.as_ref().and_then(|rare| rare.source.as_ref());
+        if stage.phase == Phase::Queued && source.is_some_and(Context::is_done) {
+            self.end_with(stage, JobError::Cancelled);
+            return false;
+        }
+        stage.phase.begin()
     }
 
     fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant {

@@ -145,6 +145,9 @@ impl Shared {
     ) -> Result<JobHandle<W::Output>, SubmitError<W>> {
         let id = JobId(self.numbers.give());
         let cell = Cell::new(id, work, options, self, sink);
+        if let Some(context) = context {
+            cell.heed(context);
+        }
         match self.place(&cell, options, context) {
             Ok(Placed::Queued) => {
                 if let Some(limit) = options.queue_timeout.or(self.settings.queue_timeout) {
