@@ -147,7 +147,8 @@ impl Shared {
     fn update_notes(&self, roster: &Roster) {
         let most = self.most(roster);
         self.crew.set_resting(!roster.resting.is_empty());
-        self.crew.set_room(roster.life == Life::Open && roster.live < most);
+        // Closed: a submission that was half-way through comes to `summon`, which sees to its job.
+        self.crew.set_room(roster.life != Life::Open || roster.live < most);
         self.crew.set_surplus(roster.live > most);
     }
 
@@ -179,6 +180,10 @@ impl Shared {
         loop {
             if !self.crew.is_short_handed() {
                 return;
+            }
+            if roster.life == Life::Aborted || (roster.life == Life::Draining && roster.live == 0) {
+                drop(roster);
+                return self.clear_up(me);
             }
             if let Some(resting) = roster.resting.pop() {
                 return self.call(roster, resting);

@@ -91,7 +91,8 @@ impl Shared {
         self.queues.close();
         let check = roster.check_off();
         let wakers = self.call_all(&mut roster);
-        self.crew.set_room(false);
+        // Before the queues are emptied: see `clear_up`.
+        self.crew.set_room(true);
         drop(roster);
         drop(check);
         self.lines.room.close();
@@ -122,7 +123,7 @@ impl Shared {
                 self.tell_quiet();
                 return false;
             }
-            gone
+            gone && (aborted || self.queues.is_empty())
         };
         if self.wait_until(deadline, all_gone) {
             self.join_threads();
@@ -142,6 +143,19 @@ impl Shared {
         running.iter().for_each(|job| job.stop());
         self.tell_quiet();
         self.report(cancelled)
+    }
+
+    /// A job got in while the pool was being closed, and came to light when nobody was left to look: it is cancelled, or run here.
+    pub(super) fn clear_up(&self, me: &Arc<Self>) {
+        let aborted = self.is_aborted();
+        while let Some(job) = self.queues.take(0) {
+            if aborted {
+                job.end_queued(JobError::Cancelled);
+            } else {
+                run_here(me, &job);
+            }
+        }
+        self.tell_quiet();
     }
 
     pub(super) fn is_aborted(&self) -> bool {
