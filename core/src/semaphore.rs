@@ -187,6 +187,9 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     }
 
     /// How many permits can be taken now.
+    ///
+    /// While somebody serves those who wait it may be less for a moment: what is about to be handed to a waiter that goes
+    /// in that moment is put back.
     pub fn available_permits(&self) -> usize {
         self.state().available()
     }

@@ -70,6 +70,12 @@ impl Counter {
         n > 0 && !state.is_closed && (n > state.free || state.others_are_part_way(party))
     }
 
+    /// Whether a party may find so many free where there are `free`. Whoever serves takes what it is about to grant, and puts it back
+    /// if the one to have it has gone meanwhile.
+    fn may_find(&self, state: &State, party: usize, found: usize, free: usize) -> bool {
+        found == free || found < free && state.others_are_part_way(party)
+    }
+
     /// Whether the one at this place of the line can be given `n` permits.
     fn may_serve(&self, state: &State, place: usize, n: usize) -> bool {
         !state.is_closed && n <= state.free && (place == 0 || !self.is_fair)
@@ -151,7 +157,7 @@ impl Model for Counter {
                 after.free += n;
                 true
             }
-            (Call::Available(n), _) => n == state.free,
+            (Call::Available(n), _) => self.may_find(state, party, n, state.free),
             (Call::Add(n), 0) => {
                 after.free += n;
                 after.total += n;
@@ -160,7 +166,7 @@ impl Model for Counter {
             (Call::Forget(n, forgotten), _) => {
                 after.free = state.free.saturating_sub(forgotten);
                 after.total = state.total.saturating_sub(forgotten);
-                forgotten == n.min(state.free)
+                self.may_find(state, party, forgotten, n.min(state.free))
             }
             (Call::Close(first), 0) => {
                 after.is_closed = true;
