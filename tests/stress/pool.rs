@@ -174,3 +174,28 @@ proptest! {
         prop_assert!(ran <= m.submitted && runs.load(SeqCst) as u64 <= m.submitted);
     }
 }
+
+/// The oldest job is out, the newest not yet in, and the pool closes: neither is lost.
+#[test]
+fn who_is_displaced_while_the_pool_closes_has_an_outcome() {
+    for round in 0..share(300) {
+        let pool = Pool::builder().max_workers(1).queue_capacity(1).build().unwrap();
+        let submitted = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let job = || Job::new(|| ()).on_full(Full::DropOldest);
+                    while pool.submit_job(job()).is_ok() {
+                        submitted.fetch_add(1, SeqCst);
+                    }
+                });
+            }
+            while submitted.load(SeqCst) < round % 64 {
+                std::thread::yield_now();
+            }
+            pool.shutdown();
+        });
+        let m = pool.metrics();
+        assert_eq!(m.in_flight, 0, "round {round}: {m:?}");
+    }
+}

@@ -221,7 +221,13 @@ impl Shared {
                         self.call_if_needed();
                         Ok(if job.is_over() { Placed::Settled } else { Placed::Queued })
                     }
-                    Err(_) => Err(Refusal::ShutDown),
+                    Err(closed) => {
+                        // Closed half-way: the oldest is out, and nobody came in its place.
+                        if let Some(oldest) = closed.displaced {
+                            run_here(self, &oldest);
+                        }
+                        Err(Refusal::ShutDown)
+                    }
                 };
             }
             Full::Block => None,
