@@ -257,7 +257,7 @@ impl Builder {
         let shared = Shared::new(settings);
         shared.open();
         let pool = Pool::from_shared(shared);
-        let hired = pool.shared().hire_fewest(pool.shared(), ScaleReason::Minimum);
+        let hired = pool.shared().hire_fewest(ScaleReason::Minimum);
         hired.map_err(BuildError::Spawn)?;
         Ok(pool)
     }

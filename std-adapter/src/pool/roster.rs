@@ -174,8 +174,22 @@ impl Shared {
         }
     }
 
+    /// Calls a worker for a job that was just queued, if none will come by itself.
+    pub(super) fn call_if_needed(self: &Arc<Self>) {
+        if self.crew.is_short_handed() {
+            self.summon();
+        }
+    }
+
+    /// Calls a worker if something is left in the queues that none will come to by itself.
+    fn call_if_left(self: &Arc<Self>) {
+        if !self.queues.is_empty() {
+            self.call_if_needed();
+        }
+    }
+
     /// Calls one worker, if that is still called for: the one that lay down last, or a new one.
-    pub(super) fn summon(&self, me: &Arc<Self>) {
+    pub(super) fn summon(self: &Arc<Self>) {
         let mut roster = lock(&self.roster);
         loop {
             if !self.crew.is_short_handed() {
@@ -183,14 +197,14 @@ impl Shared {
             }
             if roster.life == Life::Aborted || (roster.life == Life::Draining && roster.live == 0) {
                 drop(roster);
-                return self.clear_up(me);
+                return self.clear_up();
             }
             if let Some(resting) = roster.resting.pop() {
                 return self.call(roster, resting);
             }
             let may_grow = roster.life == Life::Open && roster.live < self.most(&roster);
             if may_grow && self.settings.policy.on_submit(&self.load(&roster)) {
-                match self.hire(me, roster, ScaleReason::Submission) {
+                match self.hire(roster, ScaleReason::Submission) {
                     Ok(()) => return,
                     Err((_, again)) => roster = again,
                 }
@@ -199,7 +213,7 @@ impl Shared {
                 self.update_notes(&roster);
                 self.crew.set_room(false);
                 if may_grow {
-                    self.arm_check(me, &mut roster);
+                    self.arm_check(&mut roster);
                 }
                 return;
             }
@@ -217,8 +231,7 @@ impl Shared {
 
     /// Adds a worker. Refused a thread, the pool goes on with those that it has; the next check tries again.
     fn hire<'r>(
-        &'r self,
-        me: &Arc<Self>,
+        self: &'r Arc<Self>,
         mut roster: MutexGuard<'r, Roster>,
         reason: ScaleReason,
     ) -> Result<(), (SpawnError, MutexGuard<'r, Roster>)> {
@@ -231,13 +244,13 @@ impl Shared {
         roster.note(self, from, reason);
         self.crew.search();
         self.update_notes(&roster);
-        self.arm_check(me, &mut roster);
+        self.arm_check(&mut roster);
         drop(roster);
         let mut builder = Builder::new().name(format!("{}-{}", self.settings.name, id.0));
         if let Some(bytes) = self.settings.stack_size {
             builder = builder.stack_size(bytes);
         }
-        let worker = Worker::new(Arc::clone(me), slot);
+        let worker = Worker::new(Arc::clone(self), slot);
         let spawned = builder.spawn(move || worker.work());
         let mut roster = lock(&self.roster);
         match spawned {
@@ -257,7 +270,7 @@ impl Shared {
                 self.crew.rest();
                 self.update_notes(&roster);
                 self.crew.set_room(false);
-                self.arm_check(me, &mut roster);
+                self.arm_check(&mut roster);
                 drop(roster);
                 self.tell_quiet();
                 Err((error, lock(&self.roster)))
@@ -266,17 +279,13 @@ impl Shared {
     }
 
     /// Starts the fewest workers that there may be.
-    pub(super) fn hire_fewest(
-        &self,
-        me: &Arc<Self>,
-        reason: ScaleReason,
-    ) -> Result<(), SpawnError> {
+    pub(super) fn hire_fewest(self: &Arc<Self>, reason: ScaleReason) -> Result<(), SpawnError> {
         loop {
             let roster = lock(&self.roster);
             if roster.life != Life::Open || roster.live >= roster.min {
                 return Ok(());
             }
-            self.hire(me, roster, reason).map_err(|(error, _)| error)?;
+            self.hire(roster, reason).map_err(|(error, _)| error)?;
         }
     }
 
@@ -384,12 +393,10 @@ impl Shared {
         drop(thread);
         self.note_overdue(slot.id(), false);
         if exit != Exit::Left {
-            let _ = self.hire_fewest(self, ScaleReason::Lost);
+            let _ = self.hire_fewest(ScaleReason::Lost);
         }
         // It may have left a job to somebody who relied on it.
-        if !self.queues.is_empty() && self.crew.is_short_handed() {
-            self.summon(self);
-        }
+        self.call_if_left();
         self.tell_quiet();
     }
 
@@ -406,13 +413,11 @@ impl Shared {
         // Those that rest without a limit may have one now: let them lie down again.
         wakers.extend(self.call_all(&mut roster));
         self.update_notes(&roster);
-        self.arm_check(self, &mut roster);
+        self.arm_check(&mut roster);
         drop(roster);
         wakers.into_iter().for_each(Waker::wake);
-        self.hire_fewest(self, ScaleReason::Resized)?;
-        if !self.queues.is_empty() && self.crew.is_short_handed() {
-            self.summon(self);
-        }
+        self.hire_fewest(ScaleReason::Resized)?;
+        self.call_if_left();
         Ok(())
     }
 
@@ -433,9 +438,7 @@ impl Shared {
     /// A worker became overdue or blocked: others may come in its place.
     pub(super) fn replace_overdue(self: &Arc<Self>) {
         self.update_notes(&lock(&self.roster));
-        if !self.queues.is_empty() && self.crew.is_short_handed() {
-            self.summon(self);
-        }
+        self.call_if_left();
     }
 
     /// A job waits without using a processor, until the guard is dropped.
@@ -446,13 +449,13 @@ impl Shared {
     }
 
     /// Sees to it that somebody looks at the load after a while, if there is anything to decide.
-    fn arm_check(&self, me: &Arc<Self>, roster: &mut Roster) {
+    fn arm_check(self: &Arc<Self>, roster: &mut Roster) {
         let fixed = roster.min == roster.max && roster.live == roster.min;
         if roster.life != Life::Open || roster.check.is_some() || fixed {
             return;
         }
         let Some(at) = deadline_after(self.settings.check_interval) else { return };
-        let pool = Arc::downgrade(me);
+        let pool = Arc::downgrade(self);
         // Without a thread for timers there are no checks; submissions and keep-alive still scale.
         roster.check = timer::call_at(at, move || {
             if let Some(pool) = pool.upgrade() {
@@ -493,7 +496,7 @@ impl Shared {
         self.update_notes(&roster);
         // Asleep where there is nothing to do and nobody to let go.
         if roster.live > roster.min || load.queued > 0 {
-            self.arm_check(self, &mut roster);
+            self.arm_check(&mut roster);
         }
         drop(roster);
         drop(over);
@@ -502,43 +505,39 @@ impl Shared {
             let roster = lock(&self.roster);
             if roster.life != Life::Open
                 || roster.live >= self.most(&roster)
-                || self.hire(self, roster, ScaleReason::Check).is_err()
+                || self.hire(roster, ScaleReason::Check).is_err()
             {
                 break;
             }
         }
-        if !self.queues.is_empty() && self.crew.is_short_handed() {
-            self.summon(self);
-        }
+        self.call_if_left();
     }
 
     /// A worker's place for a thread of a scope, if one is free.
-    pub(super) fn lend_place(me: &Arc<Self>) -> Option<Place> {
-        let mut roster = lock(&me.roster);
-        if roster.live >= me.most(&roster) || roster.life != Life::Open {
+    pub(super) fn lend_place(self: &Arc<Self>) -> Option<Place> {
+        let mut roster = lock(&self.roster);
+        if roster.live >= self.most(&roster) || roster.life != Life::Open {
             return None;
         }
         let id = WorkerId(roster.next_id);
         roster.next_id += 1;
         roster.live += 1;
         let from = roster.live - 1;
-        roster.note(me, from, ScaleReason::Scope);
-        me.update_notes(&roster);
-        Some(Place { pool: Arc::clone(me), id })
+        roster.note(self, from, ScaleReason::Scope);
+        self.update_notes(&roster);
+        Some(Place { pool: Arc::clone(self), id })
     }
 
-    pub(super) fn take_place_back(me: &Arc<Self>) {
-        let mut roster = lock(&me.roster);
+    pub(super) fn take_place_back(self: &Arc<Self>) {
+        let mut roster = lock(&self.roster);
         roster.live -= 1;
         let from = roster.live + 1;
-        roster.note(me, from, ScaleReason::Scope);
-        me.update_notes(&roster);
+        roster.note(self, from, ScaleReason::Scope);
+        self.update_notes(&roster);
         drop(roster);
         // Jobs may have found no room for a worker meanwhile.
-        if !me.queues.is_empty() && me.crew.is_short_handed() {
-            me.summon(me);
-        }
-        me.tell_quiet();
+        self.call_if_left();
+        self.tell_quiet();
     }
 
     pub(super) fn staff(&self) -> Staff {

@@ -122,7 +122,7 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Takes a worker's place for a thread of this scope, if one is free.
     fn add_thread(&self) {
-        let Some(place) = Shared::lend_place(&self.state.pool) else { return };
+        let Some(place) = self.state.pool.lend_place() else { return };
         let state = Arc::clone(&self.state);
         let builder = os::Builder::new().name(format!("{}-scope", self.state.pool.settings.name));
         // Refused a thread, the task waits for one of those that are there.
@@ -160,7 +160,7 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        Shared::take_place_back(&self.pool);
+        self.pool.take_place_back();
     }
 }
 

@@ -87,9 +87,7 @@ impl Shared {
         next.give_turn();
         match self.queues.push(next.meta().priority, Arc::clone(&next)) {
             Ok(()) => {
-                if self.crew.is_short_handed() {
-                    self.summon(self);
-                }
+                self.call_if_needed();
                 None
             }
             // No room, or no more: whoever is at it runs it.

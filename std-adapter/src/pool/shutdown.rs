@@ -120,7 +120,6 @@ impl Shared {
                 && let Some(job) = self.queues.take(0)
             {
                 run_here(self, &job);
-                self.tell_quiet();
                 return false;
             }
             gone && (aborted || self.queues.is_empty())
@@ -146,13 +145,13 @@ impl Shared {
     }
 
     /// A job got in while the pool was being closed, and came to light when nobody was left to look: it is cancelled, or run here.
-    pub(super) fn clear_up(&self, me: &Arc<Self>) {
+    pub(super) fn clear_up(self: &Arc<Self>) {
         let aborted = self.is_aborted();
         while let Some(job) = self.queues.take(0) {
             if aborted {
                 job.end_queued(JobError::Cancelled);
             } else {
-                run_here(me, &job);
+                run_here(self, &job);
             }
         }
         self.tell_quiet();

@@ -390,13 +390,6 @@ impl Shared {
             Err(TrySendError::Full(job)) => self.place_in_full(job, Full::CallerRuns, context),
         }
     }
-
-    /// After a job was queued.
-    fn call_if_needed(self: &Arc<Self>) {
-        if self.crew.is_short_handed() {
-            self.summon(self);
-        }
-    }
 }
 
 /// Waits for room: up to the limit, if there is one, and until the context is done.

@@ -214,7 +214,7 @@ impl Worker {
                 turn = turn.wrapping_add(1);
                 if self.searching.replace(false) && shared.crew.found() && !shared.queues.is_empty()
                 {
-                    shared.summon(shared);
+                    shared.summon();
                 }
                 self.run(&job);
                 let _ = catch(|| drop(job));
