@@ -180,6 +180,24 @@ impl Patience {
     }
 }
 
+/// Tries again and again, a moment in between, until it is time to sleep: what the last try had. Tries once at the least.
+///
+/// For those who are not in line yet, where nobody is wronged by that. Whoever stands in line is patient there, by
+/// [`Impatience::Spin`].
+pub(crate) fn patiently<R>(
+    deadline: Option<Instant>,
+    mut attempt: impl FnMut() -> Option<R>,
+) -> Option<R> {
+    let mut patience = None;
+    loop {
+        let result = attempt();
+        // Who succeeds at once does not pay for a patience.
+        if result.is_some() || !patience.get_or_insert_with(|| Patience::until(deadline)).wait() {
+            return result;
+        }
+    }
+}
+
 static SEVERAL_CPUS: LazyLock<bool> =
     LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1));
 

@@ -1,7 +1,7 @@
 //! How a call holds its thread: it tries, waits a moment and tries again, and at last sleeps.
 
 use crate::context::{Context, ContextError};
-use crate::park::{Impatience, Patience, drive};
+use crate::park::{Impatience, drive, patiently};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Instant;
@@ -35,15 +35,5 @@ pub(super) fn while_wanted<F: Future>(
     match patiently(context.deadline(), attempt) {
         Some(output) => Ok(output),
         None => context.block_on(pin!(future)),
-    }
-}
-
-fn patiently<R>(deadline: Option<Instant>, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
-    let patience = Patience::until(deadline);
-    loop {
-        let result = attempt();
-        if result.is_some() || !patience.wait() {
-            return result;
-        }
     }
 }
