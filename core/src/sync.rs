@@ -166,9 +166,9 @@ pub(crate) fn total_order() {
     loom::sync::atomic::fence(SeqCst);
 }
 
-/// How often to look again at a party that is half-way through, before going on without it.
+/// How many spin hints to give a party that is half-way through, before going on without it.
 ///
-/// Bounded, and only to spare work: on another CPU it is done within a few turns. Under loom a look is a
+/// Bounded, and only to spare work: on another CPU it is done meanwhile. Under loom there is no time, and a look is a
 /// branch of its own; in an interrupt handler that has preempted that party it is in vain.
 pub(crate) const PATIENCE: usize = if cfg!(aqueduct_loom) {
     0

@@ -29,7 +29,7 @@ impl<S: Storage> Ring<S> {
                 let Some(value) = items.next() else { return pushed };
                 let ticket = claimed.take_one();
                 pushed += 1;
-                if self.fill(ticket, value).is_err() {
+                if self.fill(&self.place(ticket), value).is_err() {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
@@ -52,7 +52,7 @@ impl<S: Storage> Ring<S> {
         // push:enter - SeqCst: as in claim_tail; a closed tail matches no state. A free slot stays free
         // until its ticket is claimed, that is while the tail stands still.
         while tickets < want.min(geometry.capacity)
-            && self.slot(end).state.load(SeqCst) == self.claimable(end).0
+            && self.slot(end).state.load(SeqCst) == geometry.claimable(end).0
         {
             end = geometry.after(end);
             tickets += 1;
@@ -62,7 +62,7 @@ impl<S: Storage> Ring<S> {
             return Ok(ClaimedTail { ring: self, first: tail, tickets });
         }
         // One, or somebody was faster, or the way is not clear: as any push does.
-        Ok(ClaimedTail { ring: self, first: self.claim_tail()?, tickets: 1 })
+        Ok(ClaimedTail { ring: self, first: self.claim_tail()?.ticket, tickets: 1 })
     }
 
     /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
@@ -88,7 +88,7 @@ impl<S: Storage> Ring<S> {
         // pop:enter - SeqCst: as in claim_head. A value stays until its ticket is claimed, that is while
         // the head stands still.
         while tickets < want.min(geometry.capacity)
-            && self.is_value_of(end, State(self.slot(end).state.load(SeqCst)))
+            && State(self.slot(end).state.load(SeqCst)).is_value_in(geometry, geometry.lap_of(end))
         {
             end = geometry.after(end);
             tickets += 1;
@@ -98,7 +98,7 @@ impl<S: Storage> Ring<S> {
             return Some(ClaimedHead { ring: self, first: head, tickets });
         }
         let (first, _) = self.claim_head().ok()?;
-        Some(ClaimedHead { ring: self, first, tickets: 1 })
+        Some(ClaimedHead { ring: self, first: first.ticket, tickets: 1 })
     }
 
     /// Gives up a claimed ticket into which nothing was written.
@@ -161,7 +161,8 @@ impl<S: Storage> ClaimedHead<'_, S> {
         let ticket = self.first;
         self.first = self.ring.geometry().after(ticket);
         self.tickets -= 1;
-        self.ring.empty_out(ticket, State::full(self.ring.geometry().lap_of(ticket)))
+        self.ring
+            .empty_out(&self.ring.place(ticket), State::full(self.ring.geometry().lap_of(ticket)))
     }
 }
 

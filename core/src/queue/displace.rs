@@ -24,6 +24,7 @@ impl<S: Storage> Ring<S> {
         &self,
         mut value: S::Item,
     ) -> Result<Option<S::Item>, ClosedHalfWay<S::Item>> {
+        let geometry = self.geometry();
         let mut displaced = None;
         let mut patience = PATIENCE;
         loop {
@@ -37,8 +38,8 @@ impl<S: Storage> Ring<S> {
             };
             // pop:enter - SeqCst: as in claim_head.
             let state = State(self.slot(head).state.load(SeqCst));
-            if self.is_value_of(head, state) {
-                if self.advance_head(head) {
+            if state.is_value_in(geometry, geometry.lap_of(head)) {
+                if self.advance_head(head, geometry.after(head)) {
                     // SAFETY: as in empty_out; but the slot stays this party's.
                     let oldest = unsafe { self.read(self.slot(head)) };
                     // A second turn comes only after `settle` found no way: PROTOCOL.md, "State".
@@ -81,7 +82,7 @@ impl<S: Storage> Ring<S> {
             // push:aim - SeqCst: as in claim_tail.
             let tail = self.tail.load(SeqCst);
             if tail == ticket {
-                if self.advance_tail(tail) {
+                if self.advance_tail(tail, geometry.after(tail)) {
                     match self.refill(spent, state, ticket, value) {
                         Ok(()) => return Ok(()),
                         Err(back) => value = back,
@@ -92,18 +93,19 @@ impl<S: Storage> Ring<S> {
             // The tail has not come to our slot: the slot there is free, or it is passed over.
             // push:enter - SeqCst: as in claim_tail.
             let there = State(self.slot(tail).state.load(SeqCst));
-            if there == self.claimable(tail) {
-                if self.advance_tail(tail) {
-                    match self.fill(tail, value) {
+            if there == geometry.claimable(tail) {
+                if self.advance_tail(tail, geometry.after(tail)) {
+                    let place = self.place(tail);
+                    match self.fill(&place, value) {
                         Ok(()) => {
                             self.let_go(own, state);
                             return Ok(());
                         }
-                        Err(voided) => value = self.take_back(tail, voided),
+                        Err(voided) => value = self.take_back(&place, voided),
                     }
                 }
             } else if tail & CLOSED == 0 && self.is_void(tail, there) {
-                self.advance_tail(tail);
+                self.advance_tail(tail, geometry.after(tail));
             } else if tail & CLOSED != 0
                 || !self.pass_over(tail, there, self.is_leaving(tail, there).1)
             {

@@ -48,6 +48,27 @@ pub(super) enum Unclaimable {
     Closed,
 }
 
+/// A ticket, and where it leads: looked up once, since the compiler may not assume that the storage stays
+/// where it is across an atomic access.
+pub(super) struct Place<'a, T> {
+    pub(super) ticket: usize,
+    lap: usize,
+    slot: &'a Slot<T>,
+}
+
+impl<'a, T> Place<'a, T> {
+    /// `slots` are those of a ring of this geometry, and `ticket` is one of its.
+    #[inline(always)]
+    fn of(geometry: Geometry, slots: &'a [Slot<T>], ticket: usize) -> Self {
+        let index = geometry.index_of(ticket);
+        debug_assert!(index < slots.len());
+        // SAFETY: every ticket comes from 0 by `Geometry::after`, whose index stays below the capacity,
+        // and there are `capacity` slots.
+        let slot = unsafe { slots.get_unchecked(index) };
+        Self { ticket, lap: geometry.lap_of(ticket), slot }
+    }
+}
+
 impl<S: Storage> Ring<S> {
     const_unless_loom! {
         pub(crate) const fn new(storage: S) -> Self {
@@ -66,30 +87,31 @@ impl<S: Storage> Ring<S> {
     #[inline]
     pub(crate) fn push(&self, mut value: S::Item) -> Result<(), Refused<S::Item>> {
         loop {
-            let ticket = match self.claim_tail() {
-                Ok(ticket) => ticket,
+            let place = match self.claim_tail() {
+                Ok(place) => place,
                 Err(Unclaimable::Full) => return Err(Refused::Full(value)),
                 Err(Unclaimable::Closed) => return Err(Refused::Closed(value)),
             };
-            match self.fill(ticket, value) {
+            match self.fill(&place, value) {
                 Ok(()) => return Ok(()),
-                Err(voided) => value = self.take_back(ticket, voided),
+                Err(voided) => value = self.take_back(&place, voided),
             }
         }
     }
 
     /// Claims a place for `push_reserved` or `give_up`.
     pub(crate) fn reserve(&self) -> Result<usize, Refused<()>> {
-        self.claim_tail().map_err(|unclaimable| match unclaimable {
-            Unclaimable::Full => Refused::Full(()),
-            Unclaimable::Closed => Refused::Closed(()),
-        })
+        match self.claim_tail() {
+            Ok(place) => Ok(place.ticket),
+            Err(Unclaimable::Full) => Err(Refused::Full(())),
+            Err(Unclaimable::Closed) => Err(Refused::Closed(())),
+        }
     }
 
     /// Puts `value` into a place that this party reserved: at its ticket, or, if a consumer has gone on
     /// without it, at a later one with the slot that it still has. Fails only if the ring was closed.
     pub(crate) fn push_reserved(&self, ticket: usize, value: S::Item) -> Result<(), S::Item> {
-        match self.fill(ticket, value) {
+        match self.fill(&self.place(ticket), value) {
             Ok(()) => Ok(()),
             Err(_) => self.settle_filled(ticket),
         }
@@ -97,15 +119,17 @@ impl<S: Storage> Ring<S> {
 
     /// Claims the ticket at the tail: its slot is then this party's alone.
     #[inline]
-    pub(super) fn claim_tail(&self) -> Result<usize, Unclaimable> {
+    pub(super) fn claim_tail(&self) -> Result<Place<'_, S::Item>, Unclaimable> {
+        let (geometry, slots) = (self.geometry(), self.storage.slots());
         loop {
             // push:aim - SeqCst: push:claim; what is older only costs a turn.
             let tail = self.tail.load(SeqCst);
+            let place = Place::of(geometry, slots, tail);
             // push:enter - SeqCst: reads pop:let_go, so the value that was here is out before ours goes in.
-            let state = State(self.slot(tail).state.load(SeqCst));
-            if state == self.claimable(tail) {
-                if self.advance_tail(tail) {
-                    return Ok(tail);
+            let state = State(place.slot.state.load(SeqCst));
+            if state == geometry.claimable(tail) {
+                if self.advance_tail(tail, geometry.after(tail)) {
+                    return Ok(place);
                 }
             } else {
                 self.tail_is_not_free(tail, state)?;
@@ -113,16 +137,8 @@ impl<S: Storage> Ring<S> {
         }
     }
 
-    /// What the slot at `tail` must say for the ticket to be claimed. A closed tail carries a bit that no
-    /// slot has.
     #[inline(always)]
-    pub(super) fn claimable(&self, tail: usize) -> State {
-        State::free(self.geometry().lap_of(tail) | tail & CLOSED)
-    }
-
-    #[inline(always)]
-    pub(super) fn advance_tail(&self, tail: usize) -> bool {
-        let after = self.geometry().after(tail);
+    pub(super) fn advance_tail(&self, tail: usize, after: usize) -> bool {
         // push:claim - SeqCst: pop:behind reads it, so that a pop which finds nothing before a sleep has
         // seen every ticket claimed before the sleep; the slot itself is ordered by push:enter.
         self.tail.compare_exchange(tail, after, SeqCst, SeqCst).is_ok()
@@ -131,15 +147,14 @@ impl<S: Storage> Ring<S> {
     /// Writes the value into a claimed slot and shows it; on failure the ticket was voided, and the slot,
     /// with the value in it, is still this party's.
     #[inline(always)]
-    pub(super) fn fill(&self, ticket: usize, value: S::Item) -> Result<(), State> {
-        let slot = self.slot(ticket);
-        // SAFETY: this party claimed `ticket` and has not let go, so the slot is its own.
-        slot.value.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
-        let mut state = State::free(self.geometry().lap_of(ticket));
+    pub(super) fn fill(&self, place: &Place<'_, S::Item>, value: S::Item) -> Result<(), State> {
+        // SAFETY: this party claimed the ticket and has not let go, so the slot is its own.
+        place.slot.value.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+        let mut state = State::free(place.lap);
         loop {
             // push:publish - SeqCst (Release would do inside the ring): pop:enter reads it, so the value is
             // initialised; also the write that wait's `sleep` pairs rest on.
-            match slot.state.compare_exchange(state.0, state.published().0, SeqCst, SeqCst) {
+            match place.slot.state.compare_exchange(state.0, state.published().0, SeqCst, SeqCst) {
                 Ok(_) => return Ok(()),
                 // Others passed over a later ticket of this slot: publish that too.
                 Err(now) if State(now).is_free() => state = State(now),
@@ -150,11 +165,10 @@ impl<S: Storage> Ring<S> {
 
     /// Undoes `fill`: takes the value out again and lets go of the slot.
     #[cold]
-    pub(super) fn take_back(&self, ticket: usize, voided: State) -> S::Item {
-        let slot = self.slot(ticket);
+    pub(super) fn take_back(&self, place: &Place<'_, S::Item>, voided: State) -> S::Item {
         // SAFETY: this party wrote the value, and the slot is still its own, since publishing failed.
-        let value = unsafe { self.read(slot) };
-        self.let_go(slot, voided);
+        let value = unsafe { self.read(place.slot) };
+        self.let_go(place.slot, voided);
         value
     }
 
@@ -167,7 +181,7 @@ impl<S: Storage> Ring<S> {
         }
         if self.is_void(tail, state) {
             // Or `tail` was old; then this fails.
-            self.advance_tail(tail);
+            self.advance_tail(tail, self.geometry().after(tail));
             return Ok(());
         }
         // void:look - SeqCst: reads void:count; before `head`, so that 0 means no void ticket between the
@@ -201,13 +215,14 @@ impl<S: Storage> Ring<S> {
         (head, state.is_held() || is_before(occupant, head))
     }
 
-    /// Looks a few times whether the slot's party, half-way through, goes on.
+    /// Gives the slot's party, half-way through, time to go on; says whether it has.
+    ///
+    /// Without a look in between: each would take the line away from the party that is about to write it.
+    /// And long enough for it to go on to slots further on, so that we do not meet again at the next.
     fn moves_soon(&self, slot: &Slot<S::Item>, state: State) -> bool {
-        (0..PATIENCE).any(|_| {
-            spin_loop();
-            // push:enter, pop:enter - SeqCst: as in claim_tail and claim_head.
-            slot.state.load(SeqCst) != state.0
-        })
+        (0..PATIENCE).for_each(|_| spin_loop());
+        // push:enter, pop:enter - SeqCst: as in claim_tail and claim_head.
+        PATIENCE > 0 && slot.state.load(SeqCst) != state.0
     }
 
     /// Voids the ticket at the tail, because its slot is occupied. False if the occupant was passed over
@@ -251,21 +266,23 @@ impl<S: Storage> Ring<S> {
     /// Takes the value at the head out.
     #[inline]
     pub(crate) fn pop(&self) -> Result<S::Item, Nothing> {
-        let (ticket, state) = self.claim_head()?;
-        Ok(self.empty_out(ticket, state))
+        let (place, state) = self.claim_head()?;
+        Ok(self.empty_out(&place, state))
     }
 
     /// Claims the ticket at the head: its value, and its slot until it lets go, are then this party's alone.
     #[inline]
-    pub(super) fn claim_head(&self) -> Result<(usize, State), Nothing> {
+    pub(super) fn claim_head(&self) -> Result<(Place<'_, S::Item>, State), Nothing> {
+        let (geometry, slots) = (self.geometry(), self.storage.slots());
         loop {
             // pop:aim - SeqCst: pop:claim; what is older only costs a turn.
             let head = self.head.load(SeqCst);
+            let place = Place::of(geometry, slots, head);
             // pop:enter - SeqCst: reads push:publish, so the value is initialised.
-            let state = State(self.slot(head).state.load(SeqCst));
-            if self.is_value_of(head, state) {
-                if self.advance_head(head) {
-                    return Ok((head, state));
+            let state = State(place.slot.state.load(SeqCst));
+            if state.is_value_in(geometry, place.lap) {
+                if self.advance_head(head, geometry.after(head)) {
+                    return Ok((place, state));
                 }
             } else {
                 self.head_is_not_full(head, state)?;
@@ -274,13 +291,7 @@ impl<S: Storage> Ring<S> {
     }
 
     #[inline(always)]
-    pub(super) fn is_value_of(&self, ticket: usize, state: State) -> bool {
-        state.is_full() && self.geometry().lap_of(state.0) == self.geometry().lap_of(ticket)
-    }
-
-    #[inline(always)]
-    pub(super) fn advance_head(&self, head: usize) -> bool {
-        let after = self.geometry().after(head);
+    pub(super) fn advance_head(&self, head: usize, after: usize) -> bool {
         // pop:claim - SeqCst: push:behind reads it, so that a push which finds no room before a sleep has
         // seen every slot that was on its way out; the value is ordered by pop:enter.
         self.head.compare_exchange(head, after, SeqCst, SeqCst).is_ok()
@@ -288,11 +299,10 @@ impl<S: Storage> Ring<S> {
 
     /// Moves the value out of a claimed slot and lets go.
     #[inline(always)]
-    pub(super) fn empty_out(&self, ticket: usize, state: State) -> S::Item {
-        let slot = self.slot(ticket);
+    pub(super) fn empty_out(&self, place: &Place<'_, S::Item>, state: State) -> S::Item {
         // SAFETY: pop:enter saw the value published, and claiming the ticket made it this party's.
-        let value = unsafe { self.read(slot) };
-        self.let_go(slot, state);
+        let value = unsafe { self.read(place.slot) };
+        self.let_go(place.slot, state);
         value
     }
 
@@ -371,9 +381,9 @@ impl<S: Storage> Ring<S> {
             if tail & !CLOSED != head {
                 break;
             }
-            self.advance_tail(tail);
+            self.advance_tail(tail, self.geometry().after(tail));
         }
-        if self.advance_head(head) {
+        if self.advance_head(head, self.geometry().after(head)) {
             // void:passed - SeqCst: void:look reads it; late, it costs a search, never a refusal.
             self.voids.fetch_sub(1, SeqCst);
         }
@@ -451,12 +461,13 @@ impl<S: Storage> Ring<S> {
     }
 
     #[inline(always)]
+    pub(super) fn place(&self, ticket: usize) -> Place<'_, S::Item> {
+        Place::of(self.geometry(), self.storage.slots(), ticket)
+    }
+
+    #[inline(always)]
     pub(super) fn slot(&self, ticket: usize) -> &Slot<S::Item> {
-        let index = self.geometry().index_of(ticket);
-        debug_assert!(index < self.storage.slots().len());
-        // SAFETY: every ticket comes from 0 by `Geometry::after`, whose index stays below the capacity,
-        // and there are `capacity` slots.
-        unsafe { self.storage.slots().get_unchecked(index) }
+        self.place(ticket).slot
     }
 
     /// # Safety
@@ -481,7 +492,7 @@ impl<S: Storage> Ring<S> {
         let tail = self.tail.load(Relaxed);
         let slot = self.slot(tail);
         let state = State(slot.state.load(Relaxed));
-        if state != self.claimable(tail) {
+        if state != self.geometry().claimable(tail) {
             return self.push(value);
         }
         // SAFETY: `&mut self`: nobody else is there, and a free slot holds no value.
@@ -498,7 +509,7 @@ impl<S: Storage> Ring<S> {
         let head = self.head.load(Relaxed);
         let slot = self.slot(head);
         let state = State(slot.state.load(Relaxed));
-        if !self.is_value_of(head, state) {
+        if !state.is_value_in(self.geometry(), self.geometry().lap_of(head)) {
             return self.pop();
         }
         // SAFETY: `&mut self`: nobody else is there, and a full slot holds a value.

@@ -84,6 +84,13 @@ impl Geometry {
         }
     }
 
+    /// What the slot at `tail` must say for the ticket to be claimed. A closed tail carries a bit that no
+    /// slot has.
+    #[inline(always)]
+    pub(super) const fn claimable(self, tail: usize) -> State {
+        State::free(tail & (!(self.lap - 1) | CLOSED))
+    }
+
     /// How many tickets lie from `from` up to, and without, `to`.
     pub(super) const fn distance(self, from: usize, to: usize) -> usize {
         let laps = self.lap_of(to).wrapping_sub(self.lap_of(from)) / self.lap;
@@ -136,6 +143,12 @@ impl State {
         self.0 & PHASE == HELD
     }
 
+    /// Whether the slot holds the value of its ticket in `lap`.
+    #[inline(always)]
+    pub(super) const fn is_value_in(self, geometry: Geometry, lap: usize) -> bool {
+        (self.0 ^ lap) & (!(geometry.lap - 1) | PHASE) == FULL
+    }
+
     /// How many of the slot's tickets after its own were passed over.
     #[inline(always)]
     pub(super) const fn skips(self, geometry: Geometry) -> usize {
@@ -145,8 +158,11 @@ impl State {
     /// The lap in which the slot can be claimed next, once its occupant lets go.
     #[inline(always)]
     pub(super) const fn next_lap(self, geometry: Geometry) -> usize {
-        let skipped = self.skips(geometry).wrapping_mul(geometry.lap);
-        geometry.lap_of(self.0).wrapping_add(skipped).wrapping_add(geometry.lap)
+        let next = geometry.lap_of(self.0).wrapping_add(geometry.lap);
+        match self.skips(geometry) {
+            0 => next,
+            skips => next.wrapping_add(skips.wrapping_mul(geometry.lap)),
+        }
     }
 
     /// The same occupant, its value published.
