@@ -1,4 +1,4 @@
-// Go's channels, locks and contexts, doing the workloads of aqueduct-bench.
+// Go's channels, locks, contexts and goroutines, doing the workloads of aqueduct-bench.
 //
 //	main FAMILY WORKLOAD OPS
 //
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ type took struct {
 	SpanNs   int64  `json:"span_ns"`
 	CPUNs    int64  `json:"cpu_ns"`
 	Switches int64  `json:"switches"`
+	// Nanoseconds at the median and at the 99th of a hundred, where single operations are measured.
+	Latency []float64 `json:"latency,omitempty"`
 }
 
 func main() {
@@ -46,6 +49,8 @@ func main() {
 		semaphores(workload, ops)
 	case "rwlock":
 		rwlocks(workload, ops)
+	case "pool":
+		pools(workload, ops)
 	case "context":
 		contexts(workload, ops)
 	case "planted":
@@ -104,7 +109,7 @@ func race(ops uint64, jobs ...func()) {
 		}
 	}
 	span := last.Sub(first).Nanoseconds()
-	result = took{ops, span, span, cpuAfter - cpu, switchesAfter - switches}
+	result = took{ops, span, span, cpuAfter - cpu, switchesAfter - switches, nil}
 }
 
 var result took
@@ -397,6 +402,122 @@ func rwlocks(workload string, ops uint64) {
 	}
 	if look() != total {
 		fail("a write is lost")
+	}
+	report()
+}
+
+// A pool in Go is a channel of functions and goroutines that take them out. The channel holds as many as ours does; a worker that
+// submits must not wait for room, which only workers can make, and starts a goroutine then.
+func pools(workload string, ops uint64) {
+	const workers = 2
+	jobs := make(chan func(), 1024)
+	for n := 0; n < workers; n++ {
+		go func() {
+			for job := range jobs {
+				job()
+			}
+		}()
+	}
+	const pages = 16
+	type page struct {
+		count, sum uint64
+		_          [48]byte
+	}
+	var ledger [pages]page
+	var done sync.WaitGroup
+	signs := func(n uint64) {
+		atomic.AddUint64(&ledger[n%pages].count, 1)
+		atomic.AddUint64(&ledger[n%pages].sum, n)
+		done.Done()
+	}
+	settle := func() {
+		var count, sum uint64
+		for at := range ledger {
+			count += ledger[at].count
+			sum += ledger[at].sum
+		}
+		if count != ops || sum != ops*(ops-1)/2 {
+			fail("a job has not run, or has run twice")
+		}
+	}
+	resultOf := func(n uint64) uint64 { return n*0x9E3779B97F4A7C15 ^ n }
+	switch workload {
+	case "empty", "busy1us":
+		busy := workload == "busy1us"
+		done.Add(int(ops))
+		race(ops, func() {
+			for n := uint64(0); n < ops; n++ {
+				n := n
+				jobs <- func() {
+					if busy {
+						for began := time.Now(); time.Since(began) < time.Microsecond; {
+						}
+					}
+					signs(n)
+				}
+			}
+			done.Wait()
+		})
+		settle()
+	case "results":
+		var got, want uint64
+		race(ops, func() {
+			results := make(chan uint64, 1024)
+			go func() {
+				for n := uint64(0); n < ops; n++ {
+					n := n
+					jobs <- func() { results <- resultOf(n) }
+				}
+			}()
+			for n := uint64(0); n < ops; n++ {
+				got += <-results
+			}
+		})
+		for n := uint64(0); n < ops; n++ {
+			want += resultOf(n)
+		}
+		if got != want {
+			fail("a result is lost, or invented")
+		}
+	case "nested":
+		var grow func(n uint64)
+		grow = func(n uint64) {
+			job := func() {
+				for _, child := range [2]uint64{2*n + 1, 2*n + 2} {
+					if child < ops {
+						grow(child)
+					}
+				}
+				signs(n)
+			}
+			select {
+			case jobs <- job:
+			default:
+				go job()
+			}
+		}
+		done.Add(int(ops))
+		race(ops, func() {
+			grow(0)
+			done.Wait()
+		})
+		settle()
+	case "start":
+		waits := make([]float64, ops)
+		race(ops, func() {
+			for n := range waits {
+				time.Sleep(200 * time.Microsecond)
+				wait := make(chan time.Duration, 1)
+				submitted := time.Now()
+				jobs <- func() { wait <- time.Since(submitted) }
+				waits[n] = float64((<-wait).Nanoseconds())
+			}
+		})
+		sort.Float64s(waits)
+		at := func(share float64) float64 { return waits[int(share*float64(len(waits)-1))] }
+		result.Latency = []float64{at(0.5), at(0.99)}
+	default:
+		unknown(workload)
 	}
 	report()
 }

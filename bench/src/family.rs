@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 
 use crate::measure::Sample;
-use crate::{channel, channel_async, context, floor, queue, rwlock, select, semaphore, spsc};
+use crate::{channel, channel_async, context, floor, pool, queue, rwlock, select, semaphore, spsc};
 
 /// The name of our own candidate, in every family.
 pub(crate) const OURS: &str = "aqueduct";
@@ -25,6 +25,7 @@ pub(crate) enum Family {
     Select,
     Semaphore,
     Rwlock,
+    Pool,
     Context,
     Floor,
 }
@@ -43,6 +44,7 @@ impl Family {
             Self::Select => select::cells(),
             Self::Semaphore => semaphore::cells(),
             Self::Rwlock => rwlock::cells(),
+            Self::Pool => pool::cells(),
             Self::Context => context::cells(),
             Self::Floor => floor::cells(),
         }

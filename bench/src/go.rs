@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::family::Candidate;
+use crate::family::{Candidate, PERCENTILES};
 use crate::measure::Sample;
 
 pub(crate) const NAME: &str = "go";
@@ -48,6 +48,8 @@ struct Took {
     span_ns: u64,
     cpu_ns: u64,
     switches: u64,
+    /// Where single operations are measured: at each of [`PERCENTILES`], in nanoseconds.
+    latency: Option<[f64; PERCENTILES.len()]>,
 }
 
 /// # Panics
@@ -65,9 +67,14 @@ fn run(family: &str, workload: &str, ops: u64) -> Sample {
     assert_eq!(took.ops, ops, "go has done something else");
     let (cpu, wall) = (Duration::from_nanos(took.cpu_ns), Duration::from_nanos(took.wall_ns));
     let span = Duration::from_nanos(took.span_ns);
-    let sample = Sample { span, ..Sample::of(ops, wall, cpu, took.switches) };
-    // Where setting up is not counted, its CPU time and switches would be.
-    if wall == span { sample } else { Sample { cpu: None, switches: None, ..sample } }
+    let sample =
+        Sample { span, latency: took.latency, ..Sample::of(ops, wall, cpu, took.switches) };
+    // Where setting up is not counted, its CPU time and switches would be; and those of waiting.
+    if wall == span && took.latency.is_none() {
+        sample
+    } else {
+        Sample { cpu: None, switches: None, ..sample }
+    }
 }
 
 #[cfg(test)]

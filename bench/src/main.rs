@@ -17,6 +17,7 @@ mod instructions;
 mod machine;
 mod measure;
 mod plot;
+mod pool;
 mod queue;
 mod record;
 mod report;

@@ -1,0 +1,365 @@
+//! Who takes part in family `pool`: ours, then the peers by name. `crossbeam-channel`, `crossfire` and `kanal` stand for the
+//! pool that one writes oneself: boxed closures in an unbounded channel, and threads that take them out.
+
+use std::thread::{self, JoinHandle};
+
+use super::ledger::Ledger;
+use super::{Pool, Shape, WORKERS, branch, candidate, result_of};
+use crate::family::{Candidate, OURS};
+use aqueduct::pool as ours;
+
+pub(super) fn all(shape: Shape) -> Vec<Candidate> {
+    vec![
+        candidate::<Aqueduct>(shape),
+        candidate::<ByHand<crossbeam_channel::Sender<Task>>>(shape),
+        candidate::<ByHand<crossfire::MTx<crossfire::mpmc::List<Task>>>>(shape),
+        candidate::<ByHand<kanal::Sender<Task>>>(shape),
+        candidate::<Rayon>(shape),
+        candidate::<RustyPool>(shape),
+        candidate::<ThreadPool>(shape),
+        candidate::<Tokio>(shape),
+        candidate::<TokioBlocking>(shape),
+    ]
+}
+
+/// Results by a channel, for those that hand out no handles. A macro, since each closure has a type of its own.
+macro_rules! results_by_channel {
+    ($jobs:expr, $spawn:expr) => {{
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        for n in 0..$jobs {
+            let sender = sender.clone();
+            $spawn(move || sender.send(result_of(n)).expect("somebody adds up"));
+        }
+        drop(sender);
+        receiver.into_iter().fold(0, u64::wrapping_add)
+    }};
+}
+
+/// What programs use: bounded at the default capacity, so that a submitter that is faster than the workers waits.
+struct Aqueduct(ours::Pool);
+
+impl Pool for Aqueduct {
+    const NAME: &'static str = OURS;
+
+    fn new() -> Self {
+        let pool = ours::Pool::builder().min_workers(WORKERS).max_workers(WORKERS).build();
+        Self(pool.expect("two threads can be started"))
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        drop(self.0.submit(job).expect("nobody shuts it down"));
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        let submit = |n| self.0.submit(move || result_of(n)).expect("nobody shuts it down");
+        let handles: Vec<_> = (0..jobs).map(submit).collect();
+        let values = handles.into_iter().map(|job| job.join().expect("it returns").value);
+        values.fold(0, u64::wrapping_add)
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        let root = ours::Job::with_context(move |job| work(job, n, ledger));
+        drop(self.0.submit_job(root).expect("nobody shuts it down"));
+
+        fn work(job: &ours::JobContext, n: u64, ledger: &'static Ledger) {
+            for child in branch(n, ledger) {
+                let child = ours::Job::with_context(move |job| work(job, child, ledger));
+                drop(job.submit_job(child).expect("nobody shuts it down"));
+            }
+            ledger.sign(n);
+        }
+    }
+
+    fn end(self) {
+        assert!(self.0.shutdown().is_complete());
+    }
+}
+
+/// One boxed closure.
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The two ends of an unbounded channel.
+trait Tasks: Clone + Send + Sync + 'static {
+    const NAME: &'static str;
+
+    /// Starts the workers.
+    fn start() -> (Self, Vec<JoinHandle<()>>);
+
+    fn send(&self, task: Task);
+}
+
+fn workers<R: Clone + Send + 'static>(
+    receiver: &R,
+    recv: fn(&R) -> Option<Task>,
+) -> Vec<JoinHandle<()>> {
+    let start = |_| {
+        let receiver = receiver.clone();
+        thread::spawn(move || std::iter::from_fn(|| recv(&receiver)).for_each(|task| task()))
+    };
+    (0..WORKERS).map(start).collect()
+}
+
+impl Tasks for crossbeam_channel::Sender<Task> {
+    const NAME: &'static str = "crossbeam-channel";
+
+    fn start() -> (Self, Vec<JoinHandle<()>>) {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        (sender, workers(&receiver, |receiver| receiver.recv().ok()))
+    }
+
+    #[inline]
+    fn send(&self, task: Task) {
+        assert!(self.send(task).is_ok(), "the workers are gone");
+    }
+}
+
+impl Tasks for crossfire::MTx<crossfire::mpmc::List<Task>> {
+    const NAME: &'static str = "crossfire";
+
+    fn start() -> (Self, Vec<JoinHandle<()>>) {
+        let (sender, receiver) = crossfire::mpmc::unbounded_blocking();
+        (sender, workers(&receiver, |receiver: &crossfire::MRx<_>| receiver.recv().ok()))
+    }
+
+    #[inline]
+    fn send(&self, task: Task) {
+        assert!((**self).send(task).is_ok(), "the workers are gone");
+    }
+}
+
+impl Tasks for kanal::Sender<Task> {
+    const NAME: &'static str = "kanal";
+
+    fn start() -> (Self, Vec<JoinHandle<()>>) {
+        let (sender, receiver) = kanal::unbounded();
+        (sender, workers(&receiver, |receiver| receiver.recv().ok()))
+    }
+
+    #[inline]
+    fn send(&self, task: Task) {
+        assert!(self.send(task).is_ok(), "the workers are gone");
+    }
+}
+
+/// Such a pool. Its workers end when the last sender is dropped.
+struct ByHand<S> {
+    sender: S,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl<S: Tasks> Pool for ByHand<S> {
+    const NAME: &'static str = S::NAME;
+
+    fn new() -> Self {
+        let (sender, workers) = S::start();
+        Self { sender, workers }
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.sender.send(Box::new(job));
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        results_by_channel!(jobs, |job| self.spawn(job))
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        work(self.sender.clone(), n, ledger);
+
+        fn work<S: Tasks>(sender: S, n: u64, ledger: &'static Ledger) {
+            sender.clone().send(Box::new(move || {
+                for child in branch(n, ledger) {
+                    work(sender.clone(), child, ledger);
+                }
+                drop(sender);
+                ledger.sign(n);
+            }));
+        }
+    }
+
+    fn end(self) {
+        drop(self.sender);
+        self.workers.into_iter().for_each(|worker| worker.join().expect("no job panics"));
+    }
+}
+
+struct Rayon(rayon::ThreadPool);
+
+impl Pool for Rayon {
+    const NAME: &'static str = "rayon";
+
+    fn new() -> Self {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build();
+        Self(pool.expect("two threads can be started"))
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.spawn(job);
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        results_by_channel!(jobs, |job| self.0.spawn(job))
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        self.0.spawn(move || work(n, ledger));
+
+        fn work(n: u64, ledger: &'static Ledger) {
+            branch(n, ledger).for_each(|child| rayon::spawn(move || work(child, ledger)));
+            ledger.sign(n);
+        }
+    }
+
+    fn end(self) {}
+}
+
+struct RustyPool(rusty_pool::ThreadPool);
+
+impl Pool for RustyPool {
+    const NAME: &'static str = "rusty_pool";
+
+    fn new() -> Self {
+        let builder = rusty_pool::Builder::new().core_size(WORKERS).max_size(WORKERS);
+        Self(builder.build())
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.execute(job);
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> = (0..jobs).map(|n| self.0.evaluate(move || result_of(n))).collect();
+        handles.into_iter().map(|job| job.await_complete()).fold(0, u64::wrapping_add)
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        work(self.0.clone(), n, ledger);
+
+        fn work(pool: rusty_pool::ThreadPool, n: u64, ledger: &'static Ledger) {
+            pool.clone().execute(move || {
+                branch(n, ledger).for_each(|child| work(pool.clone(), child, ledger));
+                drop(pool);
+                ledger.sign(n);
+            });
+        }
+    }
+
+    fn end(self) {
+        self.0.shutdown_join();
+    }
+}
+
+struct ThreadPool(threadpool::ThreadPool);
+
+impl Pool for ThreadPool {
+    const NAME: &'static str = "threadpool";
+
+    fn new() -> Self {
+        Self(threadpool::ThreadPool::new(WORKERS))
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.execute(job);
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        results_by_channel!(jobs, |job| self.0.execute(job))
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        work(self.0.clone(), n, ledger);
+
+        fn work(pool: threadpool::ThreadPool, n: u64, ledger: &'static Ledger) {
+            pool.clone().execute(move || {
+                branch(n, ledger).for_each(|child| work(pool.clone(), child, ledger));
+                drop(pool);
+                ledger.sign(n);
+            });
+        }
+    }
+
+    fn end(self) {
+        self.0.join();
+    }
+}
+
+/// A task that does not wait for anything.
+struct Tokio(tokio::runtime::Runtime);
+
+impl Pool for Tokio {
+    const NAME: &'static str = "tokio";
+
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build();
+        Self(runtime.expect("two threads can be started"))
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        drop(self.0.spawn(async move { job() }));
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> =
+            (0..jobs).map(|n| self.0.spawn(async move { result_of(n) })).collect();
+        let values =
+            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
+        values.fold(0, u64::wrapping_add)
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        drop(self.0.spawn(async move { work(n, ledger) }));
+
+        fn work(n: u64, ledger: &'static Ledger) {
+            for child in branch(n, ledger) {
+                drop(tokio::spawn(async move { work(child, ledger) }));
+            }
+            ledger.sign(n);
+        }
+    }
+
+    fn end(self) {}
+}
+
+struct TokioBlocking(tokio::runtime::Runtime);
+
+impl Pool for TokioBlocking {
+    const NAME: &'static str = "tokio-blocking";
+
+    fn new() -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).max_blocking_threads(WORKERS).build();
+        Self(runtime.expect("three threads can be started"))
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        drop(self.0.spawn_blocking(job));
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> =
+            (0..jobs).map(|n| self.0.spawn_blocking(move || result_of(n))).collect();
+        let values =
+            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
+        values.fold(0, u64::wrapping_add)
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        drop(self.0.spawn_blocking(move || work(n, ledger)));
+
+        fn work(n: u64, ledger: &'static Ledger) {
+            for child in branch(n, ledger) {
+                drop(tokio::task::spawn_blocking(move || work(child, ledger)));
+            }
+            ledger.sign(n);
+        }
+    }
+
+    fn end(self) {}
+}
