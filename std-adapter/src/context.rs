@@ -384,7 +384,29 @@ impl Context {
 
     /// Runs a future on this thread until it is ready, or until this context is done. A context that is done
     /// already wins over a future that is ready already.
-    pub(crate) fn block_on<F>(&self, mut future: Pin<&mut F>) -> Result<F::Output, ContextError>
+    pub(crate) fn block_on<F>(&self, future: Pin<&mut F>) -> Result<F::Output, ContextError>
+    where
+        F: Future + ?Sized,
+    {
+        self.drive(future, Impatience::Spun)
+    }
+
+    /// The same for who has not been patient yet, and is so in line.
+    pub(crate) fn block_on_patiently<F>(
+        &self,
+        future: Pin<&mut F>,
+    ) -> Result<F::Output, ContextError>
+    where
+        F: Future + ?Sized,
+    {
+        self.drive(future, Impatience::GiveWay)
+    }
+
+    fn drive<F>(
+        &self,
+        mut future: Pin<&mut F>,
+        impatience: Impatience,
+    ) -> Result<F::Output, ContextError>
     where
         F: Future + ?Sized,
     {
@@ -395,7 +417,7 @@ impl Context {
             }
             future.as_mut().poll(cx).map(Ok)
         }));
-        match drive(either, self.deadline(), Impatience::Spun) {
+        match drive(either, self.deadline(), impatience) {
             Some(result) => result,
             None => Err(self.err().expect("its deadline has passed")),
         }

@@ -110,6 +110,9 @@ pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
 pub(crate) enum Impatience {
     /// Nobody has spun yet: what we wait for may be a microsecond away.
     Spin,
+    /// As `Spin`, but all it does is to give the CPU away: for those in line for a lock or a permit, whose holder may need
+    /// this CPU to come to its end.
+    GiveWay,
     /// The caller has spun already, with an eye on what it waits for.
     Spun,
 }
@@ -129,8 +132,10 @@ where
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        if matches!(impatience, Impatience::Spin) {
-            parker.sleeper.spin(deadline);
+        match impatience {
+            Impatience::Spin => parker.sleeper.spin(deadline),
+            Impatience::GiveWay => parker.sleeper.look(&Patience::giving_way(GIVES_WAY, deadline)),
+            Impatience::Spun => {}
         }
         if !parker.sleep(deadline) {
             return None;
@@ -151,7 +156,12 @@ pub(crate) struct Patience {
     backoff: Backoff,
     turns_left: Cell<u32>,
     deadline: Option<Instant>,
+    /// Whether it makes sense on this machine.
+    is_of_use: bool,
 }
+
+/// How often one in line gives way before it sleeps: about what a sleep and a wake-up cost.
+const GIVES_WAY: u32 = Patience::YIELDS;
 
 impl Patience {
     /// Turns that burn cycles, each twice as long as the one before.
@@ -162,12 +172,18 @@ impl Patience {
     /// It ends early at `deadline`: on a busy machine a turn may take milliseconds.
     pub(crate) fn until(deadline: Option<Instant>) -> Self {
         let turns_left = Cell::new(Self::SPINS + Self::YIELDS);
-        Self { backoff: Backoff::new(), turns_left, deadline }
+        Self { backoff: Backoff::new(), turns_left, deadline, is_of_use: *SEVERAL_CPUS }
+    }
+
+    /// Gives the CPU away so many times, 12 at most, and burns nothing. So it is of use on a machine with one CPU, too.
+    pub(crate) fn giving_way(turns: u32, deadline: Option<Instant>) -> Self {
+        debug_assert!(turns <= Self::YIELDS, "the turns beyond would be spun");
+        Self { turns_left: Cell::new(turns), is_of_use: true, ..Self::until(deadline) }
     }
 
     /// Waits a moment, longer each time. False when it is time to sleep.
     pub(crate) fn wait(&self) -> bool {
-        if !*SEVERAL_CPUS || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if !self.is_of_use || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
         match self.turns_left.get() {
@@ -183,16 +199,32 @@ impl Patience {
 /// Tries again and again, a moment in between, until it is time to sleep: what the last try had. Tries once at the least.
 ///
 /// For those who are not in line yet, where nobody is wronged by that. Whoever stands in line is patient there, by
-/// [`Impatience::Spin`].
+/// [`Impatience`].
 pub(crate) fn patiently<R>(
     deadline: Option<Instant>,
+    attempt: impl FnMut() -> Option<R>,
+) -> Option<R> {
+    try_while(|| Patience::until(deadline), attempt)
+}
+
+/// As [`patiently`], but it only gives way in between, so many times at most.
+pub(crate) fn giving_way<R>(
+    turns: u32,
+    deadline: Option<Instant>,
+    attempt: impl FnMut() -> Option<R>,
+) -> Option<R> {
+    try_while(|| Patience::giving_way(turns, deadline), attempt)
+}
+
+fn try_while<R>(
+    make_patience: impl Fn() -> Patience,
     mut attempt: impl FnMut() -> Option<R>,
 ) -> Option<R> {
     let mut patience = None;
     loop {
         let result = attempt();
         // Who succeeds at once does not pay for a patience.
-        if result.is_some() || !patience.get_or_insert_with(|| Patience::until(deadline)).wait() {
+        if result.is_some() || !patience.get_or_insert_with(&make_patience).wait() {
             return result;
         }
     }
@@ -282,7 +314,11 @@ enum Mail {
 impl Sleeper {
     /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
     fn spin(&self, deadline: Option<Instant>) {
-        let patience = Patience::until(deadline);
+        self.look(&Patience::until(deadline));
+    }
+
+    /// The same, as long as `patience` lasts.
+    fn look(&self, patience: &Patience) {
         while patience.wait() {
             match self.mail.try_lock() {
                 Ok(mail) if *mail != Mail::Wake => {}

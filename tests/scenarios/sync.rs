@@ -338,6 +338,38 @@ fn a_writer_that_gives_up_lets_readers_in() {
     check::<Fair>();
 }
 
+/// C63: A writer whose thread waits keeps new readers out, whatever call it waits in, until those inside have left.
+#[test]
+fn a_thread_that_waits_to_write_keeps_readers_out() {
+    fn check<P: Policy + Default>() {
+        type Waits<P> = fn(&RwLock<u32, P>, &Context);
+        let calls: [Waits<P>; 3] = [
+            |lock, _| *lock.write_blocking() += 1,
+            |lock, _| *lock.write_timeout(Duration::MAX).unwrap() += 1,
+            |lock, context| *lock.write_ctx(context).unwrap() += 1,
+        ];
+        let (lock, context) = (RwLock::with_policy(0, P::default()), Context::background());
+        for (turn, call) in calls.into_iter().enumerate() {
+            let inside = [lock.try_read().unwrap(), lock.try_read().unwrap()];
+            thread::scope(|scope| {
+                let writer = scope.spawn(|| call(&lock, &context));
+                eventually("the writer stands in line", || lock.try_read().is_err());
+                for reader in inside {
+                    assert!(lock.try_read().is_err() && lock.try_upgradable_read().is_err());
+                    let late = lock.read_timeout(Duration::from_micros(50));
+                    assert_eq!(late.unwrap_err(), TimeoutError);
+                    assert_eq!(*reader, turn as u32, "the writer is not in");
+                }
+                writer.unwrap().join().unwrap();
+            })
+            .unwrap();
+        }
+        assert_eq!(lock.into_inner(), 3);
+    }
+    check::<WriterPriority>();
+    check::<Fair>();
+}
+
 /// C58, C62: What a guard becomes, and what asking again is refused; a part of a value keeps the whole locked.
 #[test]
 fn guards_become_what_they_may() {

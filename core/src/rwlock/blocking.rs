@@ -53,8 +53,11 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     /// Whoever leaves, leaves for everybody: in what thread is all the same.
     type GuardMarker = lock_api::GuardSend;
 
+    #[inline]
     fn lock_shared(&self) {
-        R::block_on(self.read());
+        if !self.try_read() {
+            R::block_on(self.read());
+        }
     }
 
     fn try_lock_shared(&self) -> bool {
@@ -67,8 +70,11 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
         unsafe { self.unlock_read() };
     }
 
+    #[inline]
     fn lock_exclusive(&self) {
-        R::block_on(self.write());
+        if !self.try_write() {
+            R::block_on(self.write());
+        }
     }
 
     fn try_lock_exclusive(&self) -> bool {
@@ -121,7 +127,9 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     for RawRwLock<P, W, R>
 {
     fn lock_upgradable(&self) {
-        R::block_on(self.upgradable_read());
+        if !self.try_upgradable_read() {
+            R::block_on(self.upgradable_read());
+        }
     }
 
     fn try_lock_upgradable(&self) -> bool {

@@ -78,11 +78,32 @@ pub struct Fair;
     private_bounds,
     reason = "sealed: the rules speak of the word, which is nobody else's business"
 )]
-pub trait Policy: Copy + Send + Sync + 'static + Rules {}
+pub trait Policy: Copy + Send + Sync + 'static + Rules {
+    /// Whether a reader that was refused may try again for a moment before it stands in line: nobody's bounds, its own
+    /// included, count on it being there. For those who build blocking calls.
+    const READERS_MAY_LINGER: bool;
 
-impl Policy for WriterPriority {}
-impl Policy for ReaderPriority {}
-impl Policy for Fair {}
+    /// Whether a writer may.
+    const WRITERS_MAY_LINGER: bool;
+}
+
+impl Policy for WriterPriority {
+    const READERS_MAY_LINGER: bool = true;
+    /// It keeps readers out by standing in line.
+    const WRITERS_MAY_LINGER: bool = false;
+}
+
+impl Policy for ReaderPriority {
+    /// What it is handed when a writer leaves is handed to those in line.
+    const READERS_MAY_LINGER: bool = false;
+    const WRITERS_MAY_LINGER: bool = true;
+}
+
+impl Policy for Fair {
+    /// A phase is made of those who stand in line.
+    const READERS_MAY_LINGER: bool = false;
+    const WRITERS_MAY_LINGER: bool = false;
+}
 
 /// Who stands in line, as far as a policy wants to know.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]

@@ -225,10 +225,17 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     #[inline]
     fn leave(&self, kind: Kind) {
         let before = self.lock().leave(kind);
+        if before.is_awaited() {
+            self.left_behind(kind, before);
+        }
+    }
+
+    /// One of `kind` left, and somebody waits.
+    #[cold]
+    fn left_behind(&self, kind: Kind, before: State) {
         // Another reader more or less inside is all the same to those who wait, unless it was the last or the one too
         // many.
-        let of_use = kind != Read || before.readers() == 1 || before.is_crowded();
-        if of_use && before.is_awaited() {
+        if kind != Read || before.readers() == 1 || before.is_crowded() {
             self.left(before.left(kind));
         }
     }

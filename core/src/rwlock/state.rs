@@ -248,17 +248,20 @@ impl<P: Rules> Lock<P> {
     /// Goes in as one of `kind`, if the policy lets a newcomer in now.
     #[inline]
     pub(super) fn enter(&self, kind: Kind) -> bool {
-        if kind == Write {
-            // Most writers find the lock as it was left: no look before the first try.
-            let guess = P::UNCONTENDED;
-            let next = P::turn(guess.entered(Write), Write);
-            // lock:first - Acquire: as lock:take. Failure Relaxed: the value is only the next guess.
-            match self.word.compare_exchange(guess.0, next.0, Acquire, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => return self.enter_from(State(now), |seen| P::enter(seen, Write)),
-            }
+        // Most find the lock as it was left: no look before the first try.
+        let guess = if kind == Write { P::UNCONTENDED } else { State::FREE };
+        let next = P::turn(guess.entered(kind), kind);
+        // lock:first - Acquire: as lock:take. Failure Relaxed: the value is only the next guess.
+        match self.word.compare_exchange(guess.0, next.0, Acquire, Relaxed) {
+            Ok(_) => true,
+            Err(now) => self.enter_beside(kind, State(now)),
         }
-        self.update(|seen| P::enter(seen, kind))
+    }
+
+    /// The same for a lock that is not as it was left. Not inlined: it is what makes a way in long.
+    #[inline(never)]
+    fn enter_beside(&self, kind: Kind, seen: State) -> bool {
+        self.enter_from(seen, |seen| P::enter(seen, kind))
     }
 
     /// Changes the word to what `next` says, or not at all.

@@ -6,11 +6,11 @@
 //!
 //! Neither the lock nor the notification is on anybody's fast path: these are places where threads meet.
 
-use super::hold;
 use crate::core::wait::{Growable, Wait, WaitQueue};
+use crate::park::{Impatience, drive, patiently};
 use crate::{Context, context::ContextError, lock};
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::task::{self, Poll};
 use std::time::Instant;
@@ -54,7 +54,8 @@ impl<S> Monitor<S> {
         deadline: Option<Instant>,
         look: impl Fn(&mut S) -> Option<R> + Unpin,
     ) -> Option<R> {
-        hold::until(deadline, || self.look(&look), self.until(&look))
+        patiently(deadline, || self.look(&look))
+            .or_else(|| drive(pin!(self.until(&look)), deadline, Impatience::Spun))
     }
 
     /// Sleeps until `look` finds what it is looking for, or the context is done.
@@ -63,7 +64,13 @@ impl<S> Monitor<S> {
         context: &Context,
         look: impl Fn(&mut S) -> Option<R> + Unpin,
     ) -> Result<R, ContextError> {
-        hold::while_wanted(context, || self.look(&look), self.until(&look))
+        if let Some(error) = context.err() {
+            return Err(error);
+        }
+        match patiently(context.deadline(), || self.look(&look)) {
+            Some(found) => Ok(found),
+            None => context.block_on(pin!(self.until(&look))),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Mutex`]: core's lock, of which only the writer's side is used.
 
 use super::error::{TimeoutError, TryLockError};
-use super::hold;
+use super::hold::{self, Manner};
 use super::order::{Held, Mode, Order};
 use crate::context::{Context, ContextError};
 use crate::core::rwlock::{self as core, Exclusive, WriterPriority};
@@ -10,6 +10,9 @@ use crate::park::deadline_after;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
+
+/// There are no readers to keep out, and among themselves writers compete.
+const MANNER: Manner = Manner::Lingers;
 
 type Inner<T> = core::RwLock<Exclusive<T>, WriterPriority, Growable>;
 type Inside<'a, T> = core::MappedRwLockWriteGuard<'a, T, WriterPriority, Growable>;
@@ -111,10 +114,11 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// A thread that holds the mutex already waits for itself, for ever; see the feature
     /// [`deadlock-detection`](super#deadlocks).
+    #[inline]
     #[cfg_attr(feature = "deadlock-detection", track_caller)]
     pub fn lock_blocking(&self) -> MutexGuard<'_, T> {
         self.order.will_wait(Mode::Write);
-        let inside = hold::forever(|| self.inner.try_write(), self.inner.write());
+        let inside = hold::forever(MANNER, || self.inner.try_write(), || self.inner.write());
         self.guard(inside, self.order.held(Mode::Write))
     }
 
@@ -170,13 +174,14 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[cfg_attr(feature = "deadlock-detection", track_caller)]
     pub fn lock_ctx(&self, context: &Context) -> Result<MutexGuard<'_, T>, ContextError> {
-        let inside = hold::while_wanted(context, || self.inner.try_write(), self.inner.write())?;
+        let (attempt, line_up) = (|| self.inner.try_write(), || self.inner.write());
+        let inside = hold::while_wanted(MANNER, context, attempt, line_up)?;
         Ok(self.guard(inside, self.order.held(Mode::Write)))
     }
 
     /// Locks for a thread whose locks are not watched.
     pub(super) fn lock_untracked(&self) -> MutexGuard<'_, T> {
-        let inside = hold::forever(|| self.inner.try_write(), self.inner.write());
+        let inside = hold::forever(MANNER, || self.inner.try_write(), || self.inner.write());
         self.guard(inside, Held::untracked())
     }
 
@@ -187,7 +192,8 @@ impl<T: ?Sized> Mutex<T> {
 
     #[cfg_attr(feature = "deadlock-detection", track_caller)]
     fn lock_until(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, T>, TimeoutError> {
-        let inside = hold::until(deadline, || self.inner.try_write(), self.inner.write());
+        let (attempt, line_up) = (|| self.inner.try_write(), || self.inner.write());
+        let inside = hold::until(MANNER, deadline, attempt, line_up);
         Ok(self.guard(inside.ok_or(TimeoutError)?, self.order.held(Mode::Write)))
     }
 

@@ -8,7 +8,7 @@ pub use guard::{
 };
 
 use super::error::{TimeoutError, TryLockError};
-use super::hold;
+use super::hold::{self, Manner};
 use super::order::{Held, Mode, Order};
 use crate::context::{Context, ContextError};
 use crate::core::rwlock::{self as core, Policy, WriterPriority};
@@ -64,6 +64,14 @@ use std::time::{Duration, Instant};
 ///     lock.read_blocking()
 /// };
 /// ```
+///
+/// # Fairness
+///
+/// A policy speaks of those who wait, and a call that holds its thread waits from its first failed try on, as a future does from
+/// its first poll: under [`WriterPriority`] a writer that cannot get in keeps new readers out from that moment. The calls whose
+/// place in line nobody's bounds count on, readers under [`WriterPriority`] and writers under
+/// [`ReaderPriority`](core::ReaderPriority), give the CPU away up to three times first, and try again. In line, a
+/// thread gives way some times more before it sleeps.
 ///
 /// # Cancel safety
 ///
@@ -123,7 +131,7 @@ impl<T, P: Policy> RwLock<T, P> {
 /// The ways in, for one kind of guard.
 macro_rules! ways_in {
     (
-        $kind:literal, $while:literal, $mode:expr, $guard:ident,
+        $kind:literal, $while:literal, $mode:expr, $manner:expr, $guard:ident,
         $ask:ident, $try:ident, $blocking:ident, $timeout:ident, $deadline:ident, $ctx:ident, $until:ident
     ) => {
         impl<T: ?Sized, P: Policy> RwLock<T, P> {
@@ -148,10 +156,11 @@ macro_rules! ways_in {
             }
 
             #[doc = concat!("Comes in to ", $kind, "; sleeps while that is not possible.")]
+            #[inline]
             #[cfg_attr(feature = "deadlock-detection", track_caller)]
             pub fn $blocking(&self) -> $guard<'_, T, P> {
                 self.order.will_wait($mode);
-                let inside = hold::forever(|| self.inner.$try(), self.inner.$ask());
+                let inside = hold::forever($manner, || self.inner.$try(), || self.inner.$ask());
                 $guard::new(self, inside, self.order.held($mode))
             }
 
@@ -182,15 +191,15 @@ macro_rules! ways_in {
             /// The context is done.
             #[cfg_attr(feature = "deadlock-detection", track_caller)]
             pub fn $ctx(&self, context: &Context) -> Result<$guard<'_, T, P>, ContextError> {
-                let attempt = || self.inner.$try();
-                let inside = hold::while_wanted(context, attempt, self.inner.$ask())?;
+                let (attempt, line_up) = (|| self.inner.$try(), || self.inner.$ask());
+                let inside = hold::while_wanted($manner, context, attempt, line_up)?;
                 Ok($guard::new(self, inside, self.order.held($mode)))
             }
 
             #[cfg_attr(feature = "deadlock-detection", track_caller)]
             fn $until(&self, deadline: Option<Instant>) -> Result<$guard<'_, T, P>, TimeoutError> {
-                let attempt = || self.inner.$try();
-                let inside = hold::until(deadline, attempt, self.inner.$ask());
+                let (attempt, line_up) = (|| self.inner.$try(), || self.inner.$ask());
+                let inside = hold::until($manner, deadline, attempt, line_up);
                 Ok($guard::new(self, inside.ok_or(TimeoutError)?, self.order.held($mode)))
             }
         }
@@ -201,6 +210,7 @@ ways_in!(
     "read",
     "somebody writes, or (but under `ReaderPriority`) a writer waits",
     Mode::read::<P>(),
+    Manner::of_readers::<P>(),
     RwLockReadGuard,
     read,
     try_read,
@@ -214,6 +224,7 @@ ways_in!(
     "write",
     "somebody is inside, or those wait who go first",
     Mode::Write,
+    Manner::of_writers::<P>(),
     RwLockWriteGuard,
     write,
     try_write,
@@ -227,6 +238,7 @@ ways_in!(
     "read and perhaps to write later",
     "somebody writes or reads upgradably, or those wait who go first",
     Mode::Upgradable,
+    Manner::of_readers::<P>(),
     RwLockUpgradableReadGuard,
     upgradable_read,
     try_upgradable_read,
@@ -259,5 +271,47 @@ impl<T> From<T> for RwLock<T> {
 impl<T: ?Sized + fmt::Debug, P: Policy> fmt::Debug for RwLock<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hold::tests::WATCHED_BY;
+    use super::*;
+    use crate::core::rwlock::{Fair, ReaderPriority};
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// How those come to stand in line who find a writer inside: to read, to write, to read upgradably.
+    fn manners<P: Policy + Default>() -> [Manner; 3] {
+        let lock = &RwLock::with_policy((), P::default());
+        let calls: [fn(&RwLock<(), P>); 3] = [
+            |lock| drop(lock.read_blocking()),
+            |lock| drop(lock.write_blocking()),
+            |lock| drop(lock.upgradable_read_blocking()),
+        ];
+        calls.map(|call| {
+            let inside = lock.inner.try_write().expect("nobody is inside");
+            let (sender, receiver) = mpsc::channel();
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    WATCHED_BY.set(Some(sender));
+                    call(lock);
+                });
+                let manner = receiver.recv().expect("it cannot get in");
+                drop(inside);
+                manner
+            })
+        })
+    }
+
+    /// Whoever a policy makes a promise about stands in line after one failed try; so a writer that waits keeps readers out at
+    /// once.
+    #[test]
+    fn who_is_promised_something_stands_in_line_at_once() {
+        use Manner::{AtOnce, Lingers};
+        assert_eq!(manners::<WriterPriority>(), [Lingers, AtOnce, Lingers]);
+        assert_eq!(manners::<ReaderPriority>(), [AtOnce, Lingers, AtOnce]);
+        assert_eq!(manners::<Fair>(), [AtOnce; 3]);
     }
 }

@@ -1,7 +1,7 @@
 //! [`Semaphore`]: core's, with calls that hold a thread.
 
 use super::error::{AcquireCtxError, AcquireTimeoutError};
-use super::hold;
+use super::hold::{self, Manner};
 use crate::Context;
 use crate::core::semaphore::{self as core, AcquireError, Fair, Policy, TryAcquireError};
 use crate::core::wait::Growable;
@@ -43,6 +43,13 @@ use std::time::{Duration, Instant};
 /// assert_eq!(transfers.available_permits(), 4);
 /// # Ok::<(), thread::Panicked>(())
 /// ```
+///
+/// # Fairness
+///
+/// Those who stand in line are served as [`core`](crate::core::semaphore#fairness) says. A future stands in line from its first poll
+/// on. A call that holds its thread tries first and, if there is no permit for it, gives the CPU away up to three times, which is
+/// mostly enough for a holder that runs; only then does it stand in line. So it may be overtaken during that moment, but by
+/// nobody while somebody stands in line: under [`Fair`] those come first.
 ///
 /// # Cancel safety
 ///
@@ -109,6 +116,7 @@ impl<P: Policy> Semaphore<P> {
     /// # Errors
     ///
     /// Closed, also while it sleeps.
+    #[inline]
     pub fn acquire_blocking(&self) -> Result<SemaphorePermit<'_, P>, AcquireError> {
         self.acquire_many_blocking(1)
     }
@@ -132,8 +140,13 @@ impl<P: Policy> Semaphore<P> {
     /// assert_eq!(semaphore.acquire_many_blocking(usize::MAX).unwrap_err(), AcquireError::TooMany);
     /// # Ok::<(), AcquireError>(())
     /// ```
+    #[inline]
     pub fn acquire_many_blocking(&self, n: usize) -> Result<SemaphorePermit<'_, P>, AcquireError> {
-        hold::forever(|| self.attempt(n), self.inner.acquire_many(n))
+        if let Ok(permit) = self.inner.try_acquire_many(n) {
+            return Ok(permit);
+        }
+        let line_up = || self.inner.acquire_many(n);
+        hold::forever(Manner::Lingers, || self.attempt(n), line_up)
     }
 
     /// Takes `n` permits, all at once; sleeps while there are not so many for it, for `timeout` at most.
@@ -199,7 +212,8 @@ impl<P: Policy> Semaphore<P> {
         context: &Context,
         n: usize,
     ) -> Result<SemaphorePermit<'_, P>, AcquireCtxError> {
-        let acquired = hold::while_wanted(context, || self.attempt(n), self.inner.acquire_many(n))?;
+        let line_up = || self.inner.acquire_many(n);
+        let acquired = hold::while_wanted(Manner::Lingers, context, || self.attempt(n), line_up)?;
         Ok(acquired?)
     }
 
@@ -284,7 +298,8 @@ impl<P: Policy> Semaphore<P> {
         n: usize,
         deadline: Option<Instant>,
     ) -> Result<SemaphorePermit<'_, P>, AcquireTimeoutError> {
-        let acquired = hold::until(deadline, || self.attempt(n), self.inner.acquire_many(n));
+        let line_up = || self.inner.acquire_many(n);
+        let acquired = hold::until(Manner::Lingers, deadline, || self.attempt(n), line_up);
         Ok(acquired.ok_or(AcquireTimeoutError::Timeout)??)
     }
 }

@@ -204,7 +204,7 @@ impl<'a, T: ?Sized, P: Policy> RwLockUpgradableReadGuard<'a, T, P> {
         }
         let Self { lock, inside, mut held } = guard;
         let mut upgrade = core::RwLockUpgradableReadGuard::upgrade(inside);
-        let inside = drive(Pin::new(&mut upgrade), None, Impatience::Spin)
+        let inside = drive(Pin::new(&mut upgrade), None, Impatience::GiveWay)
             .expect("without a deadline there is no way out but ready");
         if is_tracked {
             held = lock.order.held(Mode::Write);
@@ -279,7 +279,7 @@ impl<'a, T: ?Sized, P: Policy> RwLockUpgradableReadGuard<'a, T, P> {
     }
 
     fn upgrade_until(self, deadline: Option<Instant>) -> Result<RwLockWriteGuard<'a, T, P>, Self> {
-        self.upgrade_by(|upgrade| drive(Pin::new(upgrade), deadline, Impatience::Spin))
+        self.upgrade_by(|upgrade| drive(Pin::new(upgrade), deadline, Impatience::GiveWay))
     }
 
     /// Upgrades with a wait that may give up.
