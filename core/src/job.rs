@@ -237,7 +237,7 @@ mod tests {
             let other = InlineFn::<2>::boxed(|| unreachable!());
             let other = other.into_inner::<F>().err().expect("another closure");
             drop(other);
-            InlineFn::<2>::boxed(f).into_inner().ok().expect("the same")
+            InlineFn::<2>::boxed(f).into_inner().expect("the same")
         }
 
         let witness = Arc::new(());

@@ -21,8 +21,10 @@
 //! # Progress
 //!
 //! With room in the channel, the calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and the
-//! drop of a handle or a future never wait for another party. The others try, spin for some microseconds (not on a machine
-//! with one CPU), and then sleep until they are woken: an idle program uses no CPU.
+//! drop of a handle or a future never wait for another party. The others try; then, for about as long as a sleep and a wake-up
+//! take on this machine, give the CPU away and try again (on a machine with several CPUs also spin, for a tenth of a
+//! microsecond, unless the channel has room for so many that it pays to let some come); and then sleep until they are woken: an
+//! idle program uses no CPU. A future never spins nor gives way.
 //!
 //! Without room, all calls take a lock for a few steps, and under it call nothing of yours. A [`try_recv`](Receiver::try_recv) that meets
 //! the `send` arm of a selection has chosen that arm, and waits until the selection has made its value; so does a selection that

@@ -15,7 +15,6 @@ use crate::lock;
 use crossbeam_utils::Backoff;
 use std::cell::Cell;
 use std::future::Future;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -134,7 +133,9 @@ where
         }
         match impatience {
             Impatience::Spin => parker.sleeper.spin(deadline),
-            Impatience::GiveWay => parker.sleeper.look(&Patience::giving_way(GIVES_WAY, deadline)),
+            Impatience::GiveWay => {
+                parker.sleeper.look(&Patience::giving_way(Patience::YIELDS, deadline));
+            }
             Impatience::Spun => {}
         }
         if !parker.sleep(deadline) {
@@ -146,53 +147,121 @@ where
 /// A bounded back-off for loops of the form "try, wait a moment, try again, ... then register and sleep".
 ///
 /// First it burns a few cycles, for a party that runs on another CPU and is nearly there: 15 spin hints, some
-/// hundred nanoseconds. Then it gives the CPU away a few times, for a party that needs this one. All in all it
-/// takes about as long as going to sleep and being woken, so at worst it doubles the cost of a wait. Spinning
+/// hundred nanoseconds. Then it gives the CPU away a few times, for a party that needs this one. Spinning
 /// longer before giving way is dear where two parties share a CPU: a ping-pong over two channels of capacity 1, on
 /// two busy CPUs, took 3.7 us a round with 127 spin hints and 4 turns of giving way, and 0.7 to 1.5 us with these.
 ///
-/// On a machine with one CPU it has no patience at all: whoever we wait for needs the CPU that we would burn.
+/// How often it gives way before it is time to sleep depends on who is worse off for it. Whoever waits for a lock, before
+/// it stands in line, is passed over by those who stand there: a few times. Whoever waits for a value or for room loses
+/// nothing, and follows the rule of the ski rental (Karlin, Manasse, McGeoch, Owicki 1994): to try for as long as a
+/// sleep [would cost](Rent) costs twice the best choice at worst.
+///
+/// On a machine with one CPU it never spins: whoever we wait for needs the CPU that we would burn, and has it sooner
+/// when we give it away than when we go to sleep and must be woken.
 pub(crate) struct Patience {
+    spins_left: Cell<u32>,
+    yields_left: Cell<u32>,
     backoff: Backoff,
-    turns_left: Cell<u32>,
     deadline: Option<Instant>,
-    /// Whether it makes sense on this machine.
-    is_of_use: bool,
 }
-
-/// How often one in line gives way before it sleeps: about what a sleep and a wake-up cost.
-const GIVES_WAY: u32 = Patience::YIELDS;
 
 impl Patience {
     /// Turns that burn cycles, each twice as long as the one before.
     const SPINS: u32 = 4;
-    /// Turns that give the CPU away.
+    /// Turns that give the CPU away, for whoever is not alone in waiting.
     const YIELDS: u32 = 12;
+    /// A channel with so much room is never spun for: whoever finds it empty again after 10 ns takes every value alone, and each
+    /// costs the other side the cache lines that a batch would cost it once. A turn of giving way is long enough for some to come.
+    const BATCH: usize = 8;
 
     /// It ends early at `deadline`: on a busy machine a turn may take milliseconds.
     pub(crate) fn until(deadline: Option<Instant>) -> Self {
-        let turns_left = Cell::new(Self::SPINS + Self::YIELDS);
-        Self { backoff: Backoff::new(), turns_left, deadline, is_of_use: *SEVERAL_CPUS }
+        Self::new(Self::SPINS, Self::YIELDS, deadline)
     }
 
-    /// Gives the CPU away so many times, 12 at most, and burns nothing. So it is of use on a machine with one CPU, too.
+    /// For a value in a channel with so much room, or for room in it.
+    pub(crate) fn for_hand_over(capacity: usize, deadline: Option<Instant>) -> Self {
+        let spins = if capacity < Self::BATCH { Self::SPINS } else { 0 };
+        Self::new(spins, Rent::of_this_thread().yields(), deadline)
+    }
+
+    /// Gives the CPU away so many times, and burns nothing.
     pub(crate) fn giving_way(turns: u32, deadline: Option<Instant>) -> Self {
-        debug_assert!(turns <= Self::YIELDS, "the turns beyond would be spun");
-        Self { turns_left: Cell::new(turns), is_of_use: true, ..Self::until(deadline) }
+        Self::new(0, turns, deadline)
+    }
+
+    fn new(spins: u32, yields: u32, deadline: Option<Instant>) -> Self {
+        let spins_left = Cell::new(if *SEVERAL_CPUS { spins } else { 0 });
+        Self { spins_left, yields_left: Cell::new(yields), backoff: Backoff::new(), deadline }
     }
 
     /// Waits a moment, longer each time. False when it is time to sleep.
     pub(crate) fn wait(&self) -> bool {
-        if !self.is_of_use || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
-        match self.turns_left.get() {
-            0 => return false,
-            1..=Self::YIELDS => std::thread::yield_now(),
-            _ => self.backoff.spin(),
+        if take_one(&self.spins_left) {
+            self.backoff.spin();
+        } else if take_one(&self.yields_left) {
+            std::thread::yield_now();
+        } else {
+            return false;
         }
-        self.turns_left.set(self.turns_left.get() - 1);
         true
+    }
+
+    /// Waits a moment and tries, again and again, until it is time to sleep: what the last try had.
+    pub(crate) fn keep_trying<R>(self, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        while self.wait() {
+            let result = attempt();
+            if result.is_some() {
+                return result;
+            }
+        }
+        None
+    }
+}
+
+fn take_one(left: &Cell<u32>) -> bool {
+    let is_left = left.get() > 0;
+    left.set(left.get().saturating_sub(1));
+    is_left
+}
+
+/// What a sleep costs on this machine, as the thread has found out by sleeping: the time from the moment at which somebody rang
+/// to the one at which it ran. It is some microseconds on bare metal, and a hundred in a virtual machine whose other CPU has
+/// gone to sleep, too.
+#[derive(Clone, Copy)]
+struct Rent {
+    nanoseconds: u32,
+}
+
+thread_local! {
+    static RENT: Cell<Rent> = const { Cell::new(Rent::UNKNOWN) };
+}
+
+impl Rent {
+    const UNKNOWN: Self = Self { nanoseconds: 64 * Self::YIELD };
+    /// About what it costs to give the CPU away when nobody wants it.
+    const YIELD: u32 = 200;
+    /// What comes out of that, whatever was measured: who is woken on a busy machine waits for its turn as well, and that may be
+    /// milliseconds.
+    const YIELDS: std::ops::RangeInclusive<u32> = 16..=256;
+
+    fn of_this_thread() -> Self {
+        // The cell has no destructor, so it is there in the destructors of others.
+        RENT.get()
+    }
+
+    fn yields(self) -> u32 {
+        (self.nanoseconds / Self::YIELD).clamp(*Self::YIELDS.start(), *Self::YIELDS.end())
+    }
+
+    /// A quarter of what was found last, and three of what was known.
+    fn learn(self, found: Duration) -> Self {
+        let most = Self::YIELD * Self::YIELDS.end();
+        let found = u32::try_from(found.as_nanos()).map_or(most, |found| found.min(most));
+        Self { nanoseconds: self.nanoseconds / 4 * 3 + found / 4 }
     }
 }
 
@@ -202,32 +271,10 @@ impl Patience {
 /// [`Impatience`].
 pub(crate) fn patiently<R>(
     deadline: Option<Instant>,
-    attempt: impl FnMut() -> Option<R>,
-) -> Option<R> {
-    try_while(|| Patience::until(deadline), attempt)
-}
-
-/// As [`patiently`], but it only gives way in between, so many times at most.
-pub(crate) fn giving_way<R>(
-    turns: u32,
-    deadline: Option<Instant>,
-    attempt: impl FnMut() -> Option<R>,
-) -> Option<R> {
-    try_while(|| Patience::giving_way(turns, deadline), attempt)
-}
-
-fn try_while<R>(
-    make_patience: impl Fn() -> Patience,
     mut attempt: impl FnMut() -> Option<R>,
 ) -> Option<R> {
-    let mut patience = None;
-    loop {
-        let result = attempt();
-        // Who succeeds at once does not pay for a patience.
-        if result.is_some() || !patience.get_or_insert_with(&make_patience).wait() {
-            return result;
-        }
-    }
+    // Who succeeds at once does not pay for a patience.
+    attempt().or_else(|| Patience::until(deadline).keep_trying(attempt))
 }
 
 static SEVERAL_CPUS: LazyLock<bool> =
@@ -301,27 +348,26 @@ struct Sleeper {
     woken: Condvar,
 }
 
-#[derive(PartialEq)]
 enum Mail {
     /// Nothing has come, and the thread is awake.
     None,
     /// Nothing has come, and the thread is asleep: whoever writes must also ring.
     Awaited,
-    /// A wake-up has come that the thread has not seen.
-    Wake,
+    /// A wake-up has come that the thread has not seen; and if it was asleep, when it was rung for.
+    Wake(Option<Instant>),
 }
 
 impl Sleeper {
     /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
     fn spin(&self, deadline: Option<Instant>) {
-        self.look(&Patience::until(deadline));
+        self.look(&Patience::for_hand_over(1, deadline));
     }
 
     /// The same, as long as `patience` lasts.
     fn look(&self, patience: &Patience) {
         while patience.wait() {
             match self.mail.try_lock() {
-                Ok(mail) if *mail != Mail::Wake => {}
+                Ok(mail) if !matches!(*mail, Mail::Wake(_)) => {}
                 // It has come, or is being written just now.
                 _ => return,
             }
@@ -332,7 +378,10 @@ impl Sleeper {
     fn sleep(&self, deadline: Option<Instant>) -> bool {
         let mut mail = lock(&self.mail);
         // A letter that is there already wins over a deadline that has passed already.
-        while *mail != Mail::Wake {
+        let rung = loop {
+            if let Mail::Wake(rung) = *mail {
+                break rung;
+            }
             *mail = Mail::Awaited;
             mail = match deadline {
                 None => self.woken.wait(mail).unwrap_or_else(PoisonError::into_inner),
@@ -346,8 +395,12 @@ impl Sleeper {
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        }
+        };
         *mail = Mail::None;
+        drop(mail);
+        if let Some(rung) = rung {
+            RENT.set(Rent::of_this_thread().learn(rung.elapsed()));
+        }
         true
     }
 }
@@ -358,11 +411,17 @@ impl Wake for Sleeper {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // The guard is gone at the end of the statement, so the sleeper does not wake into a held lock;
-        // and it is rung only if it sleeps: waking a thread that is awake costs no system call.
-        let before = mem::replace(&mut *lock(&self.mail), Mail::Wake);
-        if before == Mail::Awaited {
-            self.woken.notify_one();
+        let mut mail = lock(&self.mail);
+        match *mail {
+            // It is rung only if it sleeps: waking a thread that is awake costs no system call.
+            Mail::Awaited => {
+                *mail = Mail::Wake(Some(Instant::now()));
+                // So that the sleeper does not wake into a held lock.
+                drop(mail);
+                self.woken.notify_one();
+            }
+            Mail::None => *mail = Mail::Wake(None),
+            Mail::Wake(_) => {}
         }
     }
 }
@@ -371,6 +430,7 @@ impl Wake for Sleeper {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::mem;
     use std::sync::mpsc;
 
     /// Ready at the second poll; wakes itself, from another thread, in between.
@@ -456,6 +516,30 @@ mod tests {
             there
         }));
         block_on(woken_once());
+    }
+
+    #[test]
+    fn what_a_sleep_costs_is_learned_and_bounded() {
+        let micros = Duration::from_micros;
+        let after =
+            |found: Duration, times| (0..times).fold(Rent::UNKNOWN, |rent, _| rent.learn(found));
+        assert_eq!(Rent::UNKNOWN.yields(), 64);
+        assert_eq!(after(micros(0), 1).yields(), 48, "one sleep is not the last word");
+        assert_eq!(after(micros(20), 30).yields(), 99);
+        assert_eq!(after(micros(1), 30).yields(), 16);
+        assert_eq!(after(Duration::MAX, 30).yields(), 255);
+    }
+
+    #[test]
+    fn patience_ends() {
+        let turns =
+            |patience: Patience| std::iter::from_fn(|| patience.wait().then_some(())).count();
+        let longest = Patience::SPINS + Rent::YIELDS.end();
+        for capacity in [1, 512] {
+            assert!(turns(Patience::for_hand_over(capacity, None)) <= longest as usize);
+            assert_eq!(turns(Patience::for_hand_over(capacity, Some(Instant::now()))), 0);
+        }
+        assert!(turns(Patience::until(None)) <= (Patience::SPINS + Patience::YIELDS) as usize);
     }
 
     #[test]

@@ -145,7 +145,11 @@ impl<T> Receiver<T> {
         if let Some(error) = context.err() {
             return Err(RecvCtxError::Done(error));
         }
-        match self.try_patiently(context.deadline()) {
+        let patiently = |nothing| match nothing {
+            TryRecvError::Empty => self.try_patiently(context.deadline()),
+            closed => Err(closed),
+        };
+        match self.try_at_once().or_else(patiently) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
             Err(TryRecvError::Empty) => {}
@@ -212,15 +216,17 @@ impl<T> Receiver<T> {
                 return buffer.len() - before;
             }
         };
-        let patience = Patience::until(None);
-        loop {
+        let received = ring.try_recv_many(max, |value| buffer.push(value));
+        if received > 0 || max == 0 {
+            return received;
+        }
+        let received = Patience::for_hand_over(ring.capacity(), None).keep_trying(|| {
+            let is_closed = ring.is_closed();
             let received = ring.try_recv_many(max, |value| buffer.push(value));
-            if received > 0 || max == 0 {
-                return received;
-            }
-            if self.is_closed() || !patience.wait() {
-                break;
-            }
+            (received > 0 || is_closed).then_some(received)
+        });
+        if let Some(received) = received {
+            return received;
         }
         // Closed, or time to sleep: the future knows which.
         let mut receiving = ring.recv_many(max, |value| buffer.push(value));
@@ -314,7 +320,26 @@ impl<T> Receiver<T> {
         Arc::ptr_eq(&self.channel, &other.channel)
     }
 
+    #[inline]
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        match self.try_at_once() {
+            Ok(value) => Ok(value),
+            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => self.wait_until(deadline),
+        }
+    }
+
+    /// In a channel without room only those who stand in line can be met: the line is the place to be patient in.
+    #[inline]
+    fn try_at_once(&self) -> Result<T, TryRecvError> {
+        match &self.channel.flavor {
+            Flavor::Ring(ring) => ring.try_recv().map_err(TryRecvError::from),
+            Flavor::Rendezvous(_) => Err(TryRecvError::Empty),
+        }
+    }
+
+    #[cold]
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         match self.try_patiently(deadline) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
@@ -328,18 +353,14 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Tries until it is time to sleep.
+    /// Tries again, after a moment, until it is time to sleep.
     fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
-        if !self.channel.has_room() {
-            // The line is the place to be patient in.
-            return Err(TryRecvError::Empty);
-        }
-        let patience = Patience::until(deadline);
-        loop {
-            match self.try_recv() {
-                Err(TryRecvError::Empty) if patience.wait() => {}
-                result => return result,
-            }
-        }
+        let Flavor::Ring(ring) = &self.channel.flavor else { return Err(TryRecvError::Empty) };
+        let attempt = || match ring.try_recv() {
+            Err(core::TryRecvError::Empty) => None,
+            result => Some(result),
+        };
+        let result = Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        result.unwrap_or(Err(core::TryRecvError::Empty)).map_err(TryRecvError::from)
     }
 }

@@ -61,12 +61,15 @@ impl<T> Rendezvous<T> {
     }
 
     /// Hands `value` to a receiver that waits.
+    // Inlined beside the ring it would make every `try_send` save registers and stack for it.
+    #[inline(never)]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.locked(|state, errands| state.send(value, errands))
     }
 
     /// Takes a value from a sender that waits. Waits only for a selection that has been chosen by this, and makes its value
     /// now.
+    #[inline(never)]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         loop {
             match self.locked(|state, errands| state.receive(None, errands))? {

@@ -1,7 +1,7 @@
 //! [`Sender`]: every way to put a value in.
 
 use super::error::{SendCtxError, SendError, SendTimeoutError, TrySendError};
-use super::flavor::Shared;
+use super::flavor::{Flavor, Shared};
 use super::future::SendFuture;
 use super::permit::{Permit, ReserveFuture};
 use super::side::SenderSide;
@@ -10,7 +10,7 @@ use super::stream::{OwnedSendSink, SendSink};
 use super::weak::WeakSender;
 use crate::context::Context;
 use crate::park::{Impatience, Patience, deadline_after, drive};
-use aqueduct_core::channel::ForceSendError;
+use aqueduct_core::channel::{self as core, ForceSendError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,7 +153,11 @@ impl<T> Sender<T> {
         if let Some(error) = context.err() {
             return Err(SendCtxError::Done(value, error));
         }
-        let value = match self.try_patiently(value, context.deadline()) {
+        let patiently = |refused: TrySendError<T>| match refused {
+            TrySendError::Full(value) => self.try_patiently(value, context.deadline()),
+            closed => Err(closed),
+        };
+        let value = match self.try_at_once(value).or_else(patiently) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => {
                 return Err(SendCtxError::Disconnected(value));
@@ -306,6 +310,14 @@ impl<T> Sender<T> {
     ///
     /// [`SendCtxError`].
     pub fn reserve_ctx(&self, context: &Context) -> Result<Permit<'_, T>, SendCtxError<()>> {
+        if let Some(error) = context.err() {
+            return Err(SendCtxError::Done((), error));
+        }
+        match self.reserve_patiently(context.deadline()) {
+            Ok(permit) => return Ok(permit),
+            Err(TrySendError::Disconnected(())) => return Err(SendCtxError::Disconnected(())),
+            Err(TrySendError::Full(())) => {}
+        }
         match context.block_on(Pin::new(&mut self.reserve_async())) {
             Ok(reserved) => reserved.map_err(SendCtxError::from),
             Err(error) => Err(SendCtxError::Done((), error)),
@@ -386,7 +398,26 @@ impl<T> Sender<T> {
         Arc::ptr_eq(&self.channel, &other.channel)
     }
 
+    #[inline]
     fn send_until(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+        match self.try_at_once(value) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(value)) => Err(SendTimeoutError::Disconnected(value)),
+            Err(TrySendError::Full(value)) => self.wait_until(value, deadline),
+        }
+    }
+
+    /// In a channel without room only those who stand in line can be met: the line is the place to be patient in.
+    #[inline]
+    fn try_at_once(&self, value: T) -> Result<(), TrySendError<T>> {
+        match &self.channel.flavor {
+            Flavor::Ring(ring) => ring.try_send(value).map_err(TrySendError::from),
+            Flavor::Rendezvous(_) => Err(TrySendError::Full(value)),
+        }
+    }
+
+    #[cold]
+    fn wait_until(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
         let value = match self.try_patiently(value, deadline) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => {
@@ -395,8 +426,7 @@ impl<T> Sender<T> {
             Err(TrySendError::Full(value)) => value,
         };
         let mut sending = self.send_async(value);
-        let impatience = if self.channel.has_room() { Impatience::Spun } else { Impatience::Spin };
-        match drive(Pin::new(&mut sending), deadline, impatience) {
+        match drive(Pin::new(&mut sending), deadline, self.impatience()) {
             Some(sent) => sent.map_err(|closed| SendTimeoutError::Disconnected(closed.0)),
             None => match sending.into_value() {
                 Some(value) => Err(SendTimeoutError::Timeout(value)),
@@ -410,29 +440,60 @@ impl<T> Sender<T> {
         &self,
         deadline: Option<Instant>,
     ) -> Result<Permit<'_, T>, SendTimeoutError<()>> {
+        match self.reserve_patiently(deadline) {
+            Ok(permit) => return Ok(permit),
+            Err(TrySendError::Disconnected(())) => return Err(SendTimeoutError::Disconnected(())),
+            Err(TrySendError::Full(())) => {}
+        }
         let mut reserving = self.reserve_async();
-        match drive(Pin::new(&mut reserving), deadline, Impatience::Spin) {
+        match drive(Pin::new(&mut reserving), deadline, self.impatience()) {
             Some(reserved) => reserved.map_err(SendTimeoutError::from),
             None => Err(SendTimeoutError::Timeout(())),
         }
     }
 
-    /// Tries until it is time to sleep.
-    fn try_patiently(
+    /// As [`try_patiently`](Self::try_patiently), for a place.
+    fn reserve_patiently(
         &self,
-        mut value: T,
         deadline: Option<Instant>,
-    ) -> Result<(), TrySendError<T>> {
-        if !self.channel.has_room() {
-            // The line is the place to be patient in.
-            return Err(TrySendError::Full(value));
+    ) -> Result<Permit<'_, T>, TrySendError<()>> {
+        let attempt = || match self.try_reserve() {
+            Err(TrySendError::Full(())) => None,
+            result => Some(result),
+        };
+        let Flavor::Ring(ring) = &self.channel.flavor else {
+            return Err(TrySendError::Full(()));
+        };
+        let again = || Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        attempt().or_else(again).unwrap_or(Err(TrySendError::Full(())))
+    }
+
+    /// Whoever has tried patiently need not be patient in line as well.
+    fn impatience(&self) -> Impatience {
+        match self.channel.flavor {
+            Flavor::Ring(_) => Impatience::Spun,
+            Flavor::Rendezvous(_) => Impatience::Spin,
         }
-        let patience = Patience::until(deadline);
-        loop {
-            match self.try_send(value) {
-                Err(TrySendError::Full(back)) if patience.wait() => value = back,
-                result => return result,
+    }
+
+    /// Tries again, after a moment, until it is time to sleep.
+    fn try_patiently(&self, value: T, deadline: Option<Instant>) -> Result<(), TrySendError<T>> {
+        let Flavor::Ring(ring) = &self.channel.flavor else {
+            return Err(TrySendError::Full(value));
+        };
+        let mut unsent = Some(value);
+        let attempt = || match ring.try_send(unsent.take()?) {
+            Err(core::TrySendError::Full(value)) => {
+                unsent = Some(value);
+                None
             }
+            result => Some(result.map_err(TrySendError::from)),
+        };
+        let result = Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        match (result, unsent) {
+            (Some(result), _) => result,
+            (None, Some(value)) => Err(TrySendError::Full(value)),
+            (None, None) => unreachable!("a value that was not sent is here"),
         }
     }
 }
