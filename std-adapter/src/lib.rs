@@ -6,6 +6,7 @@ pub use context::Context;
 
 pub mod channel;
 pub mod context;
+pub mod fan;
 pub mod park;
 pub mod pipeline;
 pub mod pool;

@@ -4,6 +4,7 @@
 mod channel;
 mod condvar;
 mod context;
+mod fan;
 mod lock_api_style;
 mod pipeline;
 mod pool;

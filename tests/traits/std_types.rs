@@ -10,6 +10,10 @@ use aqueduct::channel::{
     WeakReceiver, WeakSender,
 };
 use aqueduct::context::{CancelGuard, ContextError, Done, HeaderError, StopHandle};
+use aqueduct::fan::{
+    Branch, BranchId, Broadcast, InputId, Inputs, Lag, Merge, MergeEnded, MergeStream, RouteError,
+    Router, Rule, Unrouted,
+};
 use aqueduct::pipeline::{
     BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
     StageError, StageReport, Stopped,
@@ -135,6 +139,29 @@ fn permits_and_meetings() {
         Barrier, "SS", "UWR";
         BarrierWaitResult, "SS", "UWR";
         Event, "SS", "UWR";
+    }
+}
+
+#[test]
+fn fans() {
+    generic! {
+        T => Broadcast<T>, ["SS" "SS" "--" "--"], "U--";
+        T => Branch<T>, ["SS" "SS" "--" "--"], "UWR";
+        // Predicates and keys of the user's are in it, which may be asked from any thread.
+        T => Router<T>, ["SS" "SS" "--" "--"], "U--";
+        T => Rule<T>, ["SS" "SS" "SS" "SS"], "U--";
+        T => RouteError<T>, ["SS" "S-" "-S" "--"], "UWR";
+        // It compares, with a function that has one owner.
+        T => Merge<T>, ["S-" "S-" "--" "--"], "U--";
+        T => Inputs<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => MergeEnded<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => MergeStream<T>, ["SS" "SS" "--" "--"], "UWR";
+    }
+    plain! {
+        BranchId, "SS", "UWR";
+        InputId, "SS", "UWR";
+        Lag, "SS", "UWR";
+        Unrouted, "SS", "UWR";
     }
 }
 

@@ -1,0 +1,28 @@
+//! Fan-out and fan-in: one flow of items to many, many to one, changed while they run.
+//!
+//! | | an item goes to | made by |
+//! |---|---|---|
+//! | share | one branch, whichever is free | [`share`] |
+//! | broadcast | every branch, with a rule for those that lag | [`broadcast`](broadcast()) |
+//! | route | one branch, by its key, a predicate, or in turn | [`route`](route()) |
+//! | merge | one consumer, from many sources: in turn, by priority, or in order | [`merge`](merge()) |
+//!
+//! Sharing and broadcasting are different things: of 5 items, five branches that share get one each, five branches of a broadcast five each.
+//!
+//! Branches are plain [receivers](crate::channel::Receiver), so what waits on a channel waits on them: threads, tasks, selections,
+//! iterators, streams. There are no helper threads: whoever sends into a broadcast, or receives from a merge, does what there is to do.
+
+mod branch;
+mod broadcast;
+mod members;
+mod merge;
+mod route;
+mod share;
+
+pub use branch::{Branch, BranchId};
+pub use broadcast::{Broadcast, Lag, broadcast};
+#[cfg(feature = "futures")]
+pub use merge::MergeStream;
+pub use merge::{InputId, Inputs, Merge, MergeEnded, merge};
+pub use route::{RouteError, Router, Rule, Unrouted, route};
+pub use share::share;
