@@ -10,6 +10,7 @@ use crate::channel::{
     TryRecvError, TrySendError,
 };
 use crate::crew::{Crew, Numbers};
+use crate::job::InlineFn;
 use crate::queue::{StaticQueue, spsc};
 use crate::rwlock::{
     self, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawRwLock, ReaderPriority, Relax, RwLock,
@@ -57,6 +58,7 @@ formats! {
     [] Closed { _ => "Closed"; }
 
     [] Crew { crew => "Crew {{ searchers: {=usize} }}", crew.searchers(); }
+    [const WORDS: usize] InlineFn<WORDS> { _ => "InlineFn<{=usize}>", WORDS; }
     [] Numbers { numbers => "Numbers {{ given: {=usize} }}", numbers.given(); }
 
     [P: semaphore::Policy, W: Storage] Semaphore<P, W> {

@@ -39,6 +39,14 @@
 //! or looking for work. A job's own lock is taken by whoever runs it and whoever waits for it, for a few instructions. The lock of
 //! the pool is taken where workers come, go, lie down or are called.
 //!
+//! # What instruments see
+//!
+//! [`Pool::metrics`] is a snapshot of the books. The feature `prometheus` writes it as a page (`pool::prometheus`), the feature `metrics`
+//! hands it to the recorder of that facade (`PoolMetrics::publish`); either happens when it is asked for. With the feature `tracing` each
+//! job has a span at level debug, target `aqueduct::pool`, with its number, name, priority and outcome: a child of the span in
+//! which it was submitted, entered while its function runs. Where somebody listens to it, [`Pool::execute`] costs what [`Pool::submit`]
+//! does.
+//!
 //! # When to use something else
 //!
 //! CPU-bound work over slices, split recursively: rayon. A program that lives in tokio: its `spawn_blocking`.
@@ -48,15 +56,20 @@
 
 mod builder;
 mod cell;
+#[cfg(feature = "metrics")]
+mod facade;
 mod group;
 mod handle;
 mod histogram;
 mod job;
 mod keyed;
+mod light;
 mod metrics;
 mod outcome;
 mod panics;
 mod phase;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod queue;
 mod roster;
 mod scale;
@@ -64,6 +77,7 @@ mod scope;
 mod shared;
 mod shutdown;
 mod submit;
+mod trace;
 mod worker;
 
 pub use builder::{BuildError, Builder};
@@ -97,6 +111,39 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Pool {
     owner: Arc<Owner>,
+}
+
+/// Submits a function to the pool whose worker this thread is, as [`Pool::execute`] does: for jobs that submit jobs, and need
+/// no handle to their pool for that.
+///
+/// # Errors
+///
+/// The function, handed back, if this thread is no worker, or as [`Pool::execute`].
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::pool::{self, Pool, Refusal};
+///
+/// let pool = Pool::builder().max_workers(2).build()?;
+/// pool.execute(|| {
+///     for _ in 0..3 {
+///         pool::execute(|| ()).unwrap();
+///     }
+/// })?;
+/// pool.wait_idle();
+/// assert_eq!(pool.metrics().completed, 4);
+/// assert_eq!(pool::execute(|| ()).unwrap_err().reason, Refusal::NoPool);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn execute<F>(f: F) -> Result<(), SubmitError<F>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    worker::pool_of_this_thread(|pool| match pool {
+        Some(pool) => pool.execute(f),
+        None => Err(SubmitError { job: f, reason: Refusal::NoPool }),
+    })
 }
 
 /// Ends the pool when the last handle to it goes. Workers and jobs hold what is shared, and not this.
@@ -133,6 +180,40 @@ impl Pool {
         R: Send + 'static,
     {
         self.shared().submit_plain(f)
+    }
+
+    /// Submits a function that nobody waits for: without a handle, and without what makes one possible. As [`submit`](Self::submit)
+    /// in all else.
+    ///
+    /// A closure of up to four words lies in the queue itself, and costs no allocation. Its books are as complete as others', its time
+    /// in the queue and its run time to within the time that a worker takes from one job to the next.
+    ///
+    /// # Errors
+    ///
+    /// The function, handed back, if there is no room, or the pool is shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{channel, pool::Pool};
+    ///
+    /// let pool = Pool::builder().max_workers(2).build()?;
+    /// let (sender, receiver) = channel::bounded(10);
+    /// for n in 1..=10 {
+    ///     let sender = sender.clone();
+    ///     pool.execute(move || sender.send(n * n).unwrap())?;
+    /// }
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().sum::<u32>(), 385);
+    /// pool.wait_idle();
+    /// assert_eq!(pool.metrics().completed, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn execute<F>(&self, f: F) -> Result<(), SubmitError<F>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.shared().execute(f)
     }
 
     /// Submits a function, if there is room for it now.

@@ -2,6 +2,7 @@
 
 mod groups;
 mod jobs;
+mod light;
 mod limits;
 mod scaling;
 mod shutdown;

@@ -211,7 +211,7 @@ fn pools() {
         Decision, "SS", "UWR";
         Full, "SS", "UWR";
         Histogram, "SS", "UWR";
-        JobContext, "SS", "U--";
+        JobContext<'static>, "SS", "U--";
         JobError, "SS", "U--";
         JobId, "SS", "UWR";
         JobPanic, "SS", "UWR";

@@ -48,7 +48,7 @@ impl Pool for Aqueduct {
 
     #[inline]
     fn spawn(&self, job: impl FnOnce() + Send + 'static) {
-        drop(self.0.submit(job).expect("nobody shuts it down"));
+        self.0.execute(job).expect("nobody shuts it down");
     }
 
     fn results(&self, jobs: u64) -> u64 {
@@ -59,13 +59,11 @@ impl Pool for Aqueduct {
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
-        let root = ours::Job::with_context(move |job| work(job, n, ledger));
-        drop(self.0.submit_job(root).expect("nobody shuts it down"));
+        self.spawn(move || work(n, ledger));
 
-        fn work(job: &ours::JobContext, n: u64, ledger: &'static Ledger) {
+        fn work(n: u64, ledger: &'static Ledger) {
             for child in branch(n, ledger) {
-                let child = ours::Job::with_context(move |job| work(job, child, ledger));
-                drop(job.submit_job(child).expect("nobody shuts it down"));
+                ours::execute(move || work(child, ledger)).expect("nobody shuts it down");
             }
             ledger.sign(n);
         }

@@ -119,7 +119,7 @@ impl Builder {
     /// How many jobs of each priority may wait; 1024 unless said otherwise. With 0 a job is accepted only for a worker that is
     /// free, or can be started.
     ///
-    /// A queue takes its memory, some 24 bytes per place, when its priority is first used.
+    /// A queue takes its memory, 64 bytes per place, when its priority is first used.
     pub fn queue_capacity(mut self, jobs: usize) -> Self {
         self.settings.queue_capacity = jobs;
         self

@@ -8,6 +8,7 @@ use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId};
 use super::outcome::{JobError, JobResult, Limit, Outcome};
 use super::phase::{End, Phase};
 use super::shared::Shared;
+use super::trace::Trace;
 use super::worker::Slot;
 use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
@@ -16,7 +17,7 @@ use crate::thread::catch;
 use crate::timer::{self, Timer};
 use crate::{Context, lock};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -28,24 +29,32 @@ pub(super) struct Meta {
     pub(super) submitted: Instant,
     pub(super) run_timeout: Option<Duration>,
     pub(super) key: Option<u64>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) trace: Trace,
 }
 
 /// A job, whatever it returns.
+///
+/// It does not hold its pool, which whoever has to do with it names: a count of references that each submission raises, and each worker
+/// lowers, would be a cache line that all of them write.
 pub(super) trait Runnable: Send + Sync {
     fn meta(&self) -> &Meta;
     /// Takes it in hand; false if that is too late. After true the caller [performs](Self::perform) it, or cancels it.
-    fn begin(&self) -> bool;
-    /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other. Returns when it
-    /// ended.
-    fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant;
+    fn begin(&self, shared: &Arc<Shared>) -> bool;
+    /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other; takes it off the desk.
+    fn perform(
+        self: Arc<Self>,
+        shared: &Arc<Shared>,
+        began: Instant,
+        worker: Option<&Slot>,
+        depth: usize,
+    );
     /// Ends it like this, if it has not begun. An entry that is taken from a queue may be of a job that runs already, on a worker that
     /// waited for it.
-    fn end_queued(&self, error: JobError) -> bool;
+    fn end_queued(&self, shared: &Arc<Shared>, error: JobError) -> bool;
     /// Ends it as cancelled, which the caller has begun and does not perform.
-    fn give_up(&self);
+    fn give_up(&self, shared: &Arc<Shared>);
     /// Ends it if it has not begun; asks it to stop if it runs.
-    fn cancel(&self) -> Cancel;
+    fn cancel(&self, shared: &Arc<Shared>) -> Cancel;
     /// Asks it to stop, if it runs.
     fn stop(&self);
     fn is_stopped(&self) -> bool;
@@ -80,8 +89,6 @@ pub enum Cancel {
 
 pub(super) struct Cell<W: Work> {
     meta: Meta,
-    /// Itself, for timers.
-    me: Weak<Self>,
     stage: Mutex<Stage<W>>,
 }
 
@@ -163,12 +170,11 @@ impl<W: Work> Cell<W> {
             submitted: Instant::now(),
             run_timeout: options.run_timeout.or(shared.settings.run_timeout),
             key: options.key,
-            shared: Arc::clone(shared),
+            trace: Trace::submitted(id, options),
         };
         let rare = sink.map(|sink| Box::new(Rare { sink: Some(sink), ..Rare::default() }));
-        Arc::new_cyclic(|me| Self {
+        Arc::new(Self {
             meta,
-            me: Weak::clone(me),
             stage: Mutex::new(Stage {
                 phase: Phase::Queued,
                 body: Body::Work(work),
@@ -186,12 +192,12 @@ impl<W: Work> Cell<W> {
     }
 
     /// Takes the function back, of a job that was not accepted: it is over, and was nobody's.
-    pub(super) fn reclaim(&self) -> Option<W> {
+    pub(super) fn reclaim(&self, shared: &Shared) -> Option<W> {
         let mut stage = self.stage();
         if !stage.phase.end(End::Rejected) {
             return None;
         }
-        self.meta.shared.count(End::Rejected);
+        shared.count(End::Rejected);
         let rare = stage.rare.take();
         let body = mem::replace(&mut stage.body, Body::Away);
         drop(stage);
@@ -203,10 +209,8 @@ impl<W: Work> Cell<W> {
     }
 
     /// Ends the job at `deadline` if it has not begun by then.
-    pub(super) fn limit_wait(&self, limit: Duration) {
-        self.set_timer(limit, Phase::Queued, |cell| {
-            cell.end_in(Phase::Queued, JobError::TimedOut(Limit::Queue));
-        });
+    pub(super) fn limit_wait(self: &Arc<Self>, shared: &Arc<Shared>, limit: Duration) {
+        self.set_timer(shared, limit, Phase::Queued, Limit::Queue);
     }
 
     /// From now on it is not begun once `context` is done. Before it is queued.
@@ -220,11 +224,11 @@ impl<W: Work> Cell<W> {
     }
 
     /// Cancels the job when `context` is done.
-    pub(super) fn tie(&self, context: &Context) {
-        let me = Weak::clone(&self.me);
+    pub(super) fn tie(self: &Arc<Self>, shared: &Arc<Shared>, context: &Context) {
+        let (me, shared) = (Arc::downgrade(self), Arc::clone(shared));
         let tie = context.after_func(move || {
             if let Some(cell) = me.upgrade() {
-                cell.cancel();
+                cell.cancel(&shared);
             }
         });
         let mut stage = self.stage();
@@ -236,13 +240,20 @@ impl<W: Work> Cell<W> {
         }
     }
 
-    fn set_timer(&self, limit: Duration, phase: Phase, late: impl FnOnce(&Self) + Send + 'static) {
+    /// Ends the job after so long, if it is in this phase then.
+    fn set_timer(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        time: Duration,
+        phase: Phase,
+        limit: Limit,
+    ) {
         // A limit beyond the clock is none.
-        let Some(deadline) = Instant::now().checked_add(limit) else { return };
-        let me = Weak::clone(&self.me);
+        let Some(deadline) = Instant::now().checked_add(time) else { return };
+        let (me, pool) = (Arc::downgrade(self), Arc::clone(shared));
         let timer = timer::call_at(deadline, move || {
             if let Some(cell) = me.upgrade() {
-                late(&cell);
+                cell.end_in(&pool, phase, JobError::TimedOut(limit));
             }
         });
         // Without a thread for timers there is no limit; `perform` looks at the clock at the end.
@@ -257,35 +268,41 @@ impl<W: Work> Cell<W> {
     }
 
     /// Ends the job if it is in this phase.
-    fn end_in(&self, phase: Phase, error: JobError) -> bool {
+    fn end_in(&self, shared: &Arc<Shared>, phase: Phase, error: JobError) -> bool {
         let stage = self.stage();
-        stage.phase == phase && self.end_with(stage, error)
+        stage.phase == phase && self.end_with(shared, stage, error)
     }
 
     /// Ends the job, and tells.
-    fn end_with(&self, mut stage: MutexGuard<'_, Stage<W>>, error: JobError) -> bool {
+    fn end_with(
+        &self,
+        shared: &Arc<Shared>,
+        mut stage: MutexGuard<'_, Stage<W>>,
+        error: JobError,
+    ) -> bool {
         let end = end_of(&error);
         let was_running = stage.phase == Phase::Running;
         if !stage.phase.end(end) {
             return false;
         }
-        self.meta.shared.count(end);
+        shared.count(end);
         stage.stopped = true;
         let late = was_running.then_some(stage.at).flatten();
         stage.overdue = late.is_some();
         let (body, told) = stage.settle(Err(error), was_running);
         if let Some(worker) = late {
             // Listed as late before the worker can be done, and taken off: the cell is still locked.
-            self.meta.shared.note_overdue(worker, true);
+            shared.note_overdue(worker, true);
         }
         drop(stage);
         // The function, with all that it holds; its destructor is foreign code.
         let _ = catch(|| drop(body));
+        self.meta.trace.over(end.label());
         told.tell();
         if late.is_some() {
-            self.meta.shared.replace_overdue();
+            shared.replace_overdue();
         }
-        self.meta.shared.tell_quiet();
+        shared.tell_quiet();
         true
     }
 }
@@ -356,7 +373,7 @@ impl<R> Told<R> {
     }
 }
 
-fn end_of(error: &JobError) -> End {
+pub(super) fn end_of(error: &JobError) -> End {
     match error {
         JobError::Panicked(_) => End::Panicked,
         JobError::Failed(_) => End::Failed,
@@ -371,18 +388,24 @@ impl<W: Work> Runnable for Cell<W> {
         &self.meta
     }
 
-    fn begin(&self) -> bool {
+    fn begin(&self, shared: &Arc<Shared>) -> bool {
         let mut stage = self.stage();
         // The callback that would cancel it may not have got to it yet.
         let source = stage.rare.as_ref().and_then(|rare| rare.source.as_ref());
         if stage.phase == Phase::Queued && source.is_some_and(Context::is_done) {
-            self.end_with(stage, JobError::Cancelled);
+            self.end_with(shared, stage, JobError::Cancelled);
             return false;
         }
         stage.phase.begin()
     }
 
-    fn perform(self: Arc<Self>, began: Instant, worker: Option<&Slot>, depth: usize) -> Instant {
+    fn perform(
+        self: Arc<Self>,
+        shared: &Arc<Shared>,
+        began: Instant,
+        worker: Option<&Slot>,
+        depth: usize,
+    ) {
         let mut stage = self.stage();
         let Body::Work(work) = mem::replace(&mut stage.body, Body::Away) else {
             unreachable!("whoever has begun a job has it alone, until a limit is set below")
@@ -394,19 +417,17 @@ impl<W: Work> Runnable for Cell<W> {
         drop(waiting);
         let run_timeout = self.meta.run_timeout;
         if let Some(limit) = run_timeout {
-            self.set_timer(limit, Phase::Running, |cell| {
-                cell.end_in(Phase::Running, JobError::TimedOut(Limit::Run));
-            });
+            self.set_timer(shared, limit, Phase::Running, Limit::Run);
         }
         let mut context = JobContext {
-            job: Arc::clone(&self) as Arc<dyn Runnable>,
+            job: &*self,
+            shared,
             worker: worker.map(Slot::id),
             attempt: 1,
             deadline: run_timeout.and_then(|limit| began.checked_add(limit)),
         };
-        let result = work.run(&mut context);
-        let ended = Instant::now();
-        let ran_for = ended.saturating_duration_since(began);
+        let result = self.meta.trace.run(|| work.run(&mut context));
+        let ran_for = began.elapsed();
         let outcome = match result {
             Ok(_) if run_timeout.is_some_and(|limit| ran_for > limit) => {
                 Err(JobError::TimedOut(Limit::Run))
@@ -421,18 +442,15 @@ impl<W: Work> Runnable for Cell<W> {
             }),
             Err(error) => Err(error),
         };
-        drop(context);
+        let desk = worker.unwrap_or(&shared.outside);
         let end = outcome.as_ref().map_or_else(end_of, |_| End::Completed);
         let mut stage = self.stage();
         if stage.phase.end(end) {
-            let ran = Some((self.meta.priority, ran_for));
-            match worker {
-                Some(slot) => slot.count(end, ran),
-                None => self.meta.shared.outside.count(end, ran),
-            }
+            let entry = desk.leave(&self.meta, Some(end), ran_for);
             let (body, told) = stage.settle(outcome, false);
             drop(stage);
-            drop(body);
+            drop((entry, body));
+            self.meta.trace.over(end.label());
             told.tell();
         } else {
             let overdue = mem::take(&mut stage.overdue);
@@ -441,29 +459,27 @@ impl<W: Work> Runnable for Cell<W> {
             // Too late for anybody; its destructor is foreign code.
             let _ = catch(|| drop(outcome));
             drop(permit);
-            if let Some(slot) = worker {
-                slot.count_late(self.meta.priority, ran_for);
-                if overdue {
-                    self.meta.shared.note_overdue(slot.id(), false);
-                }
+            // A function returned whose job had been over before.
+            drop(desk.leave(&self.meta, None, ran_for));
+            if overdue && let Some(slot) = worker {
+                shared.note_overdue(slot.id(), false);
             }
         }
-        ended
     }
 
-    fn end_queued(&self, error: JobError) -> bool {
-        self.end_in(Phase::Queued, error)
+    fn end_queued(&self, shared: &Arc<Shared>, error: JobError) -> bool {
+        self.end_in(shared, Phase::Queued, error)
     }
 
-    fn give_up(&self) {
-        self.end_with(self.stage(), JobError::Cancelled);
+    fn give_up(&self, shared: &Arc<Shared>) {
+        self.end_with(shared, self.stage(), JobError::Cancelled);
     }
 
-    fn cancel(&self) -> Cancel {
+    fn cancel(&self, shared: &Arc<Shared>) -> Cancel {
         let stage = self.stage();
         match stage.phase {
             Phase::Queued => {
-                self.end_with(stage, JobError::Cancelled);
+                self.end_with(shared, stage, JobError::Cancelled);
                 Cancel::Cancelled
             }
             Phase::Running => {

@@ -3,6 +3,7 @@
 use super::cell::{Awaited, Cancel};
 use super::job::JobId;
 use super::outcome::Outcome;
+use super::shared::Shared;
 use super::worker;
 use crate::park;
 use std::fmt;
@@ -51,6 +52,7 @@ use std::time::{Duration, Instant};
 #[must_use = "dropping a handle lets the job run on, unobserved"]
 pub struct JobHandle<R> {
     pub(super) job: Arc<dyn Awaited<R>>,
+    pub(super) pool: Arc<Shared>,
 }
 
 impl<R> JobHandle<R> {
@@ -113,7 +115,7 @@ impl<R> JobHandle<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(&self) -> Cancel {
-        self.job.cancel()
+        self.job.cancel(&self.pool)
     }
 
     /// Whether the outcome is there.
@@ -136,7 +138,7 @@ impl<R> JobHandle<R> {
     where
         R: 'static,
     {
-        worker::help(&self.job.meta().shared, || Arc::clone(&self.job).as_runnable());
+        worker::help(&self.pool, || Arc::clone(&self.job).as_runnable());
     }
 }
 

@@ -18,12 +18,13 @@ const BUCKETS: usize = FINE * POWERS;
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
+    sum: Duration,
     max: Duration,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), count: 0, max: Duration::ZERO }
+        Self { counts: Box::new([0; BUCKETS]), count: 0, sum: Duration::ZERO, max: Duration::ZERO }
     }
 }
 
@@ -46,6 +47,7 @@ impl Histogram {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.counts[bucket(nanos)] += 1;
         self.count += 1;
+        self.sum = self.sum.saturating_add(time);
         self.max = self.max.max(time);
     }
 
@@ -54,6 +56,7 @@ impl Histogram {
             *sum += more;
         }
         self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
     }
 
@@ -64,12 +67,18 @@ impl Histogram {
             *sum = sum.saturating_sub(*less);
         }
         difference.count = self.count.saturating_sub(earlier.count);
+        difference.sum = self.sum.saturating_sub(earlier.sum);
         difference
     }
 
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// All of them together, exactly.
+    pub fn sum(&self) -> Duration {
+        self.sum
     }
 
     /// The longest, exactly.
@@ -149,7 +158,7 @@ mod tests {
         let earlier = histogram.clone();
         histogram.record(Duration::from_micros(3));
         let window = histogram.since(&earlier);
-        assert_eq!(window.count(), 1);
+        assert_eq!((window.count(), window.sum()), (1, Duration::from_micros(3)));
         assert!(window.quantile(0.95).unwrap() < Duration::from_micros(4));
     }
 }

@@ -4,6 +4,7 @@ use super::cell::Runnable;
 use super::handle::JobHandle;
 use super::outcome::{JobError, JobPanic};
 use super::panics;
+use super::shared::Shared;
 use super::submit::{Full, SubmitError};
 use crate::Context;
 use crate::thread::catch;
@@ -54,9 +55,25 @@ impl Priority {
     /// All of them, the first to be served first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
 
+    /// As in reports: lower case.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
     /// Its place in [`ALL`](Self::ALL).
     pub(super) fn level(self) -> usize {
         Self::Urgent as usize - self as usize
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.label())
     }
 }
 
@@ -102,7 +119,7 @@ where
 
 impl<F, R> Job<Informed<F>>
 where
-    F: FnOnce(&JobContext) -> R + Send + 'static,
+    F: FnOnce(&JobContext<'_>) -> R + Send + 'static,
     R: Send + 'static,
 {
     /// A job that runs `f`, once, and lets it ask whether it should stop, and how much time is left.
@@ -124,7 +141,7 @@ where
 
 impl<F, R, E> Job<Fallible<F>>
 where
-    F: FnMut(&JobContext) -> Result<R, E> + Send + 'static,
+    F: FnMut(&JobContext<'_>) -> Result<R, E> + Send + 'static,
     R: Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -213,7 +230,7 @@ pub(super) mod sealed {
     pub trait Work: Send + 'static {
         type Output: Send + 'static;
 
-        fn run(self, context: &mut JobContext) -> Result<Self::Output, JobError>;
+        fn run(self, context: &mut JobContext<'_>) -> Result<Self::Output, JobError>;
     }
 }
 
@@ -233,7 +250,7 @@ where
 {
     type Output = R;
 
-    fn run(self, _: &mut JobContext) -> Result<R, JobError> {
+    fn run(self, _: &mut JobContext<'_>) -> Result<R, JobError> {
         try_once(self.0)
     }
 }
@@ -243,12 +260,12 @@ pub struct Informed<F>(F);
 
 impl<F, R> sealed::Work for Informed<F>
 where
-    F: FnOnce(&JobContext) -> R + Send + 'static,
+    F: FnOnce(&JobContext<'_>) -> R + Send + 'static,
     R: Send + 'static,
 {
     type Output = R;
 
-    fn run(self, context: &mut JobContext) -> Result<R, JobError> {
+    fn run(self, context: &mut JobContext<'_>) -> Result<R, JobError> {
         try_once(|| (self.0)(context))
     }
 }
@@ -261,13 +278,13 @@ pub struct Fallible<F> {
 
 impl<F, R, E> sealed::Work for Fallible<F>
 where
-    F: FnMut(&JobContext) -> Result<R, E> + Send + 'static,
+    F: FnMut(&JobContext<'_>) -> Result<R, E> + Send + 'static,
     R: Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     type Output = R;
 
-    fn run(mut self, context: &mut JobContext) -> Result<R, JobError> {
+    fn run(mut self, context: &mut JobContext<'_>) -> Result<R, JobError> {
         loop {
             match try_once(|| (self.f)(context).map_err(Into::into)) {
                 Ok(Ok(value)) => return Ok(value),
@@ -283,14 +300,15 @@ where
 }
 
 /// What a job may ask about itself while it runs, and what it may ask of its pool.
-pub struct JobContext {
-    pub(super) job: Arc<dyn Runnable>,
+pub struct JobContext<'a> {
+    pub(super) job: &'a dyn Runnable,
+    pub(super) shared: &'a Arc<Shared>,
     pub(super) worker: Option<WorkerId>,
     pub(super) attempt: u32,
     pub(super) deadline: Option<Instant>,
 }
 
-impl JobContext {
+impl JobContext<'_> {
     /// Which job this is.
     pub fn id(&self) -> JobId {
         self.job.meta().id
@@ -362,7 +380,7 @@ impl JobContext {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocking<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _section = self.worker.map(|_| self.job.meta().shared.begin_blocking());
+        let _section = self.worker.map(|_| self.shared.begin_blocking());
         f()
     }
 
@@ -376,7 +394,7 @@ impl JobContext {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.job.meta().shared.submit_plain(f)
+        self.shared.submit_plain(f)
     }
 
     /// Submits a job to the pool of this one. See [`Pool::submit_job`](super::Pool::submit_job).
@@ -388,11 +406,11 @@ impl JobContext {
         &self,
         job: Job<W>,
     ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
-        self.job.meta().shared.submit_job(job, None)
+        self.shared.submit_job(job, None)
     }
 }
 
-impl fmt::Debug for JobContext {
+impl fmt::Debug for JobContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobContext")
             .field("id", &self.id())

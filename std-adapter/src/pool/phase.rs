@@ -27,6 +27,18 @@ pub(super) enum End {
 impl End {
     pub(super) const COUNT: usize = 6;
 
+    /// As spans and metrics call it.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
+
     /// Whether only a function that ran can end like this.
     fn needs_run(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Panicked)

@@ -2,11 +2,38 @@
 
 use super::cell::Runnable;
 use super::job::Priority;
+use super::light::Light;
 use crate::core::channel::{Channel, ForceSendError, TrySendError};
+use crate::park::{Patience, deadline_after};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-/// A job in a queue.
+/// A job that has an outcome, whatever it returns.
 pub(super) type Entry = Arc<dyn Runnable>;
+
+/// What lies in a queue.
+pub(super) enum Queued {
+    Job(Entry),
+    Light(Light),
+}
+
+impl Queued {
+    /// That which somebody has just put in as a job.
+    fn into_job(self) -> Entry {
+        match self {
+            Self::Job(job) => job,
+            Self::Light(_) => unreachable!("what is refused is what was to be queued"),
+        }
+    }
+
+    /// That which somebody has just put in as a light one.
+    pub(super) fn into_light(self) -> Light {
+        match self {
+            Self::Light(light) => light,
+            Self::Job(_) => unreachable!("what is refused is what was to be queued"),
+        }
+    }
+}
 
 /// How many dispatches of a worker contain one that begins at any given level: the bound of aging.
 ///
@@ -28,7 +55,7 @@ pub(super) fn first_level(turn: usize) -> usize {
 
 /// The queues of a pool. Those of priorities that nobody uses are not there.
 pub(super) struct Queues {
-    levels: [OnceLock<Channel<Entry>>; Priority::ALL.len()],
+    levels: [OnceLock<Channel<Queued>>; Priority::ALL.len()],
     capacity: usize,
 }
 
@@ -39,12 +66,33 @@ impl Queues {
     }
 
     /// The queue of a priority; the first job makes it.
-    pub(super) fn level(&self, priority: Priority) -> &Channel<Entry> {
+    pub(super) fn level(&self, priority: Priority) -> &Channel<Queued> {
         self.levels[priority.level()].get_or_init(|| Channel::new(self.capacity))
     }
 
     pub(super) fn push(&self, priority: Priority, job: Entry) -> Result<(), TrySendError<Entry>> {
-        self.level(priority).try_send(job)
+        self.level(priority).try_send(Queued::Job(job)).map_err(|refused| match refused {
+            TrySendError::Full(job) => TrySendError::Full(job.into_job()),
+            TrySendError::Closed(job) => TrySendError::Closed(job.into_job()),
+        })
+    }
+
+    /// Puts in what has found no room, if there is some in a moment: where jobs are short, to sleep until one place is free would cost a
+    /// wake-up for each job.
+    pub(super) fn push_soon(
+        &self,
+        priority: Priority,
+        mut job: Queued,
+        limit: Option<Duration>,
+    ) -> Result<(), TrySendError<Queued>> {
+        let patience = Patience::until(limit.and_then(deadline_after));
+        let level = self.level(priority);
+        loop {
+            match level.try_send(job) {
+                Err(TrySendError::Full(back)) if patience.wait() => job = back,
+                end => return end,
+            }
+        }
     }
 
     /// Puts a job in, in the place of the oldest, if there is none.
@@ -52,14 +100,14 @@ impl Queues {
         &self,
         priority: Priority,
         job: Entry,
-    ) -> Result<Option<Entry>, ForceSendError<Entry>> {
-        self.level(priority).force_send(job)
+    ) -> Result<Option<Queued>, ForceSendError<Queued>> {
+        self.level(priority).force_send(Queued::Job(job))
     }
 
     /// The job for a worker's dispatch number `turn`.
-    pub(super) fn take(&self, turn: usize) -> Option<Entry> {
+    pub(super) fn take(&self, turn: usize) -> Option<Queued> {
         let first = first_level(turn);
-        let take = |level: &OnceLock<Channel<Entry>>| level.get()?.try_recv().ok();
+        let take = |level: &OnceLock<Channel<Queued>>| level.get()?.try_recv().ok();
         if first > 0
             && let Some(job) = take(&self.levels[first])
         {

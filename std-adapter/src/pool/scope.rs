@@ -4,10 +4,11 @@
 //! code, which this crate has none of. So these jobs run on threads of a scope, which take the places of workers for that time, and
 //! on the thread that opened it.
 
-use super::job::{JobId, WorkerId};
+use super::job::{JobId, Options, WorkerId};
 use super::outcome::{JobError, JobPanic, JobResult, Outcome};
 use super::phase::End;
 use super::shared::Shared;
+use super::trace::Trace;
 use crate::core::wait::{Growable, WaitQueue};
 use crate::thread::catch;
 use crate::{lock, park};
@@ -83,6 +84,7 @@ impl<'scope> Scope<'scope, '_> {
     {
         let id = JobId(self.state.pool.numbers.give());
         let submitted = Instant::now();
+        let trace = Trace::submitted(id, &Options::default());
         let outcome = Arc::new(Mutex::new(None));
         let books = Booked { state: Arc::clone(&self.state), end: End::Cancelled };
         let task: Task<'scope> = Box::new({
@@ -90,7 +92,7 @@ impl<'scope> Scope<'scope, '_> {
             move |worker| {
                 let mut books = books;
                 let began = Instant::now();
-                let result = catch(f);
+                let result = trace.run(|| catch(f));
                 let made = match result {
                     Ok(value) => {
                         books.end = End::Completed;
@@ -108,6 +110,7 @@ impl<'scope> Scope<'scope, '_> {
                         Err(JobError::Panicked(JobPanic { panicked, backtrace: None }))
                     }
                 };
+                trace.over(books.end.label());
                 // The books first, as everywhere.
                 let news = books.close();
                 *lock(&outcome) = Some(made);

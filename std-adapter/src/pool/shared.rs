@@ -64,7 +64,7 @@ impl Shared {
 
     /// A job ended elsewhere than on a worker, or before it ran.
     pub(super) fn count(&self, end: End) {
-        self.outside.count(end, None);
+        self.outside.count(end);
     }
 
     /// A worker runs a job beyond its end; or has come back from it.

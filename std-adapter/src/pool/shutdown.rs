@@ -2,7 +2,7 @@
 
 use super::job::{JobId, WorkerId};
 use super::outcome::JobError;
-use super::queue::Entry;
+use super::queue::{Entry, Queued};
 use super::roster::Life;
 use super::shared::Shared;
 use super::worker::{Slot, is_worker_of, run_here};
@@ -119,7 +119,7 @@ impl Shared {
                 && !aborted
                 && let Some(job) = self.queues.take(0)
             {
-                run_here(self, &job);
+                self.run_queued(job);
                 return false;
             }
             gone && (aborted || self.queues.is_empty())
@@ -137,7 +137,7 @@ impl Shared {
         slots.push(Arc::clone(&self.outside));
         let running: Vec<Entry> = slots.iter().flat_map(|slot| slot.close()).collect();
         let waiting = std::iter::from_fn(|| self.queues.take(0));
-        let cancelled = waiting.filter(|job| job.end_queued(JobError::Cancelled)).count();
+        let cancelled = waiting.map(|job| usize::from(self.cancel_queued(job))).sum::<usize>();
         let cancelled = cancelled + self.cancel_lines();
         running.iter().for_each(|job| job.stop());
         self.tell_quiet();
@@ -149,12 +149,31 @@ impl Shared {
         let aborted = self.is_aborted();
         while let Some(job) = self.queues.take(0) {
             if aborted {
-                job.end_queued(JobError::Cancelled);
+                self.cancel_queued(job);
             } else {
-                run_here(self, &job);
+                self.run_queued(job);
             }
         }
         self.tell_quiet();
+    }
+
+    /// Runs what was in a queue, on this thread.
+    pub(super) fn run_queued(self: &Arc<Self>, queued: Queued) {
+        match queued {
+            Queued::Job(job) => run_here(self, &job),
+            Queued::Light(light) => light.run_here(self),
+        }
+    }
+
+    /// Cancels what was in a queue; false if it was over, or runs.
+    fn cancel_queued(self: &Arc<Self>, queued: Queued) -> bool {
+        match queued {
+            Queued::Job(job) => job.end_queued(self, JobError::Cancelled),
+            Queued::Light(light) => {
+                light.end(self, &JobError::Cancelled);
+                true
+            }
+        }
     }
 
     pub(super) fn is_aborted(&self) -> bool {
@@ -162,9 +181,9 @@ impl Shared {
     }
 
     /// Cancels all that wait for the turn of their key; says how many.
-    pub(super) fn cancel_lines(&self) -> usize {
+    pub(super) fn cancel_lines(self: &Arc<Self>) -> usize {
         let waiting = self.lines.take_all();
-        waiting.iter().filter(|job| job.end_queued(JobError::Cancelled)).count()
+        waiting.iter().filter(|job| job.end_queued(self, JobError::Cancelled)).count()
     }
 
     /// Waits for the threads, which have nothing left to do, so that they are gone when this returns.
@@ -185,6 +204,11 @@ impl Shared {
             running.extend(slot.jobs().iter().map(|job| RunningJob {
                 id: job.meta().id,
                 name: job.meta().name.clone(),
+                worker,
+            }));
+            running.extend(slot.lights().into_iter().map(|id| RunningJob {
+                id,
+                name: None,
                 worker,
             }));
         };

@@ -4,7 +4,7 @@ use super::cell::{Cell, Runnable, Sink};
 use super::handle::JobHandle;
 use super::job::{Job, JobId, Options, Plain, Work};
 use super::outcome::{JobError, Outcome, Rejection};
-use super::queue::Entry;
+use super::queue::{Entry, Queued};
 use super::shared::Shared;
 use super::worker::{is_worker_of, run_here};
 use crate::Context;
@@ -70,6 +70,8 @@ pub enum Refusal {
     Cancelled,
     /// The pool takes nothing any more.
     ShutDown,
+    /// This thread is no worker of any pool: [`execute`](super::execute()).
+    NoPool,
 }
 
 impl<J> SubmitError<J> {
@@ -90,6 +92,7 @@ impl fmt::Display for Refusal {
             Self::Timeout => "the pool's queue stayed full",
             Self::Cancelled => "the context was done before there was room",
             Self::ShutDown => "the pool is shut down",
+            Self::NoPool => "this thread is no worker of a pool",
         })
     }
 }
@@ -151,20 +154,24 @@ impl Shared {
         match self.place(&cell, options, context) {
             Ok(Placed::Queued) => {
                 if let Some(limit) = options.queue_timeout.or(self.settings.queue_timeout) {
-                    cell.limit_wait(limit);
+                    cell.limit_wait(self, limit);
                 }
                 if let Some(context) = context {
-                    cell.tie(context);
+                    cell.tie(self, context);
                 }
-                Ok(JobHandle { job: cell })
+                Ok(self.handle(cell))
             }
-            Ok(Placed::Settled) => Ok(JobHandle { job: cell }),
-            Err(reason) => match cell.reclaim() {
+            Ok(Placed::Settled) => Ok(self.handle(cell)),
+            Err(reason) => match cell.reclaim(self) {
                 Some(job) => Err(SubmitError { job, reason }),
                 // A job that nobody else knows of cannot be over. If it were, its handle would say so.
-                None => Ok(JobHandle { job: cell }),
+                None => Ok(self.handle(cell)),
             },
         }
+    }
+
+    fn handle<W: Work>(self: &Arc<Self>, job: Arc<Cell<W>>) -> JobHandle<W::Output> {
+        JobHandle { job, pool: Arc::clone(self) }
     }
 
     fn place<W: Work>(
@@ -209,14 +216,14 @@ impl Shared {
                 return Ok(Placed::Settled);
             }
             Full::DropNewest => {
-                job.end_queued(JobError::Rejected(Rejection::Dropped));
+                job.end_queued(self, JobError::Rejected(Rejection::Dropped));
                 return Ok(Placed::Settled);
             }
             Full::DropOldest => {
                 return match self.queues.force(priority, Arc::clone(&job)) {
                     Ok(displaced) => {
                         if let Some(displaced) = displaced {
-                            self.displace(&displaced);
+                            self.displace(displaced);
                         }
                         self.call_if_needed();
                         Ok(if job.is_over() { Placed::Settled } else { Placed::Queued })
@@ -224,7 +231,7 @@ impl Shared {
                     Err(closed) => {
                         // Closed half-way: the oldest is out, and nobody came in its place.
                         if let Some(oldest) = closed.displaced {
-                            run_here(self, &oldest);
+                            self.run_queued(oldest);
                         }
                         Err(Refusal::ShutDown)
                     }
@@ -237,15 +244,26 @@ impl Shared {
             run_here(self, &job);
             return Ok(Placed::Settled);
         }
-        let sent = wait_for(self.queues.level(priority).send(job), limit, context)?;
-        sent.map_err(|_| Refusal::ShutDown)?;
+        match self.queues.push_soon(priority, Queued::Job(job), limit) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Err(Refusal::ShutDown),
+            Err(TrySendError::Full(job)) => {
+                let sent = wait_for(self.queues.level(priority).send(job), limit, context)?;
+                sent.map_err(|_| Refusal::ShutDown)?;
+            }
+        }
         self.call_if_needed();
         Ok(Placed::Queued)
     }
 
     /// A job that lost its place to a newer one.
-    fn displace(self: &Arc<Self>, job: &Entry) {
-        job.end_queued(JobError::Rejected(Rejection::Displaced));
+    pub(super) fn displace(self: &Arc<Self>, displaced: Queued) {
+        let error = JobError::Rejected(Rejection::Displaced);
+        let job = match displaced {
+            Queued::Job(job) => job,
+            Queued::Light(light) => return light.end(self, &error),
+        };
+        job.end_queued(self, error);
         // Jobs of its key wait for it no more.
         if let Some(key) = job.take_turn()
             && let Some(next) = self.next_of_key(key)
@@ -269,7 +287,7 @@ impl Shared {
                 let limit = match full {
                     Full::Reject => return Err(Refusal::Full),
                     Full::DropNewest | Full::DropOldest => {
-                        job.end_queued(JobError::Rejected(Rejection::Dropped));
+                        job.end_queued(self, JobError::Rejected(Rejection::Dropped));
                         return Ok(Placed::Settled);
                     }
                     Full::Block => None,
@@ -327,7 +345,7 @@ impl Shared {
         let options = Options::default();
         let cell = Cell::new(id, Plain(f), &options, self, None);
         let entry = Arc::clone(&cell) as Entry;
-        let mut job = CancelOnDrop(JobHandle { job: cell.clone() });
+        let mut job = CancelOnDrop(self.handle(cell.clone()));
         let mut accepted = true;
         if let Some(door) = &self.door {
             match Arc::clone(door).acquire_owned().await {
@@ -335,14 +353,15 @@ impl Shared {
                 Err(_) => accepted = false,
             }
         }
-        accepted = accepted && self.queues.level(options.priority).send(entry).await.is_ok();
+        accepted =
+            accepted && self.queues.level(options.priority).send(Queued::Job(entry)).await.is_ok();
         if accepted {
             self.call_if_needed();
             if let Some(limit) = self.settings.queue_timeout {
-                cell.limit_wait(limit);
+                cell.limit_wait(self, limit);
             }
         } else {
-            cell.end_queued(JobError::Rejected(Rejection::ShutDown));
+            cell.end_queued(self, JobError::Rejected(Rejection::ShutDown));
         }
         drop(cell);
         (&mut job.0).await
@@ -393,7 +412,7 @@ impl Shared {
 }
 
 /// Waits for room: up to the limit, if there is one, and until the context is done.
-fn wait_for<F: Future>(
+pub(super) fn wait_for<F: Future>(
     room: F,
     limit: Option<Duration>,
     context: Option<&Context>,

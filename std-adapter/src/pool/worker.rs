@@ -1,9 +1,11 @@
 //! A worker: takes jobs until there are none, looks a little longer, rests.
 
-use super::job::{Priority, WorkerId};
+use super::cell::Meta;
+use super::job::{JobId, Priority, WorkerId};
+use super::light::{Done, Light};
 use super::metrics::Tally;
 use super::phase::End;
-use super::queue::Entry;
+use super::queue::{Entry, Queued};
 use super::roster::{Exit, Rest};
 use super::shared::Shared;
 use crate::lock;
@@ -27,6 +29,8 @@ pub(super) struct Slot {
 struct Desk {
     /// The jobs it runs: more than one where one waits for the next.
     jobs: Vec<Entry>,
+    /// The light ones among them.
+    lights: Vec<JobId>,
     /// No job may be begun any more.
     closed: bool,
     /// Its share of the books.
@@ -61,16 +65,45 @@ impl Slot {
         }
         desk.tally.waited(job.meta().priority, waited);
         desk.jobs.push(Arc::clone(job));
-        Some(desk.jobs.len() - 1)
+        Some(desk.jobs.len() + desk.lights.len() - 1)
     }
 
-    /// Takes a job off the desk.
-    fn leave(&self, job: &Entry) {
+    /// Takes a job off the desk, which is over like this, unless it was over before, and whose function ran for so long. The caller drops
+    /// the entry with nothing locked.
+    pub(super) fn leave(&self, job: &Meta, end: Option<End>, ran_for: Duration) -> Option<Entry> {
         let mut desk = lock(&self.desk);
-        let at = desk.jobs.iter().rposition(|other| Arc::ptr_eq(other, job));
-        let job = at.map(|at| desk.jobs.remove(at));
-        drop(desk);
-        drop(job);
+        let at = desk.jobs.iter().rposition(|other| other.meta().id == job.id);
+        let entry = at.map(|at| desk.jobs.remove(at));
+        if let Some(end) = end {
+            desk.tally.count(end);
+        }
+        desk.tally.ran(job.priority, ran_for);
+        entry
+    }
+
+    /// Puts a light job on the desk, if jobs may still be begun, and takes down the one before it.
+    pub(super) fn begin_light(&self, id: JobId, waited: Duration, before: Option<Done>) -> bool {
+        let mut desk = lock(&self.desk);
+        if let Some(before) = before {
+            desk.end_light(before);
+        }
+        if desk.closed {
+            desk.tally.count(End::Cancelled);
+            return false;
+        }
+        desk.tally.waited(Priority::Normal, waited);
+        desk.lights.push(id);
+        true
+    }
+
+    /// Takes a light job down.
+    pub(super) fn end_light(&self, done: Done) {
+        lock(&self.desk).end_light(done);
+    }
+
+    /// The light jobs that run here.
+    pub(super) fn lights(&self) -> Vec<JobId> {
+        lock(&self.desk).lights.clone()
     }
 
     /// From now on no job is begun here; those that run.
@@ -85,22 +118,23 @@ impl Slot {
         lock(&self.desk).jobs.clone()
     }
 
-    /// A job is over like this; its function ran for so long, if it ran here.
-    pub(super) fn count(&self, end: End, ran: Option<(Priority, Duration)>) {
-        let mut desk = lock(&self.desk);
-        desk.tally.count(end);
-        if let Some((priority, time)) = ran {
-            desk.tally.ran(priority, time);
-        }
-    }
-
-    /// A function returned whose job had been over before.
-    pub(super) fn count_late(&self, priority: Priority, time: Duration) {
-        lock(&self.desk).tally.ran(priority, time);
+    /// A job is over like this that did not run here.
+    pub(super) fn count(&self, end: End) {
+        lock(&self.desk).tally.count(end);
     }
 
     pub(super) fn add_to(&self, sum: &mut Tally) {
         sum.add(&lock(&self.desk).tally);
+    }
+}
+
+impl Desk {
+    fn end_light(&mut self, done: Done) {
+        if let Some(at) = self.lights.iter().rposition(|id| *id == done.id) {
+            self.lights.swap_remove(at);
+        }
+        self.tally.count(done.end);
+        self.tally.ran(Priority::Normal, done.ran_for);
     }
 }
 
@@ -115,6 +149,8 @@ pub(super) struct Worker {
     slot: Arc<Slot>,
     /// Whether the crew counts it as searching.
     searching: Cell<bool>,
+    /// A light job that is done, and not yet in the books: it is taken down with the next, or before anything else is done.
+    done: Cell<Option<Done>>,
 }
 
 /// Whether this thread is a worker of this pool.
@@ -135,6 +171,20 @@ pub(super) fn help(shared: &Arc<Shared>, job: impl FnOnce() -> Entry) {
         if job.has_turn() {
             worker.run(&job);
         }
+    }
+}
+
+/// The pool whose worker this thread is.
+pub(super) fn pool_of_this_thread<T>(f: impl FnOnce(Option<&Arc<Shared>>) -> T) -> T {
+    let worker = WORKER.try_with(|worker| worker.borrow().clone()).ok().flatten();
+    f(worker.as_ref().map(|worker| &worker.shared))
+}
+
+/// What is to be done at this thread's desk: its own, if it is a worker of this pool.
+pub(super) fn on_this_thread(shared: &Arc<Shared>, work: impl FnOnce(&Slot)) {
+    match current(shared) {
+        Some(worker) => work(&worker.slot),
+        None => work(&shared.outside),
     }
 }
 
@@ -167,24 +217,23 @@ fn pass_turn(shared: &Arc<Shared>, job: &Entry) -> Option<Entry> {
 }
 
 fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
-    if !job.begin() {
+    if !job.begin(shared) {
         return;
     }
     let slot = worker.unwrap_or(&shared.outside);
     let began = Instant::now();
     let waited = began.saturating_duration_since(job.meta().submitted);
     let Some(depth) = slot.enter(job, waited) else {
-        job.give_up();
+        job.give_up(shared);
         return;
     };
-    Arc::clone(job).perform(began, worker, depth);
-    slot.leave(job);
+    Arc::clone(job).perform(shared, began, worker, depth);
 }
 
 impl Worker {
     /// One that was called, and is counted as searching.
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        Self { shared, slot, searching: Cell::new(true) }
+        Self { shared, slot, searching: Cell::new(true), done: Cell::new(None) }
     }
 
     /// The life of a worker's thread.
@@ -197,6 +246,7 @@ impl Worker {
             WORKER.with(|current| *current.borrow_mut() = Some(Rc::clone(&worker)));
             worker.serve()
         });
+        worker.write_up();
         WORKER.with(|current| current.borrow_mut().take());
         let _ = catch(|| settings.thread_stopped());
         let exit = exit.unwrap_or(Exit::Lost { searching: worker.searching.get() });
@@ -216,14 +266,21 @@ impl Worker {
                 {
                     shared.summon();
                 }
-                self.run(&job);
-                let _ = catch(|| drop(job));
+                match job {
+                    Queued::Light(light) => self.run_light(light),
+                    Queued::Job(job) => {
+                        self.write_up();
+                        self.run(&job);
+                        let _ = catch(|| drop(job));
+                    }
+                }
                 if shared.crew.has_surplus()
                     && let Some(exit) = shared.leave_if_surplus()
                 {
                     return exit;
                 }
             } else if !self.searching.replace(true) {
+                self.write_up();
                 shared.crew.search();
                 patience = Patience::until(None);
                 shared.tell_quiet();
@@ -268,6 +325,18 @@ impl Worker {
         }
         self.searching.set(false);
         Some(Exit::Left)
+    }
+
+    fn run_light(&self, light: Light) {
+        let before = self.done.take();
+        self.done.set(light.run(&self.shared, &self.slot, before));
+    }
+
+    /// Enters the last light job in the books.
+    fn write_up(&self) {
+        if let Some(done) = self.done.take() {
+            self.slot.end_light(done);
+        }
     }
 
     fn run(&self, job: &Entry) {
