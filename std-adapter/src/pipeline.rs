@@ -42,16 +42,26 @@
 //!
 //! How the end of input, the window and a stop work is told in `pipeline/PROTOCOL.md`.
 
+mod build;
+mod cap;
 mod control;
+mod desk;
 mod edge;
 mod error;
 mod flow;
+mod keyed;
+mod machine;
+mod metrics;
 mod order;
 mod policy;
 mod report;
 mod run;
+mod running;
+mod serial;
 mod source;
 mod stage;
+mod unpack;
+mod work;
 
 #[cfg(doc)]
 #[doc = include_str!("pipeline/PROTOCOL.md")]
@@ -59,19 +69,21 @@ mod protocol {}
 
 pub use error::{BoxError, BuildError, Cause, PipelineError, StageError};
 pub use flow::Flow;
-pub use policy::{ErrorPolicy, Policy};
+pub use machine::Batch;
+pub use metrics::{AtWork, Bottleneck, PipelineMetrics, StageMetrics};
+pub use policy::{Backoff, ErrorPolicy, Policy};
 pub use report::{Report, StageReport};
-pub use run::{Controller, Running};
+pub use running::{Controller, Running, Stuck};
 pub use source::{Emitter, Stopped};
+pub use stage::Staged;
 
 use crate::Context;
 use crate::channel::Receiver;
-use order::Ordered;
+use control::Control;
 use source::{FromFn, FromIter, FromReceiver, Source};
-use stage::{Map, Stage, Try, TryInit};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How many items may wait in front of a stage, or of the output, if nothing else is said.
 const BUFFER: usize = 64;
@@ -103,6 +115,24 @@ struct Settings {
     context: Option<Context>,
     output_buffer: usize,
     keep_errors: usize,
+    progress: Option<Arc<Mutex<Progress>>>,
+}
+
+/// Who is told how far a run has come.
+struct Progress {
+    every: u64,
+    delivered: u64,
+    tell: Box<dyn FnMut(&PipelineMetrics) + Send>,
+}
+
+impl Progress {
+    /// One item more.
+    fn delivered(&mut self, control: &Control, total: Option<u64>) {
+        self.delivered += 1;
+        if self.delivered.is_multiple_of(self.every) {
+            (self.tell)(&control.metrics(total));
+        }
+    }
 }
 
 impl Pipeline {
@@ -171,114 +201,9 @@ impl Pipeline {
 
 impl<N: Flow> Pipeline<N> {
     fn new(flow: N) -> Self {
-        let settings = Settings { context: None, output_buffer: BUFFER, keep_errors: KEEP_ERRORS };
-        Self { flow, settings }
-    }
-
-    /// Adds a stage whose function can fail. What an error means is up to [`on_error`](Pipeline::on_error).
-    ///
-    /// The stage has one worker and a buffer of 64 items, until [`concurrency`](Pipeline::concurrency) and
-    /// [`buffer`](Pipeline::buffer) say something else.
-    pub fn stage<Out, E, F>(
-        self,
-        name: impl Into<Arc<str>>,
-        function: F,
-    ) -> Pipeline<Stage<N, Try<F>, Policy>>
-    where
-        Out: Send,
-        E: Into<BoxError>,
-        F: Fn(N::Item) -> Result<Out, E> + Send + Sync,
-    {
-        self.then(name.into(), Try(function))
-    }
-
-    /// Adds a stage whose function cannot fail. If it panics, the item has failed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use aqueduct::pipeline::Pipeline;
-    ///
-    /// let mut lengths = Vec::new();
-    /// Pipeline::from_iter(["a", "bc"]).map("measure", str::len).run(|n| lengths.push(n))?;
-    /// assert_eq!(lengths, [1, 2]);
-    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
-    /// ```
-    pub fn map<Out, F>(
-        self,
-        name: impl Into<Arc<str>>,
-        function: F,
-    ) -> Pipeline<Stage<N, Map<F>, Policy>>
-    where
-        Out: Send,
-        F: Fn(N::Item) -> Out + Send + Sync,
-    {
-        self.then(name.into(), Map(function))
-    }
-
-    /// Adds a stage whose workers each have something of their own: a buffer, a connection, a compiled pattern.
-    ///
-    /// `init` makes it on the worker's thread, when its first item comes and again after a panic. It need not be
-    /// `Send`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use aqueduct::pipeline::Pipeline;
-    /// use std::io;
-    ///
-    /// let files = ["/dev/null"];
-    /// Pipeline::from_iter(files)
-    ///     .stage_init("count", || vec![0; 64 * 1024], |buffer, path| {
-    ///         use std::io::Read;
-    ///         std::fs::File::open(path)?.read(buffer)
-    ///     })
-    ///     .run(|bytes| println!("{bytes}"))?;
-    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
-    /// ```
-    pub fn stage_init<State, Out, E, I, F>(
-        self,
-        name: impl Into<Arc<str>>,
-        init: I,
-        function: F,
-    ) -> Pipeline<Stage<N, TryInit<I, F>, Policy>>
-    where
-        Out: Send,
-        E: Into<BoxError>,
-        I: Fn() -> State + Send + Sync,
-        F: Fn(&mut State, N::Item) -> Result<Out, E> + Send + Sync,
-    {
-        self.then(name.into(), TryInit(init, function))
-    }
-
-    fn then<W>(self, name: Arc<str>, work: W) -> Pipeline<Stage<N, W, Policy>> {
-        self.with(|upstream| Stage {
-            upstream,
-            work,
-            policy: Policy::default(),
-            name,
-            concurrency: 1,
-            buffer: BUFFER,
-        })
-    }
-
-    fn with<M>(self, build: impl FnOnce(N) -> M) -> Pipeline<M> {
-        Pipeline { flow: build(self.flow), settings: self.settings }
-    }
-
-    /// Puts the items back in the order of the source, here.
-    ///
-    /// At most `window` items are between the source (or the last ordered point) and the place behind this one. An item
-    /// that takes long holds up those behind it, and when the window is full, the source. It cannot deadlock: items
-    /// enter the window in order, so the one that all others wait for is always inside. Give it room for several
-    /// times the workers in front of it; an empty place costs a few words.
-    ///
-    /// # Errors
-    ///
-    /// A window of 0, or one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, is a
-    /// [`BuildError`] when the pipeline is run.
-    pub fn ordered(self, window: usize) -> Pipeline<Ordered<N>> {
-        self.with(|upstream| Ordered { upstream, window })
+        let (context, progress) = (None, None);
+        let (output_buffer, keep_errors) = (BUFFER, KEEP_ERRORS);
+        Self { flow, settings: Settings { context, output_buffer, keep_errors, progress } }
     }
 
     /// How many items may wait at the output; 64 if nothing is said.
@@ -308,36 +233,32 @@ impl<N: Flow> Pipeline<N> {
         self.settings.context = Some(context.clone());
         self
     }
-}
 
-/// What concerns the last stage.
-impl<P, W, O> Pipeline<Stage<P, W, O>> {
-    /// How many threads the stage works on; 1 if nothing is said.
+    /// Calls `tell` after every so many delivered items (at least one), on the thread that delivered the last of them.
     ///
-    /// # Errors
+    /// # Examples
     ///
-    /// 0 is a [`BuildError`] when the pipeline is run.
-    pub fn concurrency(mut self, workers: usize) -> Self {
-        self.flow.concurrency = workers;
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    ///
+    /// let report = Pipeline::from_iter(0..1000)
+    ///     .map("work", |n| n + 1)
+    ///     .on_progress(250, |metrics| {
+    ///         let done = metrics.stages.last().map_or(0, |stage| stage.so_far.out());
+    ///         println!("{done} of {:?}", metrics.total);
+    ///     })
+    ///     .run(drop)?;
+    /// # assert_eq!(report.delivered(), 1000);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn on_progress<F>(mut self, every: u64, tell: F) -> Self
+    where
+        F: FnMut(&PipelineMetrics) + Send + 'static,
+    {
+        let tell = Box::new(tell);
+        let progress = Progress { every: every.max(1), delivered: 0, tell };
+        self.settings.progress = Some(Arc::new(Mutex::new(progress)));
         self
-    }
-
-    /// How many items may wait in front of the stage; 64 if nothing is said.
-    ///
-    /// # Errors
-    ///
-    /// 0 is a [`BuildError`] when the pipeline is run.
-    pub fn buffer(mut self, items: usize) -> Self {
-        self.flow.buffer = items;
-        self
-    }
-
-    /// What to do about items that fail in this stage; [`Policy::Stop`] if nothing is said.
-    ///
-    /// See [`ErrorPolicy`] for a policy that looks at the error.
-    pub fn on_error<Q: ErrorPolicy>(self, policy: Q) -> Pipeline<Stage<P, W, Q>> {
-        let Self { flow: Stage { upstream, work, name, concurrency, buffer, .. }, settings } = self;
-        Pipeline { flow: Stage { upstream, work, policy, name, concurrency, buffer }, settings }
     }
 }
 

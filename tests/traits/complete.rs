@@ -13,11 +13,18 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("std-adapter/src/channel/select/arm.rs", &["RecvArm", "SendArm", "Chosen", "DoneArm"]),
     ("std-adapter/src/channel/select/run.rs", &["Limit"]),
     ("std-adapter/src/sync/deadlock.rs", &["Cycle", "Step"]),
-    ("std-adapter/src/pipeline/edge.rs", &["Parcel", "NotTaken", "SinkTally"]),
+    ("std-adapter/src/pipeline/cap.rs", &["Capped"]),
+    ("std-adapter/src/pipeline/desk.rs", &["Desk"]),
+    ("std-adapter/src/pipeline/edge.rs", &["Parcel"]),
     ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch"]),
-    ("std-adapter/src/pipeline/order.rs", &["Ordered"]),
-    ("std-adapter/src/pipeline/report.rs", &["Counts"]),
-    ("std-adapter/src/pipeline/stage.rs", &["Stage", "Map", "Try", "TryInit"]),
+    ("std-adapter/src/pipeline/keyed.rs", &["Unkeyed", "ByKey"]),
+    ("std-adapter/src/pipeline/machine.rs", &["Scan", "Batching", "Pace", "Quiet"]),
+    ("std-adapter/src/pipeline/order.rs", &["Ordered", "OnCommit"]),
+    ("std-adapter/src/pipeline/policy.rs", &["Keeping", "Burying"]),
+    ("std-adapter/src/pipeline/serial.rs", &["Serial"]),
+    ("std-adapter/src/pipeline/stage.rs", &["Stage", "Plan"]),
+    ("std-adapter/src/pipeline/unpack.rs", &["Sifted", "Unpacked"]),
+    ("std-adapter/src/pipeline/work.rs", &["Map", "Try", "TryInit", "Fused"]),
 ];
 
 fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {

@@ -15,8 +15,9 @@ use aqueduct::fan::{
     Router, Rule, Unrouted,
 };
 use aqueduct::pipeline::{
-    BuildError, Cause, Controller, Emitter, Pipeline, PipelineError, Policy, Report, Running,
-    StageError, StageReport, Stopped,
+    AtWork, Backoff, Batch, Bottleneck, BuildError, Cause, Controller, Emitter, Pipeline,
+    PipelineError, PipelineMetrics, Policy, Report, Running, StageError, StageMetrics, StageReport,
+    Stopped, Stuck,
 };
 use aqueduct::pool::{
     self, Cancel, Completed, Decision, Fallible, Full, Group, Histogram, InOrder, Informed, Job,
@@ -172,9 +173,16 @@ fn pipelines() {
         // Lent to the source's function, in the thread of the source.
         T => Emitter<'static, T>, ["--" "--" "--" "--"], "U--";
         T => Pipeline<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Stuck<T>, ["SS" "SS" "--" "--"], "U--";
     }
     plain! {
         Controller, "SS", "UWR";
+        AtWork, "SS", "UWR";
+        Backoff, "SS", "UWR";
+        Batch, "SS", "UWR";
+        Bottleneck, "SS", "UWR";
+        PipelineMetrics, "SS", "UWR";
+        StageMetrics, "SS", "UWR";
         Report, "SS", "U--";
         StageReport, "SS", "UWR";
         StageError, "SS", "U--";

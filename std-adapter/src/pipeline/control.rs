@@ -1,9 +1,14 @@
 //! How a run is told to end, and who is still admitted then.
 
+use super::desk::Office;
+use super::edge::Bell;
 use super::error::{BoxError, StageError};
+use super::metrics::{AtWork, PipelineMetrics, at_work};
 use crate::channel::{self, Receiver, Sender};
+use crate::core::wait::Growable;
 use crate::{Context, lock};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// What all parties of one run share: whether to go on, where the run was cut, and the errors it kept.
 ///
@@ -15,6 +20,18 @@ pub(super) struct Control {
     intake: Context,
     ending: Mutex<Ending>,
     errors: Sender<StageError>,
+    board: Arc<Board>,
+    pub(super) began: Instant,
+}
+
+/// What the callback of an abort has to reach. It has to be `'static`, and a run may borrow, so nothing here does.
+#[derive(Default)]
+pub(super) struct Board {
+    bells: Mutex<Vec<Arc<Bell>>>,
+    /// From the source to the last stage, once all are launched.
+    offices: Mutex<Vec<Arc<Office>>>,
+    /// Who was at work when the run was aborted.
+    caught: Mutex<Vec<AtWork>>,
 }
 
 /// Why the run ends before its source does. The locks are held for an assignment.
@@ -26,6 +43,8 @@ pub(super) struct Ending {
     pub(super) refusal: Option<BoxError>,
     /// Aborted by hand, and not by the context.
     pub(super) aborted: bool,
+    /// The source came to its end by itself.
+    pub(super) exhausted: bool,
 }
 
 impl Control {
@@ -34,7 +53,35 @@ impl Control {
         let work = parent.child();
         let intake = work.child();
         let (errors, kept) = channel::bounded(keep);
-        (Self { work, intake, ending: Mutex::default(), errors }, kept)
+        let board = Arc::new(Board::default());
+        let caller = Arc::clone(&board);
+        let _ = work.after_func(move || caller.abort());
+        let began = Instant::now();
+        (Self { work, intake, ending: Mutex::default(), errors, board, began }, kept)
+    }
+
+    /// A place to sleep in that an abort closes.
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        let bell = Arc::new(Bell::with_storage(Growable::new()));
+        lock(&self.board.bells).push(Arc::clone(&bell));
+        if self.work.is_done() {
+            // The callback may have gone round before.
+            bell.close();
+        }
+        bell
+    }
+
+    /// Puts the office of the next part upstream in front of the others.
+    pub(super) fn open(&self, office: &Arc<Office>) {
+        lock(&self.board.offices).insert(0, Arc::clone(office));
+    }
+
+    pub(super) fn offices(&self) -> Vec<Arc<Office>> {
+        lock(&self.board.offices).clone()
+    }
+
+    pub(super) fn metrics(&self, total: Option<u64>) -> PipelineMetrics {
+        PipelineMetrics::new(&self.offices(), self.began.elapsed(), total)
     }
 
     /// Done once the run is aborted. Every wait inside a run ends with it.
@@ -47,14 +94,14 @@ impl Control {
         &self.intake
     }
 
-    /// Whether item `seq` is still to be worked on and delivered.
+    /// Whether an item of this position in the source is still to be worked on and delivered.
     ///
     /// While the run goes on, this is a look at one flag.
-    pub(super) fn admits(&self, seq: u64) -> bool {
+    pub(super) fn admits(&self, item: u64) -> bool {
         if !self.intake.is_done() {
             return true;
         }
-        !self.work.is_done() && lock(&self.ending).cut.as_ref().is_none_or(|cut| seq < cut.item())
+        !self.work.is_done() && lock(&self.ending).cut.as_ref().is_none_or(|cut| item < cut.item())
     }
 
     /// Ends the run as a serial loop would at this error. Of several, the first in the source's order counts.
@@ -94,6 +141,11 @@ impl Control {
         self.work.cancel();
     }
 
+    /// The source has come to its end by itself.
+    pub(super) fn exhaust(&self) {
+        lock(&self.ending).exhausted = true;
+    }
+
     /// Once all threads are done: whoever reads errors has read the last.
     pub(super) fn end_of_errors(&self) {
         self.errors.close();
@@ -102,6 +154,20 @@ impl Control {
     /// Why the run ended, if not by itself.
     pub(super) fn conclude(&self) -> Ending {
         std::mem::take(&mut lock(&self.ending))
+    }
+
+    /// Who was at work when the run was aborted.
+    pub(super) fn caught(&self) -> Vec<AtWork> {
+        std::mem::take(&mut lock(&self.board.caught))
+    }
+}
+
+impl Board {
+    fn abort(&self) {
+        *lock(&self.caught) = at_work(&lock(&self.offices));
+        for bell in &*lock(&self.bells) {
+            bell.close();
+        }
     }
 }
 

@@ -1,177 +1,471 @@
-//! The queue between two neighbours: a bounded channel that an abort can wake, with a clock on its slow paths.
+//! The queue between two neighbours: bounded in items, moved in small batches, and never a place where one is kept back.
 
 use super::control::Control;
-use crate::channel::{self, Receiver, Sender, TryRecvError, TrySendError};
+use super::desk::{Count, Desk, Office, Wait};
+use super::flow::Fare;
+use crate::core::wait::{Growable, WaitQueue};
+use crate::lock;
+use crate::park::{Impatience, Patience, drive};
 use aqueduct_core::queue::MAX_CAPACITY;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// The most items that a party moves at a time.
+const BATCH: usize = 16;
 
 /// A numbered item on its way, or the place of one that will not come.
 ///
-/// The number is the item's position in the source. Where an ordered point further down counts on every number,
-/// an item that fails or is cancelled travels on as an empty parcel; elsewhere empty parcels are not sent.
+/// Where an ordered point further down counts on every number, an item that fails or is cancelled travels on as an empty
+/// parcel; elsewhere empty parcels are not sent.
 pub struct Parcel<T> {
+    /// Its number since the source, or since the last place where items were numbered anew.
     pub(super) seq: u64,
+    /// The position in the source of what it was made of.
+    pub(super) item: u64,
     pub(super) load: Option<T>,
+    pub(super) fare: Fare,
 }
 
 /// What a stage, or the source, hands its parcels to.
 ///
-/// A stage's workers each have a clone. The end of input is the drop of the last one.
+/// Each party has one of its own. The end of input is the drop of the last.
 pub trait Sink<T>: Clone + Send {
-    /// Hands one parcel on; waits while there is no room for it.
-    ///
-    /// # Errors
-    ///
-    /// When the run was aborted, or stopped in front of this parcel: its load was dropped.
-    fn put(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken>;
+    /// Hands one parcel on; waits while there is no room for it. What nobody will take is counted as recalled.
+    #[doc(hidden)]
+    fn put(&mut self, parcel: Parcel<T>, desk: &Desk);
 
-    /// Ends the use of this clone, and tells what only it knows.
-    fn finish(self) -> SinkTally;
+    /// Ends the use of this one, and counts what only it knows.
+    #[doc(hidden)]
+    fn finish(self, desk: &Desk);
 }
 
-/// The load of a parcel was not handed on. Whoever gets this counts it as cancelled.
-#[derive(Debug)]
-pub struct NotTaken;
-
-/// What one clone of a sink has seen.
-#[derive(Debug, Default)]
-pub struct SinkTally {
-    /// The time that the clone's owner waited for room.
-    pub(super) blocked: Duration,
-    /// How many loads were taken by [`Sink::put`] and could not be passed on after all.
-    pub(super) recalled: u64,
-}
-
-/// Whether a channel can have this capacity.
+/// Whether a buffer can have this size.
 pub(super) fn can_hold(capacity: usize) -> bool {
     (1..=MAX_CAPACITY).contains(&capacity)
 }
 
-/// An edge on which `capacity` messages may wait.
-pub(super) fn edge<M>(capacity: usize, control: &Arc<Control>) -> (Entrance<M>, Exit<M>) {
-    let (sender, receiver) = channel::bounded(capacity);
-    (
-        Entrance { sender, control: Arc::clone(control), blocked: Duration::ZERO },
-        Exit { receiver, control: Arc::clone(control), starved: Duration::ZERO },
-    )
+/// Where a party sleeps. An abort closes it, for good.
+pub(super) type Bell = WaitQueue<Growable>;
+
+/// The queue, and all that is under way in front of it and behind.
+struct Edge<T> {
+    state: Mutex<State<T>>,
+    /// Rung for those who wait for items.
+    items: Arc<Bell>,
+    /// Rung for those who wait for room.
+    room: Arc<Bell>,
+    /// How many items a shelf or a hand may have at a time.
+    batch: usize,
+    /// Places of the line; the others are the shelves'.
+    places: usize,
+    office: Arc<Office>,
 }
 
-/// The end of an edge where messages go in.
-pub(super) struct Entrance<M> {
-    sender: Sender<M>,
-    control: Arc<Control>,
-    /// The time this end spent waiting for room.
-    blocked: Duration,
+struct State<T> {
+    line: VecDeque<Parcel<T>>,
+    /// Places that are taken by items in hands, as of each hand's last filling.
+    held: usize,
+    /// What the office has been told of the two.
+    noted: usize,
+    makers: usize,
+    takers: usize,
+    /// Takers that sleep, or are about to.
+    hungry: usize,
+    /// One of them was called, and has not come yet.
+    called: bool,
+    /// Makers that wait for room.
+    blocked: usize,
+    /// One of them was let in, and has not come yet.
+    let_in: bool,
+    /// Nobody takes any more.
+    closed: bool,
+    shelves: Vec<Arc<Mutex<Shelf<T>>>>,
+    hands: Vec<Hand<T>>,
 }
 
-impl<M> Entrance<M> {
-    /// Sends, waiting for room. The clock is read only if there is none.
-    pub(super) fn put(&mut self, message: M) -> Result<(), NotTaken> {
-        match self.sender.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(NotTaken),
-            Err(TrySendError::Full(message)) => {
-                let since = Instant::now();
-                let sent = self.sender.send_ctx(self.control.work(), message);
-                self.blocked += since.elapsed();
-                sent.map_err(|_| NotTaken)
+/// What a taker has taken and not begun.
+type Hand<T> = Arc<Mutex<VecDeque<Parcel<T>>>>;
+
+/// What a maker has made and not put into the line yet. Hungry takers help themselves.
+struct Shelf<T> {
+    items: Vec<Parcel<T>>,
+    /// A taker looked here in vain and sleeps: no more items on shelves, they go into the line one by one.
+    awaited: bool,
+}
+
+/// An edge in front of a stage, one of so many that share its buffer, between so many makers and takers.
+pub(super) fn edge<T>(
+    control: &Control,
+    office: &Arc<Office>,
+    lanes: usize,
+    makers: usize,
+    takers: usize,
+) -> (Entrance<T>, Exit<T>) {
+    let buffer = (office.buffer / lanes).max(1);
+    let batch = (buffer / (2 * (makers + takers)).max(1)).clamp(1, BATCH);
+    // A maker that waits for room has a whole batch in its hand; one of these is its own.
+    let places = buffer - (batch - 1) * makers;
+    let edge = Arc::new(Edge {
+        state: Mutex::new(State {
+            line: VecDeque::new(),
+            held: 0,
+            noted: 0,
+            makers: 0,
+            takers: 0,
+            hungry: 0,
+            called: false,
+            blocked: 0,
+            let_in: false,
+            closed: false,
+            shelves: Vec::new(),
+            hands: Vec::new(),
+        }),
+        items: control.bell(),
+        room: control.bell(),
+        batch,
+        places,
+        office: Arc::clone(office),
+    });
+    (Entrance::new(&edge), Exit::new(&edge))
+}
+
+impl<T> Edge<T> {
+    /// Calls a sleeping taker, if there is something for it and nobody is on the way.
+    fn call(&self, state: &mut State<T>) -> bool {
+        let call = state.hungry > 0 && !state.called && !state.line.is_empty();
+        state.called |= call;
+        call
+    }
+
+    /// Lets a waiting maker in, once half of the places are free: so that it has something to do when it comes.
+    fn let_in(&self, state: &mut State<T>) -> bool {
+        let free = state.line.len() + state.held <= self.places / 2;
+        let let_in = state.blocked > 0 && !state.let_in && free;
+        state.let_in |= let_in;
+        let_in
+    }
+
+    fn ring(&self, items: bool, room: bool) {
+        if items {
+            self.items.notify_one();
+        }
+        if room {
+            self.room.notify_one();
+        }
+    }
+
+    /// Several edges may share an office.
+    fn note_depth(&self, state: &mut State<T>) {
+        let depth = state.line.len() + state.held;
+        let before = std::mem::replace(&mut state.noted, depth);
+        match depth.checked_sub(before) {
+            Some(0) => {}
+            Some(more) => drop(self.office.depth.fetch_add(more)),
+            None => drop(self.office.depth.fetch_sub(before - depth)),
+        }
+    }
+}
+
+/// The end of an edge where items go in.
+pub(super) struct Entrance<T> {
+    edge: Arc<Edge<T>>,
+    shelf: Arc<Mutex<Shelf<T>>>,
+    /// On the way from the shelf into the line; empty between calls.
+    moving: Vec<Parcel<T>>,
+    left: bool,
+}
+
+impl<T> Entrance<T> {
+    fn new(edge: &Arc<Edge<T>>) -> Self {
+        let shelf = Arc::new(Mutex::new(Shelf { items: Vec::new(), awaited: false }));
+        let mut state = lock(&edge.state);
+        state.makers += 1;
+        if edge.batch > 1 {
+            lock(&shelf).awaited = state.hungry > 0;
+            state.shelves.push(Arc::clone(&shelf));
+        }
+        Self { edge: Arc::clone(edge), shelf, moving: Vec::new(), left: false }
+    }
+
+    /// Takes what is on the shelf away, and out of the count of makers. What nobody will take is returned.
+    fn leave(&mut self) -> Vec<Parcel<T>> {
+        if std::mem::replace(&mut self.left, true) {
+            return Vec::new();
+        }
+        let mut state = lock(&self.edge.state);
+        let mut rest = std::mem::take(&mut lock(&self.shelf).items);
+        state.shelves.retain(|shelf| !Arc::ptr_eq(shelf, &self.shelf));
+        state.makers -= 1;
+        let ends = state.makers == 0;
+        if !state.closed {
+            // The shelf's places of the buffer are not the line's, so this is within bounds.
+            state.line.extend(rest.drain(..));
+        }
+        let call = !ends && self.edge.call(&mut state);
+        self.edge.note_depth(&mut state);
+        drop(state);
+        if ends {
+            self.edge.items.notify_all();
+        }
+        self.edge.ring(call, false);
+        rest
+    }
+}
+
+impl<T> Clone for Entrance<T> {
+    fn clone(&self) -> Self {
+        Self::new(&self.edge)
+    }
+}
+
+fn recall<T>(parcels: &[Parcel<T>], desk: &Desk) {
+    let lost = parcels.iter().filter(|parcel| parcel.load.is_some()).count();
+    desk.add(Count::Recalled, lost as u64);
+}
+
+impl<T: Send> Sink<T> for Entrance<T> {
+    /// Puts it on the shelf, and what is there into the line when it is enough, or awaited.
+    fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
+        if self.edge.batch > 1 {
+            let mut shelf = lock(&self.shelf);
+            shelf.items.push(parcel);
+            if !shelf.awaited && shelf.items.len() < self.edge.batch {
+                return;
             }
+            self.moving.append(&mut shelf.items);
+        } else {
+            self.moving.push(parcel);
         }
-    }
-
-    pub(super) fn tally(self) -> SinkTally {
-        SinkTally { blocked: self.blocked, recalled: 0 }
-    }
-}
-
-impl<M> Clone for Entrance<M> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            control: Arc::clone(&self.control),
-            blocked: Duration::ZERO,
+        let patience = Patience::until(None);
+        let (mut patient, mut aborted) = (true, false);
+        let mut state = lock(&self.edge.state);
+        while !state.closed && !aborted {
+            let free = self.edge.places.saturating_sub(state.line.len() + state.held);
+            let fit = free.min(self.moving.len());
+            state.line.extend(self.moving.drain(..fit));
+            if self.edge.batch > 1 {
+                lock(&self.shelf).awaited = state.hungry > 0;
+            }
+            let done = self.moving.is_empty();
+            let call = self.edge.call(&mut state);
+            let let_in = done && self.edge.let_in(&mut state);
+            self.edge.note_depth(&mut state);
+            if done || patient {
+                drop(state);
+                self.edge.ring(call, let_in);
+                if done {
+                    return;
+                }
+                patient = patience.wait();
+                state = lock(&self.edge.state);
+                continue;
+            }
+            state.blocked += 1;
+            // Made under the lock: whoever closes the edge from now on reaches it.
+            let mut wait = self.edge.room.wait();
+            drop(state);
+            self.edge.ring(call, false);
+            aborted = desk.during(Wait::Blocked, || {
+                matches!(drive(Pin::new(&mut wait), None, Impatience::Spun), Some(Err(_)))
+            });
+            state = lock(&self.edge.state);
+            state.blocked -= 1;
+            state.let_in = false;
         }
+        drop(state);
+        recall(&std::mem::take(&mut self.moving), desk);
+    }
+
+    fn finish(mut self, desk: &Desk) {
+        recall(&self.leave(), desk);
     }
 }
 
-impl<T: Send> Sink<T> for Entrance<Parcel<T>> {
-    fn put(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken> {
-        Entrance::put(self, parcel)
-    }
-
-    fn finish(self) -> SinkTally {
-        self.tally()
+impl<T> Drop for Entrance<T> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
-/// The end of an edge where messages come out. All clones share the messages.
-pub(super) struct Exit<M> {
-    receiver: Receiver<M>,
-    control: Arc<Control>,
-    /// The time this end spent waiting for messages.
-    starved: Duration,
+/// The end of an edge where items come out. All of an edge's share the items.
+pub(super) struct Exit<T> {
+    edge: Arc<Edge<T>>,
+    /// Items that are next here, unless somebody else has nothing to do and takes them.
+    hand: Hand<T>,
+    /// How many of the edge's places the hand was given.
+    held: usize,
 }
 
-impl<M> Exit<M> {
-    /// The next message; `None` at the end of input. The clock is read only if nothing is there yet.
+/// What [`Exit::take_until`] came to.
+pub(super) enum Taken<T> {
+    Item(Parcel<T>),
+    /// The time is over.
+    Late,
+    /// There will be no more.
+    End,
+}
+
+impl<T> Exit<T> {
+    fn new(edge: &Arc<Edge<T>>) -> Self {
+        let hand = Arc::new(Mutex::default());
+        let mut state = lock(&edge.state);
+        state.takers += 1;
+        state.hands.push(Arc::clone(&hand));
+        Self { edge: Arc::clone(edge), hand, held: 0 }
+    }
+
+    /// The next item; `None` at the end of input.
     ///
-    /// An abort closes the edge, and what was on it still comes out: somebody has to count it.
-    pub(super) fn take(&mut self) -> Option<M> {
-        match self.receiver.try_recv() {
-            Ok(message) => return Some(message),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => {}
+    /// After an abort, what is there still comes out: somebody has to count it.
+    pub(super) fn take(&mut self, desk: &Desk) -> Option<Parcel<T>> {
+        match self.take_until(None, desk) {
+            Taken::Item(item) => Some(item),
+            Taken::Late | Taken::End => None,
         }
-        let since = Instant::now();
-        let received = self.receiver.recv_ctx(self.control.work()).ok();
-        self.starved += since.elapsed();
-        received.or_else(|| {
-            // Either the end of input, and then this changes nothing, or an abort: nobody may put
-            // more on the edge after the last of its readers has looked.
-            self.receiver.close();
-            self.receiver.recv().ok()
-        })
     }
 
-    pub(super) fn starved(&self) -> Duration {
-        self.starved
+    /// The next item, if it comes by then.
+    pub(super) fn take_until(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
+        if self.held > 0
+            && let Some(item) = lock(&self.hand).pop_front()
+        {
+            return Taken::Item(item);
+        }
+        let patience = Patience::until(deadline);
+        let (mut patient, mut asleep, mut aborted, mut late) = (true, false, false, false);
+        loop {
+            let mut state = lock(&self.edge.state);
+            state.held -= std::mem::take(&mut self.held);
+            if std::mem::take(&mut asleep) {
+                state.hungry -= 1;
+                state.called = false;
+            }
+            let (found, held) = self.find(&mut state);
+            self.held = held;
+            if let Some(item) = found {
+                let call = self.edge.call(&mut state);
+                let let_in = self.edge.let_in(&mut state);
+                self.edge.note_depth(&mut state);
+                drop(state);
+                self.edge.ring(call, let_in);
+                return Taken::Item(item);
+            }
+            self.edge.note_depth(&mut state);
+            if aborted {
+                // Under the lock: what is put from now on is recalled by whoever puts it.
+                state.closed = true;
+                drop(state);
+                self.edge.room.notify_all();
+                return Taken::End;
+            }
+            if state.makers == 0 {
+                return Taken::End;
+            }
+            if late {
+                return Taken::Late;
+            }
+            if patient {
+                let let_in = self.edge.let_in(&mut state);
+                drop(state);
+                self.edge.ring(false, let_in);
+                patient = patience.wait();
+                continue;
+            }
+            state.hungry += 1;
+            asleep = true;
+            for shelf in &state.shelves {
+                lock(shelf).awaited = true;
+            }
+            // What was put on a shelf since we looked.
+            if state.sweep() {
+                continue;
+            }
+            let let_in = self.edge.let_in(&mut state);
+            // Made under the lock: whoever ends the edge from now on reaches it.
+            let mut wait = self.edge.items.wait();
+            drop(state);
+            self.edge.ring(false, let_in);
+            desk.during(Wait::Starved, || {
+                let waited = drive(Pin::new(&mut wait), deadline, Impatience::Spun);
+                aborted = matches!(waited, Some(Err(_)));
+                late = waited.is_none();
+            });
+        }
     }
 
-    pub(super) fn into_receiver(self) -> Receiver<M> {
-        self.receiver
+    /// An item: from the line, then from shelves, then from others' hands; and how many places this hand has now, which is filled
+    /// if nobody is hungry.
+    fn find(&self, state: &mut State<T>) -> (Option<Parcel<T>>, usize) {
+        if state.line.is_empty() {
+            state.sweep();
+        }
+        if let Some(item) = state.line.pop_front() {
+            // An even share, for the others may be about to come.
+            let share = state.line.len() / state.takers.max(1);
+            let more = if state.hungry > 0 { 0 } else { share.min(self.edge.batch - 1) };
+            if more > 0 {
+                lock(&self.hand).extend(state.line.drain(..more));
+                state.held += more;
+            }
+            return (Some(item), more);
+        }
+        if self.edge.batch == 1 {
+            return (None, 0);
+        }
+        let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, &self.hand));
+        (others.find_map(|hand| lock(hand).pop_front()), 0)
+    }
+
+    /// How many items wait, and how many of those who take them are free to.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let state = lock(&self.edge.state);
+        (state.line.len(), state.hungry)
+    }
+
+    /// Whether the next item has to be looked for, and is not in the hand.
+    pub(super) fn hand_is_empty(&self) -> bool {
+        self.held == 0 || lock(&self.hand).is_empty()
     }
 }
 
-impl<M> Clone for Exit<M> {
+impl<T> Clone for Exit<T> {
     fn clone(&self) -> Self {
-        Self {
-            receiver: self.receiver.clone(),
-            control: Arc::clone(&self.control),
-            starved: Duration::ZERO,
-        }
+        Self::new(&self.edge)
     }
 }
 
-/// The end of the road: loads leave their parcels, and empty parcels are dropped.
-pub(super) struct Deliver<T>(pub(super) Entrance<T>);
-
-impl<T> Clone for Deliver<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl<T> State<T> {
+    /// Clears the shelves into the line; whether there was something.
+    fn sweep(&mut self) -> bool {
+        for shelf in &self.shelves {
+            self.line.extend(lock(shelf).items.drain(..));
+        }
+        !self.line.is_empty()
     }
 }
 
-impl<T: Send> Sink<T> for Deliver<T> {
-    fn put(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken> {
-        match parcel.load {
-            None => Ok(()),
-            Some(load) if self.0.control.admits(parcel.seq) => self.0.put(load),
-            Some(_) => Err(NotTaken),
+impl<T> Drop for Exit<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.edge.state);
+        state.held -= self.held;
+        state.hands.retain(|hand| !Arc::ptr_eq(hand, &self.hand));
+        state.takers -= 1;
+        // There is something only if a panic took the owner away.
+        let mut rest = std::mem::take(&mut *lock(&self.hand));
+        while let Some(item) = rest.pop_back() {
+            state.line.push_front(item);
         }
-    }
-
-    fn finish(self) -> SinkTally {
-        self.0.tally()
+        let call = self.edge.call(&mut state);
+        let ends = state.takers == 0;
+        state.closed |= ends;
+        let dropped = if ends { std::mem::take(&mut state.line) } else { VecDeque::new() };
+        drop(state);
+        drop(dropped);
+        if ends {
+            self.edge.room.notify_all();
+        }
+        self.edge.ring(call, false);
     }
 }

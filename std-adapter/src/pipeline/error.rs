@@ -1,5 +1,6 @@
 //! What can go wrong: with one item, with the builder, with a run.
 
+use super::metrics::AtWork;
 use super::report::Report;
 use crate::context;
 use crate::thread::{Panicked, SpawnError};
@@ -33,6 +34,7 @@ struct Failure {
     stage: Arc<str>,
     stage_index: usize,
     item: u64,
+    key: Option<String>,
     attempt: u32,
     cause: Cause,
 }
@@ -49,7 +51,13 @@ pub enum Cause {
 
 impl StageError {
     pub(super) fn new(stage: &Arc<str>, stage_index: usize, item: u64, cause: Cause) -> Self {
-        Self(Box::new(Failure { stage: Arc::clone(stage), stage_index, item, attempt: 1, cause }))
+        let (stage, key, attempt) = (Arc::clone(stage), None, 1);
+        Self(Box::new(Failure { stage, stage_index, item, key, attempt, cause }))
+    }
+
+    pub(super) fn at(mut self, attempt: u32, key: Option<String>) -> Self {
+        (self.0.attempt, self.0.key) = (attempt, key);
+        self
     }
 
     /// The name of the stage that failed.
@@ -65,6 +73,11 @@ impl StageError {
     /// Which item it was: its position in what the source made, counted from 0.
     pub fn item(&self) -> u64 {
         self.0.item
+    }
+
+    /// The item's key, as its `Debug` shows it, where the stage is [`keyed`](super::Pipeline::keyed).
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
     }
 
     /// Which attempt at the item this was, counted from 1.
@@ -112,6 +125,7 @@ impl fmt::Debug for StageError {
             .field("stage", &self.stage())
             .field("stage_index", &self.stage_index())
             .field("item", &self.item())
+            .field("key", &self.key())
             .field("attempt", &self.attempt())
             .field("cause", self.cause())
             .finish()
@@ -120,8 +134,11 @@ impl fmt::Debug for StageError {
 
 impl fmt::Display for StageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { stage, stage_index, item, attempt, cause } = &*self.0;
+        let Failure { stage, stage_index, item, key, attempt, cause } = &*self.0;
         write!(f, "stage `{stage}` ({stage_index}), item {item}")?;
+        if let Some(key) = key {
+            write!(f, ", key {key}")?;
+        }
         if *attempt > 1 {
             write!(f, ", attempt {attempt}")?;
         }
@@ -157,6 +174,33 @@ pub enum BuildError {
         /// The size that was asked for, in items.
         items: usize,
     },
+    /// A stage is to have more workers at least than at most.
+    Range {
+        /// The stage's name.
+        stage: String,
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A number that has to be at least 1 is 0: the size of a batch, a rate, a cap.
+    Zero {
+        /// The name of the stage.
+        stage: String,
+    },
+    /// A cap on what is in flight stands behind workers that overtake each other: the item that all wait for might not
+    /// be admitted. It belongs behind the source, or behind an ordered point.
+    CapOutOfOrder,
+    /// The number of a stage's workers cannot change: keys would change hands, or the stage remembers what it has seen.
+    FixedConcurrency {
+        /// The stage's name.
+        stage: String,
+    },
+    /// There is no stage of this name.
+    NoSuchStage {
+        /// The name.
+        stage: String,
+    },
     /// An ordered window lets fewer items in than a stage in front of it has workers: some would never work.
     WindowTooSmall {
         /// The window.
@@ -176,6 +220,17 @@ impl fmt::Display for BuildError {
                 write!(f, "the buffer of `{stage}` cannot be of {items} items")
             }
             Self::Window { items } => write!(f, "an ordered window cannot be of {items} items"),
+            Self::Range { stage, min, max } => {
+                write!(f, "stage `{stage}` has {min} workers at least, and {max} at most")
+            }
+            Self::Zero { stage } => write!(f, "`{stage}` needs a number of at least 1"),
+            Self::CapOutOfOrder => f.write_str(
+                "a cap on what is in flight stands behind workers that overtake each other",
+            ),
+            Self::FixedConcurrency { stage } => {
+                write!(f, "the number of workers of stage `{stage}` is fixed")
+            }
+            Self::NoSuchStage { stage } => write!(f, "there is no stage `{stage}`"),
             Self::WindowTooSmall { window, stage, concurrency } => write!(
                 f,
                 "an ordered window of {window} is too small for the {concurrency} workers of stage `{stage}`"
@@ -205,6 +260,8 @@ pub enum PipelineError {
     Cancelled {
         /// What the context was cancelled with.
         cause: context::Cause,
+        /// Who was at work at that moment, and on what.
+        at_work: Vec<AtWork>,
         /// What was done up to there.
         report: Box<Report>,
     },

@@ -1,12 +1,14 @@
 //! What nests: a source, and what is built around it, as one type that can be checked and launched.
 
 use super::control::Control;
+use super::desk::{Desk, Office, Staff};
 use super::edge::Sink;
 use super::error::BuildError;
 use super::order::Gate;
-use super::report::Counts;
+use crate::lock;
+use crate::sync::OwnedSemaphorePermit;
 use crate::thread::{Builder, Panicked, Scope, ScopedJoinHandle, SpawnError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A chain of a source and stages: what a [`Pipeline`](super::Pipeline) is made of.
 ///
@@ -32,6 +34,18 @@ pub trait Flow: Sized + Send {
     #[doc(hidden)]
     fn position(&self) -> usize;
 
+    /// How many parties put items out at the end, at most.
+    #[doc(hidden)]
+    fn makers(&self) -> usize;
+
+    /// Whether they come out in the order of their numbers.
+    #[doc(hidden)]
+    fn is_in_order(&self) -> bool;
+
+    /// How many items there will be, if that is known.
+    #[doc(hidden)]
+    fn total(&self) -> Option<u64>;
+
     /// Looks for what cannot run. `window` is that of the next ordered point, if there is one.
     #[doc(hidden)]
     fn check(&self, window: Option<usize>) -> Result<(), BuildError>;
@@ -52,7 +66,22 @@ pub trait Flow: Sized + Send {
 }
 
 /// The source, ready to run on whatever thread is at hand.
-pub(super) type Pump<'scope> = Box<dyn FnOnce() -> Counts + Send + 'scope>;
+pub(super) type Pump<'scope> = Box<dyn FnOnce() + Send + 'scope>;
+
+/// What an item owes: its share of the cap on what is in flight, given back when it, and all that was made of it, is
+/// gone.
+pub(super) type Fare = Option<Arc<Ticket>>;
+
+/// See [`Fare`].
+pub(super) enum Ticket {
+    Single {
+        _permit: OwnedSemaphorePermit,
+    },
+    /// Of those that were put together.
+    Several {
+        _fares: Vec<Arc<Ticket>>,
+    },
+}
 
 /// What the parts downstream ask of those upstream.
 #[derive(Clone, Default)]
@@ -61,26 +90,34 @@ pub struct Below {
     pub(super) every_number: bool,
     /// The gate of the next ordered window, for whoever numbers the items or puts them in order again.
     pub(super) gate: Option<Gate>,
+    /// How many items that window has room for.
+    pub(super) window: usize,
 }
 
 /// A launch under way: where threads are started, and how to find their results.
 pub struct Launch<'scope, 'env> {
-    scope: Scope<'scope, 'env>,
+    pub(super) scope: Scope<'scope, 'env>,
     pub(super) control: Arc<Control>,
-    crews: Vec<Crew<'scope>>,
+    crews: Vec<Arc<Crew<'scope, 'env>>>,
 }
 
-/// The workers of one stage.
-struct Crew<'scope> {
-    name: Arc<str>,
-    workers: Vec<ScopedJoinHandle<'scope, Counts>>,
+/// The workers of one stage. They may call others themselves.
+pub(super) struct Crew<'scope, 'env> {
+    pub(super) office: Arc<Office>,
+    scope: Scope<'scope, 'env>,
+    workers: Mutex<Workers<'scope>>,
+}
+
+#[derive(Default)]
+struct Workers<'scope> {
+    handles: Vec<ScopedJoinHandle<'scope, ()>>,
+    /// How many there have been: no two have the same name.
+    named: usize,
 }
 
 /// What a stage did, all workers together; or the panic that took one of them away.
 pub(super) struct Row {
-    pub(super) name: Arc<str>,
-    pub(super) concurrency: usize,
-    pub(super) counts: Counts,
+    pub(super) office: Arc<Office>,
     pub(super) lost: Option<Panicked>,
 }
 
@@ -89,48 +126,81 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         Self { scope: scope.clone(), control: Arc::clone(control), crews: Vec::new() }
     }
 
-    /// Starts one thread per item of `workers`, named after the stage.
-    pub(super) fn crew<F>(
+    /// A stage's office and crew, without anybody yet.
+    pub(super) fn open(
         &mut self,
         name: &Arc<str>,
-        workers: impl Iterator<Item = F>,
-    ) -> Result<(), SpawnError>
-    where
-        F: FnOnce() -> Counts + Send + 'scope,
-    {
-        self.crews.push(Crew { name: Arc::clone(name), workers: Vec::new() });
-        for (number, worker) in workers.enumerate() {
-            // A name of a stage may hold anything; that of a thread may not hold a zero byte.
-            let name = format!("{}-{number}", name.replace('\0', " "));
-            let handle = Builder::new().name(name).spawn_scoped(&self.scope, worker)?;
-            if let Some(crew) = self.crews.last_mut() {
-                crew.workers.push(handle);
-            }
-        }
-        Ok(())
+        buffer: usize,
+        staff: Staff,
+        is_fixed: bool,
+    ) -> Arc<Crew<'scope, 'env>> {
+        let office = Office::new(name, buffer, staff, is_fixed);
+        self.control.open(&office);
+        let workers = Mutex::default();
+        let crew = Arc::new(Crew { office, scope: self.scope.clone(), workers });
+        self.crews.push(Arc::clone(&crew));
+        crew
     }
 
     /// Waits for all that were started. The rows are in the order of the stages.
-    pub(super) fn join(self) -> Vec<Row> {
+    pub(super) fn join_workers(self) -> Vec<Row> {
         // Launched from the last to the first, and joined from the first to the last.
-        self.crews.into_iter().rev().map(Crew::join).collect()
+        self.crews.into_iter().rev().map(|crew| crew.join()).collect()
+    }
+
+    /// As [`join_workers`](Self::join_workers), and for the source on its own thread.
+    pub(super) fn join(self, source: ScopedJoinHandle<'scope, ()>) -> Vec<Row> {
+        let ended = source.join();
+        let mut rows = self.join_workers();
+        if let (Some(row), Err(panicked)) = (rows.first_mut(), ended) {
+            row.lost = Some(panicked);
+        }
+        rows
     }
 }
 
-impl Crew<'_> {
-    fn join(self) -> Row {
-        let mut row = Row {
-            name: self.name,
-            concurrency: self.workers.len(),
-            counts: Counts::default(),
-            lost: None,
-        };
-        for worker in self.workers {
-            match worker.join() {
-                Ok(counts) => row.counts += counts,
-                Err(panicked) => row.lost = row.lost.or(Some(panicked)),
+impl<'scope> Crew<'scope, '_> {
+    /// Starts one worker more. It has a desk of its own, which is closed when it ends.
+    pub(super) fn start<F>(&self, work: impl FnOnce(Arc<Desk>) -> F) -> Result<(), SpawnError>
+    where
+        F: FnOnce() + Send + 'scope,
+    {
+        let desk = self.office.desk();
+        let leave = Leave { office: Arc::clone(&self.office), desk: Arc::clone(&desk) };
+        let work = work(desk);
+        let mut workers = lock(&self.workers);
+        // A name of a stage may hold anything; that of a thread may not hold a zero byte.
+        let name = format!("{}-{}", self.office.name.replace('\0', " "), workers.named);
+        workers.named += 1;
+        let handle = Builder::new().name(name).spawn_scoped(&self.scope, move || {
+            let _leave = leave;
+            work();
+        })?;
+        workers.handles.push(handle);
+        Ok(())
+    }
+
+    /// Waits for all, those included that come meanwhile.
+    fn join(&self) -> Row {
+        let mut row = Row { office: Arc::clone(&self.office), lost: None };
+        loop {
+            // Not under the lock: the one we wait for may be calling another.
+            let Some(worker) = lock(&self.workers).handles.pop() else { return row };
+            if let Err(panicked) = worker.join() {
+                row.lost = row.lost.or(Some(panicked));
             }
         }
-        row
+    }
+}
+
+/// What a worker leaves behind, also if it panics.
+pub(super) struct Leave {
+    pub(super) office: Arc<Office>,
+    pub(super) desk: Arc<Desk>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.office.leave(&self.desk);
     }
 }

@@ -1,26 +1,60 @@
 //! Putting items in order again, in a window of fixed size.
 
 use super::control::Control;
-use super::edge::{NotTaken, Parcel, Sink, SinkTally, can_hold};
+use super::desk::{Count, Desk, Wait};
+use super::edge::{Bell, Parcel, Sink, can_hold};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
-use crate::channel::{self, Receiver, Sender, TrySendError};
 use crate::lock;
+use crate::park::{Impatience, drive};
 use crate::thread::SpawnError;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A flow whose items leave in the order in which its source made them.
-pub struct Ordered<P> {
+pub struct Ordered<P, C = ()> {
     pub(super) upstream: P,
     pub(super) window: usize,
+    pub(super) commit: C,
 }
 
-impl<P: Flow> Flow for Ordered<P> {
+/// Who wants to know how far an ordered point has come.
+pub trait Commit: Send + Sync {
+    /// Nothing of the first so many items of the source will come here any more.
+    #[doc(hidden)]
+    fn done(&self, items: u64);
+}
+
+impl Commit for () {
+    fn done(&self, _: u64) {}
+}
+
+/// A function that wants to: [`commit_point`](super::Pipeline::commit_point).
+pub struct OnCommit<F>(pub(super) F);
+
+impl<F: Fn(u64) + Send + Sync> Commit for OnCommit<F> {
+    fn done(&self, items: u64) {
+        self.0(items);
+    }
+}
+
+impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
     type Item = P::Item;
 
     fn position(&self) -> usize {
         self.upstream.position()
+    }
+
+    fn makers(&self) -> usize {
+        1
+    }
+
+    fn is_in_order(&self) -> bool {
+        true
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.upstream.total()
     }
 
     fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
@@ -40,65 +74,80 @@ impl<P: Flow> Flow for Ordered<P> {
         Self: 'scope,
         S: Sink<Self::Item> + 'scope,
     {
-        let (gate, seats) = gate(self.window, &launch.control);
-        let reorder = Reorder {
-            window: Arc::new(Window {
-                line: Mutex::new(Line {
-                    next: 0,
-                    places: (0..self.window).map(|_| None).collect(),
-                    serving: false,
-                }),
-                seats,
-            }),
-            sink,
-            below,
-            control: Arc::clone(&launch.control),
-            batch: Vec::new(),
-            waited_at_gate: Duration::ZERO,
-            recalled: 0,
-        };
-        let above = Below { every_number: true, gate: Some(gate) };
+        let (reorder, above) = Reorder::new(self.window, sink, below, self.commit, &launch.control);
         self.upstream.launch(launch, reorder, above)
     }
 }
 
 /// The way into a window: as many may be inside as it has seats.
-///
-/// A bounded channel of nothing is a semaphore. A seat is taken by sending, and given back by receiving.
-#[derive(Clone)]
 pub(super) struct Gate {
-    taken: Sender<()>,
-    control: Arc<Control>,
+    seats: Arc<Seats>,
+    /// Seats that were taken and are not used yet.
+    mine: usize,
 }
 
-fn gate(seats: usize, control: &Arc<Control>) -> (Gate, Receiver<()>) {
-    let (taken, seats) = channel::bounded(seats);
-    (Gate { taken, control: Arc::clone(control) }, seats)
+/// The seats that are free.
+struct Seats {
+    free: Mutex<Free>,
+    bell: Arc<Bell>,
+}
+
+struct Free {
+    seats: usize,
+    awaited: bool,
+}
+
+impl Clone for Gate {
+    fn clone(&self) -> Self {
+        Self { seats: Arc::clone(&self.seats), mine: 0 }
+    }
 }
 
 impl Gate {
-    /// Takes a seat; waits while there is none. Returns how long it waited.
+    /// Takes a seat; waits while there is none. False after an abort.
     ///
     /// Only whoever has the items in order may call this, one item after the other. So those inside are always the
-    /// oldest, and the oldest of all is inside.
-    pub(super) fn enter(&self) -> Result<Duration, NotTaken> {
-        match self.taken.try_send(()) {
-            Ok(()) => Ok(Duration::ZERO),
-            Err(TrySendError::Disconnected(())) => Err(NotTaken),
-            Err(TrySendError::Full(())) => {
-                let since = Instant::now();
-                let entered = self.taken.send_ctx(self.control.work(), ());
-                entered.map(|()| since.elapsed()).map_err(|_| NotTaken)
+    /// oldest, and the oldest of all is inside. Being the only one, it takes all that are free at once.
+    pub(super) fn enter(&mut self, desk: &Desk) -> bool {
+        while self.mine == 0 {
+            let mut free = lock(&self.seats.free);
+            self.mine = std::mem::take(&mut free.seats);
+            free.awaited = self.mine == 0;
+            if !free.awaited {
+                break;
             }
+            let mut wait = self.seats.bell.wait();
+            drop(free);
+            let waited =
+                desk.during(Wait::Blocked, || drive(Pin::new(&mut wait), None, Impatience::Spin));
+            if matches!(waited, Some(Err(_))) {
+                return false;
+            }
+        }
+        self.mine -= 1;
+        true
+    }
+}
+
+impl Seats {
+    fn give_back(&self) {
+        let mut free = lock(&self.free);
+        free.seats += 1;
+        let call = std::mem::take(&mut free.awaited);
+        drop(free);
+        if call {
+            self.bell.notify_one();
         }
     }
 }
 
 /// What the workers in front of an ordered point share.
-struct Window<T> {
+struct Window<T, S, C> {
     line: Mutex<Line<T>>,
+    /// Locked by whoever serves the line, and by nobody else.
+    counter: Mutex<Counter<T, S, C>>,
     /// Where seats are given back.
-    seats: Receiver<()>,
+    seats: Arc<Seats>,
 }
 
 struct Line<T> {
@@ -125,98 +174,112 @@ impl<T> Line<T> {
     }
 }
 
+/// Where the line is served.
+struct Counter<T, S, C> {
+    /// The one way downstream for all workers: so what they serve in order stays in order.
+    sink: S,
+    below: Below,
+    control: Arc<Control>,
+    commit: C,
+    /// Empty between turns; kept for its memory.
+    batch: Vec<Parcel<T>>,
+}
+
+impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
+    fn serve(&mut self, seats: &Seats, desk: &Desk) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut done = None;
+        for parcel in batch.drain(..) {
+            if self.control.admits(parcel.item) {
+                done = Some(parcel.item + 1);
+            }
+            let loaded = parcel.load.is_some();
+            if loaded || self.below.every_number {
+                // No number may follow one that was left out, so an abort is looked for in front of each.
+                let aborted = self.below.gate.is_some() && self.control.work().is_done();
+                if !aborted && self.below.gate.as_mut().is_none_or(|gate| gate.enter(desk)) {
+                    // Whoever takes it looks whether it is still admitted.
+                    self.sink.put(parcel, desk);
+                } else {
+                    desk.add(Count::Recalled, u64::from(loaded));
+                }
+            }
+            // Only now: the window bounds all that is between the gate and what follows the window.
+            seats.give_back();
+        }
+        self.batch = batch;
+        if let Some(items) = done {
+            self.commit.done(items);
+        }
+    }
+}
+
 /// The sink that puts parcels in order.
 ///
 /// There is no thread behind it. Whoever leaves the parcel whose turn it is serves the line, until the next one is
 /// missing; whoever comes meanwhile leaves a parcel and goes back to work. So nobody waits for the server but the
 /// server itself, when there is no room downstream.
-struct Reorder<T, S> {
-    window: Arc<Window<T>>,
-    sink: S,
-    below: Below,
-    control: Arc<Control>,
-    /// Empty between calls; kept for its memory.
-    batch: Vec<Parcel<T>>,
-    waited_at_gate: Duration,
-    recalled: u64,
-}
+pub(super) struct Reorder<T, S, C>(Arc<Window<T, S, C>>);
 
-impl<T, S: Clone> Clone for Reorder<T, S> {
+impl<T, S, C> Clone for Reorder<T, S, C> {
     fn clone(&self) -> Self {
-        Self {
-            window: Arc::clone(&self.window),
-            sink: self.sink.clone(),
-            below: self.below.clone(),
-            control: Arc::clone(&self.control),
-            batch: Vec::new(),
-            waited_at_gate: Duration::ZERO,
-            recalled: 0,
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: Send, S: Sink<T>> Reorder<T, S> {
-    /// Hands on one parcel whose turn it is. Whoever takes it looks whether it is still admitted.
-    fn serve(&mut self, parcel: Parcel<T>) {
-        let loaded = parcel.load.is_some();
-        if (loaded || self.below.every_number) && self.forward(parcel).is_err() {
-            self.recalled += u64::from(loaded);
-        }
-        // Only now: the window bounds all that is between the gate and what follows the window.
-        let seat = self.window.seats.try_recv();
-        debug_assert!(seat.is_ok(), "a parcel leaves a window that it never entered");
-    }
-
-    fn forward(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken> {
-        if let Some(gate) = &self.below.gate {
-            // No number may follow one that was left out, so an abort is looked for in front of each.
-            if self.control.work().is_done() {
-                return Err(NotTaken);
-            }
-            self.waited_at_gate += gate.enter()?;
-        }
-        self.sink.put(parcel)
+impl<T, S, C> Reorder<T, S, C> {
+    /// An ordered point in front of `sink`, and what it asks of those upstream.
+    pub(super) fn new(
+        window: usize,
+        sink: S,
+        below: Below,
+        commit: C,
+        control: &Arc<Control>,
+    ) -> (Self, Below) {
+        let free = Mutex::new(Free { seats: window, awaited: false });
+        let seats = Arc::new(Seats { free, bell: control.bell() });
+        let gate = Gate { seats: Arc::clone(&seats), mine: 0 };
+        let above = Below { every_number: true, gate: Some(gate), window };
+        let places = (0..window).map(|_| None).collect();
+        let line = Mutex::new(Line { next: 0, places, serving: false });
+        let control = Arc::clone(control);
+        let counter = Mutex::new(Counter { sink, below, control, commit, batch: Vec::new() });
+        (Self(Arc::new(Window { line, counter, seats })), above)
     }
 }
 
-impl<T: Send, S: Sink<T>> Sink<T> for Reorder<T, S> {
-    fn put(&mut self, parcel: Parcel<T>) -> Result<(), NotTaken> {
-        let mut line = lock(&self.window.line);
+impl<T: Send, S: Sink<T>, C: Commit> Sink<T> for Reorder<T, S, C> {
+    fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
+        let Window { line, counter, seats } = &*self.0;
+        let mut places = lock(line);
         let seq = parcel.seq;
-        let before = line.place(seq).replace(parcel);
+        let before = places.place(seq).replace(parcel);
         debug_assert!(before.is_none(), "two parcels in one place of the window");
-        if line.serving || line.next != seq {
-            return Ok(());
+        if places.serving || places.next != seq {
+            return;
         }
-        line.serving = true;
-        let mut batch = std::mem::take(&mut self.batch);
+        places.serving = true;
+        // It is free: who served before has left it before saying so.
+        let mut counter = lock(counter);
         loop {
-            line.take_turns(&mut batch);
-            if batch.is_empty() {
-                line.serving = false;
-                break;
+            places.take_turns(&mut counter.batch);
+            if counter.batch.is_empty() {
+                drop(counter);
+                places.serving = false;
+                return;
             }
-            drop(line);
-            for parcel in batch.drain(..) {
-                self.serve(parcel);
-            }
-            line = lock(&self.window.line);
+            drop(places);
+            counter.serve(seats, desk);
+            places = lock(line);
         }
-        drop(line);
-        self.batch = batch;
-        Ok(())
     }
 
-    fn finish(self) -> SinkTally {
-        let tally = self.sink.finish();
+    fn finish(self, desk: &Desk) {
         // The last one to leave counts what an abort left behind.
-        let left = Arc::into_inner(self.window).map_or(0, |window| {
-            let line = window.line.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-            line.places.iter().flatten().filter(|parcel| parcel.load.is_some()).count() as u64
-        });
-        SinkTally {
-            blocked: tally.blocked + self.waited_at_gate,
-            recalled: tally.recalled + self.recalled + left,
-        }
+        let Some(window) = Arc::into_inner(self.0) else { return };
+        let line = window.line.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = line.places.iter().flatten().filter(|parcel| parcel.load.is_some()).count();
+        desk.add(Count::Recalled, left as u64);
+        window.counter.into_inner().unwrap_or_else(PoisonError::into_inner).sink.finish(desk);
     }
 }

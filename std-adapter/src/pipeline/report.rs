@@ -1,7 +1,8 @@
 //! What a run did, in numbers that add up.
 
+use super::desk::Office;
 use super::error::StageError;
-use super::flow::Row;
+use crate::lock;
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -9,8 +10,15 @@ use std::time::Duration;
 
 /// What a run did: items and time per stage, the errors it kept, and what became of the output.
 ///
-/// Nothing is ever lost silently. In each stage `received = out + failed + cancelled`; each stage receives what the
-/// one in front of it put out; and what the last one put out is delivered or counted as undelivered.
+/// Nothing is ever lost silently. In each stage
+///
+/// ```text
+/// received + added = out + filtered + failed + cancelled
+/// failed = skipped + collected + dead-lettered + stopped
+/// ```
+///
+/// where `added` is 0 unless the stage makes several items of one. Each stage receives what the one in front of it put
+/// out; and what the last one put out is delivered or counted as undelivered.
 ///
 /// # Examples
 ///
@@ -91,13 +99,10 @@ impl Report {
         self.exhausted && self.cancelled() == 0
     }
 
-    pub(super) fn push(&mut self, row: &Row) {
-        self.unkept += row.counts.unkept;
-        self.stages.push(StageReport {
-            name: Arc::clone(&row.name),
-            concurrency: row.concurrency,
-            counts: row.counts,
-        });
+    pub(super) fn push(&mut self, office: &Office) {
+        let stage = StageReport::now(office);
+        self.unkept += stage.counts.unkept;
+        self.stages.push(stage);
     }
 }
 
@@ -110,12 +115,25 @@ pub struct StageReport {
 }
 
 impl StageReport {
+    pub(super) fn now(office: &Office) -> Self {
+        let concurrency = lock(&office.staff).peak;
+        Self { name: Arc::clone(&office.name), concurrency, counts: office.counts() }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The stage's name; that of the source is `source`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many workers it had.
+    /// How many workers it had, at most at a time.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
@@ -132,13 +150,39 @@ impl StageReport {
 
     /// How many items failed, by an error or a panic.
     pub fn failed(&self) -> u64 {
-        self.counts.failed
+        self.counts.failed()
     }
 
     /// How many items were given up, before, in or after the stage's function, because the run stopped or was
     /// aborted.
     pub fn cancelled(&self) -> u64 {
         self.counts.cancelled + self.counts.recalled
+    }
+
+    /// How many items were left out on purpose: by a filter, a flat-map that made nothing, or because a batch, a sum or
+    /// a later item took them up.
+    pub fn filtered(&self) -> u64 {
+        self.counts.filtered
+    }
+
+    /// How many items were made beyond one for one, by a flat-map.
+    pub fn added(&self) -> u64 {
+        self.counts.added
+    }
+
+    /// How many items failed and were left out with no more than this count: [`Policy::Skip`](super::Policy::Skip).
+    pub fn skipped(&self) -> u64 {
+        self.counts.skipped
+    }
+
+    /// How many items failed and went to the stage's dead letters.
+    pub fn dead_lettered(&self) -> u64 {
+        self.counts.buried
+    }
+
+    /// How many attempts were made beyond the first of each item.
+    pub fn retried(&self) -> u64 {
+        self.counts.retried
     }
 
     /// How long the workers waited for items, all together.
@@ -148,7 +192,7 @@ impl StageReport {
 
     /// How long the workers were at work, all together.
     pub fn busy(&self) -> Duration {
-        self.counts.alive.saturating_sub(self.counts.starved + self.counts.blocked)
+        self.counts.busy()
     }
 
     /// How long the workers waited for room to hand on what they had made, all together.
@@ -176,41 +220,56 @@ impl fmt::Display for StageReport {
     }
 }
 
-/// What one worker counts. Each counts for itself; they are added up when it ends.
+/// What one party counted, or several together.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub(super) struct Counts {
     pub(super) received: u64,
-    pub(super) out: u64,
-    pub(super) failed: u64,
-    pub(super) cancelled: u64,
-    /// Counted as `out` by somebody, and cancelled after all. Not always by the worker that counted it as `out`.
+    pub(super) put: u64,
     pub(super) recalled: u64,
-    /// Errors there was no place for.
+    pub(super) filtered: u64,
+    pub(super) added: u64,
+    pub(super) skipped: u64,
+    pub(super) collected: u64,
+    pub(super) buried: u64,
+    pub(super) stopped: u64,
+    pub(super) cancelled: u64,
+    pub(super) retried: u64,
     pub(super) unkept: u64,
-    /// The source ended by itself.
-    pub(super) exhausted: bool,
     pub(super) starved: Duration,
     pub(super) blocked: Duration,
-    /// From the worker's first step to its last.
+    /// From each party's first step to its last.
     pub(super) alive: Duration,
 }
 
 impl Counts {
-    /// What was taken back was counted as handed on first, if not by this worker.
+    /// What the next stage received, or will. Something may be recalled by another party than had put it.
     pub(super) fn handed_on(&self) -> u64 {
-        self.out.saturating_sub(self.recalled)
+        (self.put + self.added).saturating_sub(self.filtered + self.recalled)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.skipped + self.collected + self.buried + self.stopped
+    }
+
+    pub(super) fn busy(&self) -> Duration {
+        self.alive.saturating_sub(self.starved + self.blocked)
     }
 }
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.received += other.received;
-        self.out += other.out;
-        self.failed += other.failed;
-        self.cancelled += other.cancelled;
+        self.put += other.put;
         self.recalled += other.recalled;
+        self.filtered += other.filtered;
+        self.added += other.added;
+        self.skipped += other.skipped;
+        self.collected += other.collected;
+        self.buried += other.buried;
+        self.stopped += other.stopped;
+        self.cancelled += other.cancelled;
+        self.retried += other.retried;
         self.unkept += other.unkept;
-        self.exhausted |= other.exhausted;
         self.starved += other.starved;
         self.blocked += other.blocked;
         self.alive += other.alive;

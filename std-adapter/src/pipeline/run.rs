@@ -1,21 +1,22 @@
 //! From a description to threads and back: a run on the calling thread, or in the background.
 
 use super::control::Control;
-use super::edge::{Deliver, Exit, can_hold, edge};
+use super::desk::{Count, Desk, Office, Staff, Wait};
+use super::edge::{Parcel, Sink, can_hold, edge};
 use super::error::{BoxError, BuildError, PipelineError, StageError};
 use super::flow::{Below, Flow, Launch, Row};
+use super::metrics::OUTPUT;
 use super::report::Report;
-use super::{Pipeline, Settings, source};
-use crate::Context;
-use crate::channel::Receiver;
-use crate::thread::{self, JoinHandle, Panicked, SpawnError};
+use super::running::Running;
+use super::{Pipeline, Progress, Settings, source};
+use crate::channel::{self, Receiver, Sender, TrySendError};
+use crate::thread::{self, Builder, Panicked, SpawnError};
+use crate::{Context, lock};
 use aqueduct_core::queue::MAX_CAPACITY;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
 /// What came of a run's threads: a row for the source and for each stage.
-type Rows = Result<Vec<Row>, SpawnError>;
+pub(super) type Rows = Result<Vec<Row>, SpawnError>;
 
 impl<N: Flow> Pipeline<N> {
     /// Runs to the end, and calls `take` on this thread with each item that comes out.
@@ -83,24 +84,31 @@ impl<N: Flow> Pipeline<N> {
         F: FnMut(N::Item) -> Result<(), E>,
         E: Into<BoxError>,
     {
-        let since = Instant::now();
         let Self { flow, settings } = self;
         let (control, errors) = settings.check(&flow)?;
+        let total = flow.total();
         let mut report = Report::default();
         let rows = thread::scope(|scope| -> Rows {
             let mut launch = Launch::new(scope, &control);
-            let (entrance, mut exit) = edge(settings.output_buffer, &control);
-            let pump = flow.launch(&mut launch, Deliver(entrance), Below::default())?;
-            launch.crew(&source::NAME.into(), std::iter::once(pump))?;
+            let (name, room) = (OUTPUT.into(), settings.output_buffer);
+            let office = Office::new(&name, room, Staff::fixed(1), true);
+            let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(), 1);
+            let pump = flow.launch(&mut launch, entrance, Below::default())?;
+            let source = Builder::new().name(source::NAME).spawn_scoped(scope, pump)?;
+            let desk = office.desk();
+            let progress = settings.progress;
             let consumed = thread::catch(|| {
-                while let Some(item) = exit.take() {
-                    if control.work().is_done() {
+                while let Some(Parcel { item, load: Some(load), .. }) = exit.take(&desk) {
+                    if !control.admits(item) {
                         report.undelivered += 1;
                         continue;
                     }
                     report.delivered += 1;
-                    if let Err(error) = take(item) {
+                    if let Err(error) = take(load) {
                         control.refuse(error.into());
+                    }
+                    if let Some(progress) = &progress {
+                        lock(progress).delivered(&control, total);
                     }
                 }
             });
@@ -108,12 +116,42 @@ impl<N: Flow> Pipeline<N> {
                 // The threads end before the panic goes on.
                 control.abort();
                 drop(exit);
-                launch.join();
+                launch.join(source);
                 panicked.resume();
             }
-            Ok(launch.join())
+            Ok(launch.join(source))
         });
-        conclude(rows, report, &control, &errors, since)
+        conclude(rows, report, &control, &errors)
+    }
+
+    /// Runs to the end, and makes one value of all items.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    ///
+    /// let (sum, report) =
+    ///     Pipeline::from_iter(1..=10).map("square", |n| n * n).fold(0, |sum, n| sum + n)?;
+    /// assert_eq!((sum, report.delivered()), (385, 10));
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); what was made until then is dropped.
+    pub fn fold<A, F>(self, init: A, mut f: F) -> Result<(A, Report), PipelineError>
+    where
+        F: FnMut(A, N::Item) -> A,
+    {
+        let mut value = Some(init);
+        let report = self.run(|item| value = value.take().map(|so_far| f(so_far, item)))?;
+        let Some(value) = value else { unreachable!("a panic of `f` would have gone on") };
+        Ok((value, report))
     }
 
     /// Runs in the background.
@@ -142,31 +180,29 @@ impl<N: Flow> Pipeline<N> {
     where
         N: 'static,
     {
-        let since = Instant::now();
         let Self { flow, settings } = self;
         let (control, errors) = settings.check(&flow)?;
-        let (entrance, exit) = edge(settings.output_buffer, &control);
-        let output = Exit::into_receiver(exit);
+        let total = flow.total();
+        let (sender, output) = channel::bounded(settings.output_buffer);
         let closer = output.clone();
         // Whoever waits for output is woken by an abort at once, not only when the last worker has seen it.
         let _ = control.work().after_func(move || {
             closer.close();
         });
         let run = Arc::clone(&control);
-        let host = thread::Builder::new().name(source::NAME).spawn(move || {
+        let host = Builder::new().name(source::NAME).spawn(move || {
             let rows = thread::scope(|scope| -> Rows {
                 let mut launch = Launch::new(scope, &run);
-                let pump = flow.launch(&mut launch, Deliver(entrance), Below::default())?;
-                let counts = pump();
-                let mut rows = launch.join();
-                let name = source::NAME.into();
-                rows.insert(0, Row { name, concurrency: 1, counts, lost: None });
-                Ok(rows)
+                let progress = settings.progress;
+                let deliver = Deliver { sender, control: Arc::clone(&run), progress, total };
+                let pump = flow.launch(&mut launch, deliver, Below::default())?;
+                pump();
+                Ok(launch.join_workers())
             });
             run.end_of_errors();
             rows
         })?;
-        Ok(Running { output, errors, control, host: Some(host), since })
+        Ok(Running { output, errors, control, host: Some(host), total })
     }
 }
 
@@ -186,24 +222,23 @@ impl Settings {
 }
 
 /// Adds up what the threads did, and decides how the run ended.
-fn conclude(
+pub(super) fn conclude(
     rows: Result<Rows, Panicked>,
     mut report: Report,
     control: &Control,
     errors: &Receiver<StageError>,
-    since: Instant,
 ) -> Result<Report, PipelineError> {
     // All threads are joined by hand, so no panic is left for the scope to report.
     let rows = rows.unwrap_or_else(|panicked| panicked.resume())?;
     let ending = control.conclude();
     let mut lost = None;
     for row in rows {
-        report.push(&row);
-        report.exhausted |= row.counts.exhausted;
-        lost = lost.or(row.lost.map(|panicked| (row.name.to_string(), panicked)));
+        report.push(&row.office);
+        lost = lost.or(row.lost.map(|panicked| (row.office.name.to_string(), panicked)));
     }
+    report.exhausted = ending.exhausted;
     report.errors.extend(errors.try_iter());
-    report.elapsed = since.elapsed();
+    report.elapsed = control.began.elapsed();
     let report = report;
     if let Some((stage, panicked)) = lost {
         return Err(PipelineError::Worker { stage, panicked, report: Box::new(report) });
@@ -219,7 +254,8 @@ fn conclude(
         return Err(PipelineError::Aborted { report: Box::new(report) });
     }
     if let Some(cause) = control.work().cause() {
-        return Err(PipelineError::Cancelled { cause, report: Box::new(report) });
+        let at_work = control.caught();
+        return Err(PipelineError::Cancelled { cause, at_work, report: Box::new(report) });
     }
     match ending.cut {
         Some(error) => Err(PipelineError::Stopped { error, report: Box::new(report) }),
@@ -227,130 +263,40 @@ fn conclude(
     }
 }
 
-/// A pipeline at work in the background. Made by [`Pipeline::spawn`].
-///
-/// Dropping it aborts the run and waits for its threads: for each stage's function to return from the item it is at,
-/// and for the source from making an item.
-#[must_use = "dropping it aborts the run"]
-pub struct Running<T> {
-    output: Receiver<T>,
-    errors: Receiver<StageError>,
+/// The end of the road of a run in the background: loads leave their parcels, for whoever receives them.
+struct Deliver<T> {
+    sender: Sender<T>,
     control: Arc<Control>,
-    /// None once it is joined.
-    host: Option<JoinHandle<Result<Rows, Panicked>>>,
-    since: Instant,
+    progress: Option<Arc<Mutex<Progress>>>,
+    total: Option<u64>,
 }
 
-impl<T> Running<T> {
-    /// Where the items come out. It ends when the run does.
-    ///
-    /// Clones of it share the items; use them to receive on several threads.
-    pub fn output(&self) -> &Receiver<T> {
-        &self.output
+impl<T> Clone for Deliver<T> {
+    fn clone(&self) -> Self {
+        let (sender, control) = (self.sender.clone(), Arc::clone(&self.control));
+        Self { sender, control, progress: self.progress.clone(), total: self.total }
     }
+}
 
-    /// Where the errors of failed items come out, as they happen. It ends when the run does.
-    ///
-    /// Nobody has to read it: the first [`keep_errors`](Pipeline::keep_errors) wait here, the others are counted. What
-    /// nobody has read by then, [`wait`](Self::wait) puts into the [`Report`]; each error has one reader.
-    pub fn errors(&self) -> &Receiver<StageError> {
-        &self.errors
-    }
-
-    /// Lets nothing new in. What is on its way is finished and delivered.
-    ///
-    /// A source that is busy making an item is waited for; the item is delivered.
-    pub fn drain(&self) {
-        self.control.drain();
-    }
-
-    /// Ends the run at once. What is not delivered yet is cancelled; the report counts it.
-    pub fn abort(&self) {
-        self.control.abort();
-    }
-
-    /// A handle for others to end the run with, such as a signal handler.
-    pub fn controller(&self) -> Controller {
-        Controller { control: Arc::clone(&self.control) }
-    }
-
-    /// Waits until all threads have ended.
-    ///
-    /// Nobody can receive the output meanwhile, unless there are clones of it; what comes out is dropped, and counted
-    /// as undelivered. To have it, receive it first.
-    ///
-    /// # Errors
-    ///
-    /// As [`Pipeline::run`]. Of a run that was drained the report is returned as a success;
-    /// [`is_complete`](Report::is_complete) tells.
-    pub fn wait(mut self) -> Result<Report, PipelineError> {
-        let mut report =
-            Report { undelivered: self.output.iter().count() as u64, ..Report::default() };
-        let Some(host) = self.host.take() else { unreachable!("only `wait` and `drop` take it") };
-        let rows = host.join().unwrap_or_else(Err);
-        if let Ok(Ok(rows)) = &rows {
-            let out = rows.last().map_or(0, |row| row.counts.handed_on());
-            report.delivered = out.saturating_sub(report.undelivered);
+impl<T: Send> Sink<T> for Deliver<T> {
+    fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
+        let Some(load) = parcel.load else { return };
+        if !self.control.admits(parcel.item) {
+            return desk.count(Count::Recalled);
         }
-        conclude(rows, report, &self.control, &self.errors, self.since)
-    }
-}
-
-impl<T> Drop for Running<T> {
-    fn drop(&mut self) {
-        if let Some(host) = self.host.take() {
-            self.control.abort();
-            // Its panics were meant for whoever waits, and nobody does.
-            let _ = host.join();
+        let sent = match self.sender.try_send(load) {
+            Ok(()) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(load)) => desk
+                .during(Wait::Blocked, || self.sender.send_ctx(self.control.work(), load).is_ok()),
+        };
+        if !sent {
+            return desk.count(Count::Recalled);
+        }
+        if let Some(progress) = &self.progress {
+            lock(progress).delivered(&self.control, self.total);
         }
     }
-}
 
-impl<T> fmt::Debug for Running<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("since", &self.since).finish_non_exhaustive()
-    }
-}
-
-/// Ends a run from elsewhere. Made by [`Running::controller`].
-///
-/// # Examples
-///
-/// ```
-/// use aqueduct::pipeline::Pipeline;
-///
-/// let running = Pipeline::from_iter(1_u64..).map("next", |n| n + 1).spawn()?;
-/// let controller = running.controller();
-/// let mut received = 0;
-/// for number in running.output().iter() {
-///     received += 1;
-///     if number == 10 {
-///         controller.drain();
-///     }
-/// }
-/// let report = running.wait()?;
-/// assert_eq!((report.delivered(), report.cancelled()), (received, 0));
-/// # Ok::<(), aqueduct::pipeline::PipelineError>(())
-/// ```
-#[derive(Clone)]
-pub struct Controller {
-    control: Arc<Control>,
-}
-
-impl Controller {
-    /// As [`Running::drain`].
-    pub fn drain(&self) {
-        self.control.drain();
-    }
-
-    /// As [`Running::abort`].
-    pub fn abort(&self) {
-        self.control.abort();
-    }
-}
-
-impl fmt::Debug for Controller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Controller").finish_non_exhaustive()
-    }
+    fn finish(self, _: &Desk) {}
 }

@@ -1,17 +1,17 @@
 //! Where items come from: an iterator, a channel, or a function that sends.
 
 use super::control::{AbortOnUnwind, Control};
-use super::edge::{NotTaken, Parcel, Sink};
+use super::desk::{Count, Desk, Staff};
+use super::edge::{Parcel, Sink};
 use super::error::{BoxError, BuildError, Cause, StageError};
-use super::flow::{Below, Flow, Launch, Pump};
-use super::report::Counts;
+use super::flow::{Below, Flow, Launch, Leave, Pump};
+use super::order::Gate;
 use crate::channel::Receiver;
 use crate::thread::{self, SpawnError};
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The name under which the source appears in reports and errors.
 pub(super) const NAME: &str = "source";
@@ -23,6 +23,11 @@ pub(super) struct Source<O>(pub(super) O);
 pub(super) trait Origin: Send {
     /// The items.
     type Item: Send;
+
+    /// How many there will be, if that is known.
+    fn total(&self) -> Option<u64> {
+        None
+    }
 
     /// Makes them all, or as many as are wanted.
     fn produce(self, emitter: &mut Emitter<'_, Self::Item>) -> Result<(), BoxError>;
@@ -43,6 +48,13 @@ where
     I::Item: Send,
 {
     type Item = I::Item;
+
+    fn total(&self) -> Option<u64> {
+        match self.0.size_hint() {
+            (least, Some(most)) if least == most => Some(most as u64),
+            _ => None,
+        }
+    }
 
     fn produce(self, emitter: &mut Emitter<'_, I::Item>) -> Result<(), BoxError> {
         let mut items = self.0;
@@ -144,6 +156,18 @@ impl<O: Origin> Flow for Source<O> {
         0
     }
 
+    fn makers(&self) -> usize {
+        1
+    }
+
+    fn is_in_order(&self) -> bool {
+        true
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
+
     fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
         Ok(())
     }
@@ -159,43 +183,41 @@ impl<O: Origin> Flow for Source<O> {
         S: Sink<Self::Item> + 'scope,
     {
         let control = Arc::clone(&launch.control);
-        Ok(Box::new(move || pump(self.0, sink, &below, &control)))
+        let crew = launch.open(&NAME.into(), 0, Staff::fixed(1), true);
+        let office = Arc::clone(&crew.office);
+        Ok(Box::new(move || {
+            let desk = office.desk();
+            let _leave = Leave { office, desk: Arc::clone(&desk) };
+            pump(self.0, sink, below.gate, &desk, &control);
+        }))
     }
 }
 
 /// Numbers what the origin makes, and sends it on its way.
-fn pump<O, S>(origin: O, mut sink: S, below: &Below, control: &Control) -> Counts
+fn pump<O, S>(origin: O, mut sink: S, mut gate: Option<Gate>, desk: &Desk, control: &Control)
 where
     O: Origin,
     S: Sink<O::Item>,
 {
-    let since = Instant::now();
     let _abort = AbortOnUnwind(control);
-    let mut counts = Counts::default();
-    let mut waited_at_gate = Duration::ZERO;
     let mut seq = 0;
     let mut send = |item| {
-        counts.received += 1;
-        let parcel = Parcel { seq, load: Some(item) };
+        desk.count(Count::Received);
+        let parcel = Parcel { seq, item: seq, load: Some(item), fare: None };
         seq += 1;
         // No number may follow one that was left out, so an abort is looked for in front of each.
-        let entered = match &below.gate {
-            _ if control.work().is_done() => Err(NotTaken),
-            None => Ok(Duration::ZERO),
-            Some(gate) => gate.enter(),
-        };
-        match entered.and_then(|waited| {
-            waited_at_gate += waited;
-            sink.put(parcel)
-        }) {
-            Ok(()) => counts.out += 1,
-            Err(NotTaken) => counts.cancelled += 1,
+        let admitted = !control.work().is_done();
+        if admitted && gate.as_mut().is_none_or(|gate| gate.enter(desk)) {
+            desk.count(Count::Put);
+            sink.put(parcel, desk);
+        } else {
+            desk.count(Count::Cancelled);
         }
     };
     let outcome = thread::catch(|| origin.produce(&mut Emitter { send: &mut send, control }));
     let cause = match outcome {
         Ok(Ok(())) => {
-            counts.exhausted = true;
+            control.exhaust();
             None
         }
         Ok(Err(error)) if error.is::<Stopped>() => None,
@@ -204,18 +226,12 @@ where
     };
     if let Some(cause) = cause {
         // The item that was to come next.
-        counts.received += 1;
-        counts.failed += 1;
+        desk.count(Count::Received);
+        desk.count(Count::Stopped);
         let kept = control
             .stop(StageError::new(&NAME.into(), 0, seq, cause))
             .is_none_or(|error| control.keep(error));
-        counts.unkept += u64::from(!kept);
+        desk.add(Count::Unkept, u64::from(!kept));
     }
-    let tally = sink.finish();
-    Counts {
-        recalled: tally.recalled,
-        blocked: tally.blocked + waited_at_gate,
-        alive: since.elapsed(),
-        ..counts
-    }
+    sink.finish(desk);
 }

@@ -1,103 +1,119 @@
 //! One step of the way: a function, and the workers that call it.
 
 use super::control::{AbortOnUnwind, Control};
-use super::edge::{Exit, Parcel, Sink, can_hold, edge};
-use super::error::{BoxError, BuildError, Cause, StageError};
-use super::flow::{Below, Flow, Launch, Pump};
+use super::desk::{Count, Desk, Staff};
+use super::edge::{Exit, Parcel, Sink, Taken, can_hold, edge};
+use super::error::{BuildError, Cause, StageError};
+use super::flow::{Below, Crew, Fare, Flow, Launch, Pump};
+use super::keyed::{Key, Lanes, Unkeyed};
 use super::policy::{ErrorPolicy, Policy};
-use super::report::Counts;
+use super::work::Work;
+use crate::lock;
+use crate::pool::{Load, ScalePolicy, Thresholds};
 use crate::thread::{self, SpawnError};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a worker above the fewest waits for an item before it goes.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// A flow with one more stage at its end.
-pub struct Stage<P, W, O> {
+pub struct Stage<P, W, O, K = Unkeyed> {
     pub(super) upstream: P,
     pub(super) work: W,
     pub(super) policy: O,
+    pub(super) key: K,
+    pub(super) plan: Plan,
+}
+
+/// What a stage is to be like, apart from what it does.
+pub struct Plan {
     pub(super) name: Arc<str>,
-    pub(super) concurrency: usize,
+    pub(super) workers: RangeInclusive<usize>,
+    pub(super) scaling: Arc<dyn ScalePolicy>,
     pub(super) buffer: usize,
 }
 
-/// What a stage does to an item.
-pub trait Work<In>: Send + Sync {
-    /// What a worker keeps from item to item.
-    type State;
-    /// What an item becomes.
-    type Out: Send;
+impl Plan {
+    pub(super) fn new(name: Arc<str>, buffer: usize) -> Self {
+        Self { name, workers: 1..=1, scaling: Arc::new(Thresholds::default()), buffer }
+    }
 
-    /// The state of a new worker, or of one whose last state went down with a panic.
-    fn start(&self) -> Self::State;
+    pub(super) fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+        let (min, max) = (*self.workers.start(), *self.workers.end());
+        let stage = || self.name.to_string();
+        if min == 0 {
+            return Err(BuildError::ZeroConcurrency { stage: stage() });
+        }
+        if max < min {
+            return Err(BuildError::Range { stage: stage(), min, max });
+        }
+        if !can_hold(self.buffer) {
+            return Err(BuildError::Buffer { stage: stage(), items: self.buffer });
+        }
+        match window {
+            Some(window) if window < max => {
+                Err(BuildError::WindowTooSmall { window, stage: stage(), concurrency: max })
+            }
+            _ => Ok(()),
+        }
+    }
 
-    /// Does the work on one item.
-    fn perform(&self, state: &mut Self::State, item: In) -> Result<Self::Out, BoxError>;
-}
-
-/// The work of [`map`](super::Pipeline::map): it cannot fail.
-pub struct Map<F>(pub(super) F);
-
-/// The work of [`stage`](super::Pipeline::stage): it can fail.
-pub struct Try<F>(pub(super) F);
-
-/// The work of [`stage_init`](super::Pipeline::stage_init): it can fail, and each worker has a state.
-pub struct TryInit<I, F>(pub(super) I, pub(super) F);
-
-impl<In, Out, F> Work<In> for Map<F>
-where
-    Out: Send,
-    F: Fn(In) -> Out + Send + Sync,
-{
-    type State = ();
-    type Out = Out;
-
-    fn start(&self) {}
-
-    fn perform(&self, (): &mut (), item: In) -> Result<Out, BoxError> {
-        Ok((self.0)(item))
+    pub(super) fn staff(&self) -> Staff {
+        let (min, max) = (*self.workers.start(), *self.workers.end());
+        Staff { min, max, workers: min, peak: min }
     }
 }
 
-impl<In, Out, E, F> Work<In> for Try<F>
-where
-    Out: Send,
-    E: Into<BoxError>,
-    F: Fn(In) -> Result<Out, E> + Send + Sync,
-{
-    type State = ();
-    type Out = Out;
+/// A flow that ends in a stage, which the builder's next calls are about.
+pub trait Staged: Sized {
+    /// What the stage works on.
+    type In;
+    #[doc(hidden)]
+    type Policy;
+    #[doc(hidden)]
+    type WithPolicy<Q>;
+    #[doc(hidden)]
+    type WithKey<F>;
 
-    fn start(&self) {}
+    #[doc(hidden)]
+    fn plan(&mut self) -> &mut Plan;
 
-    fn perform(&self, (): &mut (), item: In) -> Result<Out, BoxError> {
-        (self.0)(item).map_err(Into::into)
+    #[doc(hidden)]
+    fn map_policy<Q>(self, f: impl FnOnce(Self::Policy) -> Q) -> Self::WithPolicy<Q>;
+
+    #[doc(hidden)]
+    fn with_key<F>(self, key: F) -> Self::WithKey<F>;
+}
+
+impl<P: Flow, W, O, K> Staged for Stage<P, W, O, K> {
+    type In = P::Item;
+    type Policy = O;
+    type WithPolicy<Q> = Stage<P, W, Q, K>;
+    type WithKey<F> = Stage<P, W, O, F>;
+
+    fn plan(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
+    fn map_policy<Q>(self, f: impl FnOnce(O) -> Q) -> Stage<P, W, Q, K> {
+        let Self { upstream, work, policy, key, plan } = self;
+        Stage { upstream, work, policy: f(policy), key, plan }
+    }
+
+    fn with_key<F>(self, key: F) -> Stage<P, W, O, F> {
+        let Self { upstream, work, policy, plan, .. } = self;
+        Stage { upstream, work, policy, key, plan }
     }
 }
 
-impl<In, State, Out, E, I, F> Work<In> for TryInit<I, F>
-where
-    Out: Send,
-    E: Into<BoxError>,
-    I: Fn() -> State + Send + Sync,
-    F: Fn(&mut State, In) -> Result<Out, E> + Send + Sync,
-{
-    type State = State;
-    type Out = Out;
-
-    fn start(&self) -> State {
-        (self.0)()
-    }
-
-    fn perform(&self, state: &mut State, item: In) -> Result<Out, BoxError> {
-        (self.1)(state, item).map_err(Into::into)
-    }
-}
-
-impl<P, W, O> Flow for Stage<P, W, O>
+impl<P, W, O, K> Flow for Stage<P, W, O, K>
 where
     P: Flow,
     W: Work<P::Item>,
-    O: ErrorPolicy,
+    O: ErrorPolicy<P::Item>,
+    K: Key<P::Item>,
 {
     type Item = W::Out;
 
@@ -105,22 +121,24 @@ where
         self.upstream.position() + 1
     }
 
+    fn makers(&self) -> usize {
+        *self.plan.workers.end()
+    }
+
+    fn is_in_order(&self) -> bool {
+        *self.plan.workers.end() == 1 && self.upstream.is_in_order()
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.upstream.total()
+    }
+
     fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
-        let Self { name, concurrency, .. } = self;
-        if *concurrency == 0 {
-            return Err(BuildError::ZeroConcurrency { stage: name.to_string() });
+        self.plan.check(window)?;
+        if K::KEYED && self.plan.workers.start() != self.plan.workers.end() {
+            return Err(BuildError::FixedConcurrency { stage: self.plan.name.to_string() });
         }
-        if !can_hold(self.buffer) {
-            return Err(BuildError::Buffer { stage: name.to_string(), items: self.buffer });
-        }
-        match window {
-            Some(window) if window < *concurrency => Err(BuildError::WindowTooSmall {
-                window,
-                stage: name.to_string(),
-                concurrency: *concurrency,
-            }),
-            _ => self.upstream.check(window),
-        }
+        self.upstream.check(window)
     }
 
     fn launch<'scope, S>(
@@ -133,128 +151,272 @@ where
         Self: 'scope,
         S: Sink<Self::Item> + 'scope,
     {
-        let (entrance, exit) = edge(self.buffer, &launch.control);
-        let desk = Arc::new(Desk {
-            work: self.work,
-            policy: self.policy,
-            name: Arc::clone(&self.name),
-            index: self.upstream.position() + 1,
+        let Self { upstream, work, policy, key, plan } = self;
+        let staff = plan.staff();
+        let crew = launch.open(&plan.name, plan.buffer, staff, K::KEYED);
+        let stage = Arc::new(Shared {
+            work,
+            policy,
+            key: key.clone(),
+            name: plan.name,
+            scaling: plan.scaling,
+            index: upstream.position() + 1,
             every_number: below.every_number,
             control: Arc::clone(&launch.control),
         });
-        launch.crew(
-            &self.name,
-            (0..self.concurrency).map(|_| {
-                let worker = Worker {
-                    desk: Arc::clone(&desk),
-                    exit: exit.clone(),
-                    sink: sink.clone(),
-                    counts: Counts::default(),
-                };
-                || worker.run()
-            }),
-        )?;
+        // Each key has one lane for ever; without keys there is one lane for all.
+        let lanes = if K::KEYED { staff.min } else { 1 };
+        let (makers, takers) = (upstream.makers(), staff.max / lanes);
+        let (entrances, exits): (Vec<_>, Vec<_>) =
+            (0..lanes).map(|_| edge(&launch.control, &crew.office, lanes, makers, takers)).unzip();
+        for number in 0..staff.min {
+            let (exit, sink) = (exits[number % lanes].clone(), sink.clone());
+            let hire = Hire { shared: Arc::clone(&stage), crew: Arc::clone(&crew), exit, sink };
+            hire.start()?;
+        }
         // Only the workers may hold these ends, or the end of input would never pass.
-        drop((exit, sink));
-        self.upstream.launch(launch, entrance, below)
+        drop((exits, sink, crew));
+        upstream.launch(launch, Lanes::new(entrances, key), below)
     }
 }
 
 /// What the workers of one stage share.
-struct Desk<W, O> {
+struct Shared<W, O, K> {
     work: W,
     policy: O,
+    key: K,
     name: Arc<str>,
+    scaling: Arc<dyn ScalePolicy>,
     index: usize,
     /// See [`Below::every_number`].
     every_number: bool,
     control: Arc<Control>,
 }
 
+/// What it takes to start a worker; a worker has what it takes to start another.
+struct Hire<'scope, 'env, In, W, O, K, S> {
+    shared: Arc<Shared<W, O, K>>,
+    crew: Arc<Crew<'scope, 'env>>,
+    exit: Exit<In>,
+    sink: S,
+}
+
+impl<'scope, In, W, O, K, S> Hire<'scope, '_, In, W, O, K, S>
+where
+    In: Send + 'scope,
+    W: Work<In> + 'scope,
+    O: ErrorPolicy<In> + 'scope,
+    K: Key<In> + 'scope,
+    S: Sink<W::Out> + 'scope,
+{
+    fn start(self) -> Result<(), SpawnError> {
+        let crew = Arc::clone(&self.crew);
+        crew.start(|desk| move || Worker { hire: self, desk }.run())
+    }
+
+    /// Another worker, if the policy wants one for what waits; or `None` if this one is to go.
+    fn adjust(&self) -> Option<()> {
+        let mut staff = lock(&self.crew.office.staff);
+        if staff.workers > staff.max {
+            staff.workers -= 1;
+            return None;
+        }
+        let (queued, idle) = self.exit.load();
+        let fewer = staff.workers < staff.min;
+        if staff.workers < staff.max && idle == 0 && (queued > 0 || fewer) {
+            let load = Load::of(|load| {
+                (load.now, load.queued, load.idle) =
+                    (self.shared.control.began.elapsed(), queued, idle);
+                (load.workers, load.min, load.max) = (staff.workers, staff.min, staff.max);
+            });
+            let hire = fewer || self.shared.scaling.on_submit(&load);
+            if hire {
+                staff.workers += 1;
+                staff.peak = staff.peak.max(staff.workers);
+                drop(staff);
+                let another = Hire {
+                    shared: Arc::clone(&self.shared),
+                    crew: Arc::clone(&self.crew),
+                    exit: self.exit.clone(),
+                    sink: self.sink.clone(),
+                };
+                if another.start().is_err() {
+                    // We go on as we are, and ask again later.
+                    lock(&self.crew.office.staff).workers -= 1;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
 /// One thread of a stage. It takes, works and hands on until its input ends.
 ///
 /// Even an aborted worker runs to the end of its input, which is then closed: it counts what it finds there.
-struct Worker<In, W, O, S> {
-    desk: Arc<Desk<W, O>>,
-    exit: Exit<Parcel<In>>,
-    sink: S,
-    counts: Counts,
+struct Worker<'scope, 'env, In, W, O, K, S> {
+    hire: Hire<'scope, 'env, In, W, O, K, S>,
+    desk: Arc<Desk>,
 }
 
-impl<In, W, O, S> Worker<In, W, O, S>
+impl<'scope, In, W, O, K, S> Worker<'scope, '_, In, W, O, K, S>
 where
-    W: Work<In>,
-    O: ErrorPolicy,
-    S: Sink<W::Out>,
+    In: Send + 'scope,
+    W: Work<In> + 'scope,
+    O: ErrorPolicy<In> + 'scope,
+    K: Key<In> + 'scope,
+    S: Sink<W::Out> + 'scope,
 {
-    fn run(mut self) -> Counts {
-        let since = Instant::now();
-        let desk = Arc::clone(&self.desk);
+    fn run(mut self) {
+        let shared = Arc::clone(&self.hire.shared);
         // Should anything of this panic outside of `catch`, the others must not wait for what never comes.
-        let _abort = AbortOnUnwind(&desk.control);
+        let _abort = AbortOnUnwind(&shared.control);
         let mut state = None;
-        while let Some(Parcel { seq, load }) = self.exit.take() {
+        while let Some(Parcel { seq, item, load, fare }) = self.take() {
+            self.desk.is_at(item);
             match load {
-                Some(item) => self.handle(&mut state, seq, item),
-                None => self.leave_out(seq),
+                Some(load) => self.handle(&mut state, (seq, item, fare), load),
+                None => self.leave_out(seq, item),
             }
+            self.desk.is_between();
         }
         drop(state);
-        let tally = self.sink.finish();
-        Counts {
-            recalled: tally.recalled,
-            blocked: tally.blocked,
-            starved: self.exit.starved(),
-            alive: since.elapsed(),
-            ..self.counts
+        self.hire.sink.finish(&self.desk);
+    }
+
+    /// The next parcel; `None` at the end, or if there are workers enough without this one.
+    fn take(&mut self) -> Option<Parcel<In>> {
+        loop {
+            let mut deadline = None;
+            if self.hire.crew.office.scales.load() && self.hire.exit.hand_is_empty() {
+                self.hire.adjust()?;
+                let staff = *lock(&self.hire.crew.office.staff);
+                let goes = staff.workers > staff.min;
+                deadline = goes.then(|| Instant::now().checked_add(KEEP_ALIVE)).flatten();
+            }
+            match self.hire.exit.take_until(deadline, &self.desk) {
+                Taken::Item(parcel) => return Some(parcel),
+                Taken::End => return None,
+                Taken::Late => {
+                    let mut staff = lock(&self.hire.crew.office.staff);
+                    if staff.workers > staff.min {
+                        staff.workers -= 1;
+                        return None;
+                    }
+                }
+            }
         }
     }
 
-    fn handle(&mut self, state: &mut Option<W::State>, seq: u64, item: In) {
-        self.counts.received += 1;
-        let desk = &*self.desk;
-        let outcome = thread::catch(|| {
-            desk.control.admits(seq).then(|| {
-                let state = state.get_or_insert_with(|| desk.work.start());
-                desk.work.perform(state, item)
-            })
-        });
-        let cause = match outcome {
-            Ok(Some(Ok(made))) => return self.hand_on(seq, made),
-            Ok(Some(Err(error))) => Cause::Failed(error),
-            Ok(None) => {
-                self.counts.cancelled += 1;
-                return self.leave_out(seq);
-            }
-            Err(panicked) => {
-                // The panic may have left it half-changed.
-                *state = None;
-                Cause::Panicked(panicked)
-            }
-        };
-        self.counts.failed += 1;
-        let error = StageError::new(&desk.name, desk.index, seq, cause);
-        let kept = match thread::catch(|| desk.policy.decide(&error)).unwrap_or(Policy::Stop) {
-            Policy::Collect => desk.control.keep(error),
-            Policy::Stop => desk.control.stop(error).is_none_or(|error| desk.control.keep(error)),
-        };
-        self.counts.unkept += u64::from(!kept);
+    fn handle(&mut self, state: &mut Option<W::State>, at: (u64, u64, Fare), load: In) {
+        self.desk.count(Count::Received);
+        let shared = &*self.hire.shared;
+        let control = &shared.control;
+        let (seq, item, fare) = at;
+        let key = shared.key.of(&load);
+        let mut next = Some(load);
+        let mut attempt = 0;
+        while let Some(load) = next.take() {
+            attempt += 1;
+            let mut copy = None;
+            let outcome = thread::catch(|| {
+                control.admits(item).then(|| {
+                    copy = shared.policy.copy(&load);
+                    let state = state.get_or_insert_with(|| shared.work.start());
+                    shared.work.perform(state, load)
+                })
+            });
+            let cause = match outcome {
+                Ok(Some(Ok(made))) => {
+                    self.desk.count(Count::Put);
+                    let parcel = Parcel { seq, item, load: Some(made), fare };
+                    return self.hire.sink.put(parcel, &self.desk);
+                }
+                Ok(Some(Err(error))) => Cause::Failed(error),
+                Ok(None) => {
+                    self.desk.count(Count::Cancelled);
+                    break;
+                }
+                Err(panicked) => {
+                    // The panic may have left it half-changed.
+                    *state = None;
+                    Cause::Panicked(panicked)
+                }
+            };
+            let error = StageError::new(&shared.name, shared.index, item, cause)
+                .at(attempt, shared.key.show(&key));
+            next = self.judge(error, copy);
+        }
         // After the stop: whoever sees the gap sees the cut.
-        self.leave_out(seq);
+        self.leave_out(seq, item);
     }
 
-    fn hand_on(&mut self, seq: u64, made: W::Out) {
-        match self.sink.put(Parcel { seq, load: Some(made) }) {
-            Ok(()) => self.counts.out += 1,
-            Err(_) => self.counts.cancelled += 1,
+    /// Does what the policy says about an error; the item to try again, if it says so.
+    fn judge(&self, error: StageError, copy: Option<In>) -> Option<In> {
+        let shared = &*self.hire.shared;
+        let control = &shared.control;
+        let mut policy = thread::catch(|| shared.policy.decide(&error)).unwrap_or(Policy::Stop);
+        if let Policy::Retry(backoff) = policy {
+            match copy {
+                Some(item) if backoff.allows(error.attempt()) => {
+                    self.desk.count(Count::Retried);
+                    let _ = control.work().wait_timeout(backoff.wait_after(error.attempt()));
+                    // If the run was aborted meanwhile, the item is found not admitted.
+                    return Some(item);
+                }
+                _ => policy = backoff.last_resort(),
+            }
+            if policy != Policy::DeadLetter {
+                self.settle(policy, error);
+                return None;
+            }
+            return self.bury(error, copy);
         }
+        if policy == Policy::DeadLetter {
+            return self.bury(error, copy);
+        }
+        self.settle(policy, error);
+        None
+    }
+
+    fn bury(&self, error: StageError, copy: Option<In>) -> Option<In> {
+        let buried = match copy {
+            Some(item) => {
+                let buried = thread::catch(|| self.hire.shared.policy.bury(item, error));
+                buried.unwrap_or(Ok(()))
+            }
+            None => Err(error),
+        };
+        match buried {
+            Ok(()) => self.desk.count(Count::Buried),
+            Err(error) => self.settle(Policy::Stop, error),
+        }
+        None
+    }
+
+    /// Counts a failure that is final.
+    fn settle(&self, policy: Policy, error: StageError) {
+        let control = &self.hire.shared.control;
+        let kept = match policy {
+            Policy::Skip => {
+                self.desk.count(Count::Skipped);
+                true
+            }
+            Policy::Collect => {
+                self.desk.count(Count::Collected);
+                control.keep(error)
+            }
+            Policy::Stop | Policy::Retry(_) | Policy::DeadLetter => {
+                self.desk.count(Count::Stopped);
+                control.stop(error).is_none_or(|error| control.keep(error))
+            }
+        };
+        self.desk.add(Count::Unkept, u64::from(!kept));
     }
 
     /// Tells an ordered point downstream not to wait for this number.
-    fn leave_out(&mut self, seq: u64) {
-        if self.desk.every_number {
-            // An error means an abort, and then nobody waits for numbers.
-            let _ = self.sink.put(Parcel { seq, load: None });
+    fn leave_out(&mut self, seq: u64, item: u64) {
+        if self.hire.shared.every_number {
+            self.hire.sink.put(Parcel { seq, item, load: None, fare: None }, &self.desk);
         }
     }
 }

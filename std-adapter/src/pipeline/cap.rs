@@ -1,0 +1,126 @@
+//! A bound on all that is under way together, in items or in weight.
+
+use super::control::Control;
+use super::desk::{Count, Desk, Wait};
+use super::edge::{Parcel, Sink};
+use super::error::BuildError;
+use super::flow::{Below, Flow, Launch, Pump, Ticket};
+use crate::core::semaphore::MAX_PERMITS;
+use crate::sync::Semaphore;
+use crate::thread::SpawnError;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// A flow behind which only so much is under way.
+pub struct Capped<P, F> {
+    pub(super) upstream: P,
+    pub(super) most: usize,
+    pub(super) weigh: F,
+}
+
+impl<P, F> Flow for Capped<P, F>
+where
+    P: Flow,
+    F: Fn(&P::Item) -> usize + Send + Sync,
+{
+    type Item = P::Item;
+
+    fn position(&self) -> usize {
+        self.upstream.position()
+    }
+
+    fn makers(&self) -> usize {
+        self.upstream.makers()
+    }
+
+    fn is_in_order(&self) -> bool {
+        true
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.upstream.total()
+    }
+
+    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+        if self.most == 0 {
+            return Err(BuildError::Zero { stage: "in flight".into() });
+        }
+        // Whoever is admitted first must be whoever all others may have to wait for.
+        if !self.upstream.is_in_order() {
+            return Err(BuildError::CapOutOfOrder);
+        }
+        self.upstream.check(window)
+    }
+
+    fn launch<'scope, S>(
+        self,
+        launch: &mut Launch<'scope, '_>,
+        sink: S,
+        below: Below,
+    ) -> Result<Pump<'scope>, SpawnError>
+    where
+        Self: 'scope,
+        S: Sink<Self::Item> + 'scope,
+    {
+        let most = self.most.min(MAX_PERMITS);
+        let toll = Toll {
+            room: Arc::new(Semaphore::new(most)),
+            most,
+            weigh: Arc::new(self.weigh),
+            control: Arc::clone(&launch.control),
+            sink,
+        };
+        self.upstream.launch(launch, toll, below)
+    }
+}
+
+/// Takes an item's weight from what is left, in front of the sink. It is given back when the item is gone.
+struct Toll<F, S> {
+    room: Arc<Semaphore>,
+    most: usize,
+    weigh: Arc<F>,
+    control: Arc<Control>,
+    sink: S,
+}
+
+impl<F, S: Clone> Clone for Toll<F, S> {
+    fn clone(&self) -> Self {
+        let (room, weigh) = (Arc::clone(&self.room), Arc::clone(&self.weigh));
+        let (most, control) = (self.most, Arc::clone(&self.control));
+        Self { room, most, weigh, control, sink: self.sink.clone() }
+    }
+}
+
+impl<T, F, S> Sink<T> for Toll<F, S>
+where
+    T: Send,
+    F: Fn(&T) -> usize + Send + Sync,
+    S: Sink<T>,
+{
+    fn put(&mut self, mut parcel: Parcel<T>, desk: &Desk) {
+        if let Some(load) = &parcel.load {
+            // What is heavier than all that is allowed goes alone.
+            let weight = (self.weigh)(load).clamp(1, self.most);
+            let room = || Arc::clone(&self.room);
+            let permit = room().try_acquire_many_owned(weight).ok().or_else(|| {
+                let mut waiting = pin!(room().acquire_many_owned(weight));
+                let waited =
+                    desk.during(Wait::Blocked, || self.control.work().block_on(waiting.as_mut()));
+                waited.ok().and_then(Result::ok)
+            });
+            match permit {
+                Some(permit) => parcel.fare = Some(Arc::new(Ticket::Single { _permit: permit })),
+                None => {
+                    desk.count(Count::Recalled);
+                    // What follows counts on the number, if there is somebody who still waits for it.
+                    parcel.load = None;
+                }
+            }
+        }
+        self.sink.put(parcel, desk);
+    }
+
+    fn finish(self, desk: &Desk) {
+        self.sink.finish(desk);
+    }
+}

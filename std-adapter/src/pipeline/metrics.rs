@@ -1,0 +1,138 @@
+//! A run watched while it goes on: counts, queues, who waits for whom, and which stage all others wait for.
+
+use super::desk::{Office, Wait};
+use super::report::StageReport;
+use crate::lock;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A snapshot of a run: made by [`Running::metrics`](super::Running::metrics).
+///
+/// The numbers of one stage may be ahead of one another by what is under way. Time spent waiting counts while it is still going by.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PipelineMetrics {
+    /// The source, and the stages in their order.
+    pub stages: Vec<StageMetrics>,
+    /// Since the run began.
+    pub elapsed: Duration,
+    /// How many items the source will make, if it says so.
+    pub total: Option<u64>,
+}
+
+/// One stage of a run, as it is now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StageMetrics {
+    /// What it has done so far.
+    pub so_far: StageReport,
+    /// Items that wait in front of it, those included that its workers have taken and not begun.
+    pub queued: usize,
+    /// How many may wait there; 0 for the source.
+    pub buffer: usize,
+    /// Its workers now.
+    pub workers: usize,
+    /// Of them, those that wait for items.
+    pub starved: usize,
+    /// Of them, those that wait for room to hand on what they have made.
+    pub blocked: usize,
+    /// The neighbour that most of its waiting is for: the stage in front if it starves, the stage behind if it is
+    /// blocked, `output` behind the last.
+    pub waits_for: Option<Arc<str>>,
+}
+
+/// A worker that is at work on an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AtWork {
+    /// The stage.
+    pub stage: Arc<str>,
+    /// The item's position in what the source made.
+    pub item: u64,
+}
+
+impl fmt::Display for AtWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage `{}` at item {}", self.stage, self.item)
+    }
+}
+
+/// The stage that the others wait for: made by [`PipelineMetrics::bottleneck`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Bottleneck {
+    /// Its name; `source` if that is what keeps everybody waiting, `output` if it is whoever takes the output.
+    pub stage: Arc<str>,
+    /// The share of the time in which it is at work, from 0 to 1; of the time in which the last stage waits for it, if it is the
+    /// output.
+    pub share: f64,
+}
+
+impl PipelineMetrics {
+    pub(super) fn new(offices: &[Arc<Office>], elapsed: Duration, total: Option<u64>) -> Self {
+        let stages = offices.iter().enumerate().map(|(at, office)| {
+            let so_far = StageReport::now(office);
+            let counts = so_far.counts();
+            let waits_for = if counts.blocked > counts.starved {
+                Some(
+                    offices
+                        .get(at + 1)
+                        .map_or_else(|| OUTPUT.into(), |next| Arc::clone(&next.name)),
+                )
+            } else if at > 0 && counts.starved > Duration::ZERO {
+                Some(Arc::clone(&offices[at - 1].name))
+            } else {
+                None
+            };
+            let waits = |wait| office.desks().iter().filter(|d| d.waits() == Some(wait)).count();
+            StageMetrics {
+                queued: office.depth.load(),
+                buffer: office.buffer,
+                workers: lock(&office.staff).workers,
+                starved: waits(Wait::Starved),
+                blocked: waits(Wait::Blocked),
+                waits_for,
+                so_far,
+            }
+        });
+        Self { stages: stages.collect(), elapsed, total }
+    }
+
+    /// The stage that the others wait for: the one whose workers are at work for the largest share of their time. If those
+    /// of the last stage are blocked for longer than that, it is the output.
+    ///
+    /// More workers, or a quicker function, help there, and nowhere else. `None` before anything was done.
+    pub fn bottleneck(&self) -> Option<Bottleneck> {
+        let share = |stage: &StageMetrics, time: Duration| {
+            let alive = stage.so_far.counts().alive;
+            if alive.is_zero() { 0.0 } else { time.as_secs_f64() / alive.as_secs_f64() }
+        };
+        let stages = self.stages.iter().map(|stage| Bottleneck {
+            stage: stage.so_far.shared_name(),
+            share: share(stage, stage.so_far.busy()),
+        });
+        let last = self.stages.last()?;
+        let output = Bottleneck { stage: OUTPUT.into(), share: share(last, last.so_far.blocked()) };
+        let most = stages.chain([output]).max_by(|a, b| a.share.total_cmp(&b.share))?;
+        (most.share > 0.0).then_some(most)
+    }
+}
+
+/// The name under which whoever takes the output appears.
+pub(super) const OUTPUT: &str = "output";
+
+/// Who is at work on an item now.
+pub(super) fn at_work(offices: &[Arc<Office>]) -> Vec<AtWork> {
+    let of = |office: &Arc<Office>| {
+        let items: Vec<u64> = office
+            .desks()
+            .iter()
+            .filter(|desk| desk.waits().is_none())
+            .filter_map(|desk| desk.item())
+            .collect();
+        let stage = Arc::clone(&office.name);
+        items.into_iter().map(move |item| AtWork { stage: Arc::clone(&stage), item })
+    };
+    offices.iter().flat_map(of).collect()
+}

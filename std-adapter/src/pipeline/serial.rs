@@ -1,0 +1,238 @@
+//! Steps that see the items one after the other and remember: running sums, batches, paces, quiet times.
+
+use super::control::{AbortOnUnwind, Control};
+use super::desk::{Count, Desk};
+use super::edge::{Exit, Parcel, Sink, Taken, edge};
+use super::error::{BuildError, Cause, StageError};
+use super::flow::{Below, Fare, Flow, Launch, Pump, Ticket};
+use super::order::Gate;
+use super::stage::{Plan, Staged};
+use crate::thread::{self, SpawnError};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A flow with a step at its end that has one worker, and a memory.
+pub struct Serial<P, M> {
+    pub(super) upstream: P,
+    pub(super) machine: M,
+    pub(super) plan: Plan,
+}
+
+/// What such a step does. It makes at most one item at a time.
+pub trait Machine<In>: Send {
+    /// What it makes.
+    type Out: Send;
+
+    /// Whether it can work as it was set up.
+    fn is_possible(&self) -> bool {
+        true
+    }
+
+    /// Takes an item.
+    fn take(&mut self, item: In) -> Option<Self::Out>;
+
+    /// Until when it waits for the next item.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// No item came until then, or none will come any more.
+    fn late(&mut self) -> Option<Self::Out> {
+        None
+    }
+
+    /// When what it made may go on, if not at once.
+    fn not_before(&mut self) -> Option<Instant> {
+        None
+    }
+}
+
+impl<P: Flow, M: Machine<P::Item>> Staged for Serial<P, M> {
+    type In = P::Item;
+    type Policy = ();
+    type WithPolicy<Q> = Self;
+    type WithKey<F> = Self;
+
+    fn plan(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
+    fn map_policy<Q>(self, _: impl FnOnce(()) -> Q) -> Self {
+        self
+    }
+
+    fn with_key<F>(self, _: F) -> Self {
+        self
+    }
+}
+
+impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
+    type Item = M::Out;
+
+    fn position(&self) -> usize {
+        self.upstream.position() + 1
+    }
+
+    fn makers(&self) -> usize {
+        1
+    }
+
+    fn is_in_order(&self) -> bool {
+        // Of what it makes, which it numbers itself.
+        true
+    }
+
+    fn total(&self) -> Option<u64> {
+        None
+    }
+
+    fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
+        let stage = || self.plan.name.to_string();
+        if !self.machine.is_possible() {
+            return Err(BuildError::Zero { stage: stage() });
+        }
+        self.plan.check(None)?;
+        self.upstream.check(None)
+    }
+
+    fn launch<'scope, S>(
+        self,
+        launch: &mut Launch<'scope, '_>,
+        sink: S,
+        below: Below,
+    ) -> Result<Pump<'scope>, SpawnError>
+    where
+        Self: 'scope,
+        S: Sink<M::Out> + 'scope,
+    {
+        let Self { upstream, machine, plan } = self;
+        let crew = launch.open(&plan.name, plan.buffer, plan.staff(), true);
+        let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(), 1);
+        let control = Arc::clone(&launch.control);
+        let index = upstream.position() + 1;
+        crew.start(|desk| {
+            let (next, gate, name) = (0, below.gate, plan.name);
+            let out = Out { sink, gate, next, inside: 0, item: 0, fares: Vec::new(), desk };
+            move || Operator { machine, exit, out, name, index, control }.run()
+        })?;
+        upstream.launch(launch, entrance, Below::default())
+    }
+}
+
+/// The thread of the step.
+struct Operator<In, M, S> {
+    machine: M,
+    exit: Exit<In>,
+    out: Out<S>,
+    name: Arc<str>,
+    index: usize,
+    control: Arc<Control>,
+}
+
+/// Where what the machine makes goes, and what it is made of.
+struct Out<S> {
+    sink: S,
+    gate: Option<Gate>,
+    next: u64,
+    /// Items that the machine has taken, and made nothing of yet.
+    inside: u64,
+    /// The position of the first of them.
+    item: u64,
+    fares: Vec<Arc<Ticket>>,
+    desk: Arc<Desk>,
+}
+
+impl<In, M, S> Operator<In, M, S>
+where
+    In: Send,
+    M: Machine<In>,
+    S: Sink<M::Out>,
+{
+    fn run(mut self) {
+        let control = Arc::clone(&self.control);
+        let _abort = AbortOnUnwind(&control);
+        loop {
+            let desk = Arc::clone(&self.out.desk);
+            match self.exit.take_until(self.machine.deadline(), &desk) {
+                Taken::Item(Parcel { item, load: Some(load), fare, .. }) => {
+                    desk.is_at(item);
+                    self.step(item, fare, load);
+                    desk.is_between();
+                }
+                Taken::Item(_) => {}
+                Taken::Late => {
+                    let made = self.machine.late();
+                    self.hand_on(made);
+                }
+                Taken::End => break,
+            }
+        }
+        if !control.work().is_done() {
+            let made = self.machine.late();
+            self.hand_on(made);
+        }
+        let Out { sink, inside, desk, .. } = self.out;
+        desk.add(Count::Cancelled, inside);
+        sink.finish(&desk);
+    }
+
+    fn step(&mut self, item: u64, fare: Fare, load: In) {
+        self.out.desk.count(Count::Received);
+        if !self.control.admits(item) {
+            return self.out.desk.count(Count::Cancelled);
+        }
+        match thread::catch(|| self.machine.take(load)) {
+            Ok(made) => {
+                self.out.take(item, fare);
+                self.hand_on(made);
+            }
+            Err(panicked) => {
+                self.out.desk.count(Count::Stopped);
+                let cause = Cause::Panicked(panicked);
+                let error = StageError::new(&self.name, self.index, item, cause);
+                let kept = self.control.stop(error).is_none_or(|error| self.control.keep(error));
+                self.out.desk.add(Count::Unkept, u64::from(!kept));
+            }
+        }
+    }
+
+    fn hand_on(&mut self, made: Option<M::Out>) {
+        let Some(made) = made else { return };
+        if let Some(then) = self.machine.not_before() {
+            let _ = self.control.work().wait_deadline(then);
+        }
+        self.out.put(made, &self.control);
+    }
+}
+
+impl<S> Out<S> {
+    fn take(&mut self, item: u64, fare: Fare) {
+        self.item = if self.inside == 0 { item } else { self.item.min(item) };
+        self.inside += 1;
+        self.fares.extend(fare);
+    }
+
+    /// Hands on what was made of all that is inside.
+    fn put<T>(&mut self, made: T, control: &Control)
+    where
+        S: Sink<T>,
+    {
+        let several = std::mem::take(&mut self.inside);
+        let mut fares = std::mem::take(&mut self.fares);
+        let fare = match fares.len() {
+            0 => None,
+            1 => fares.pop(),
+            _ => Some(Arc::new(Ticket::Several { _fares: fares })),
+        };
+        self.desk.add(Count::Filtered, several.saturating_sub(1));
+        // Put, less what was filtered: one of them goes on for all.
+        self.desk.add(Count::Put, several);
+        let parcel = Parcel { seq: self.next, item: self.item, load: Some(made), fare };
+        self.next += 1;
+        let aborted = self.gate.is_some() && control.work().is_done();
+        if aborted || self.gate.as_mut().is_some_and(|gate| !gate.enter(&self.desk)) {
+            return self.desk.count(Count::Recalled);
+        }
+        self.sink.put(parcel, &self.desk);
+    }
+}

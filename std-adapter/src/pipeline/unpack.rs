@@ -1,0 +1,201 @@
+//! Stages that make none, one or several items of one: what they hand on is taken out of its wrapping here.
+
+use super::desk::{Count, Desk};
+use super::edge::{Parcel, Sink};
+use super::error::BuildError;
+use super::flow::{Below, Flow, Launch, Pump};
+use super::order::{Gate, Reorder};
+use super::stage::{Plan, Staged};
+use crate::thread::SpawnError;
+
+/// A flow of options, of which only what is there goes on: `filter`, `filter_map`.
+pub struct Sifted<P>(pub(super) P);
+
+/// A flow of lists, whose items go on one by one: `flat_map`.
+pub struct Unpacked<P>(pub(super) P);
+
+macro_rules! staged {
+    ($name:ident) => {
+        impl<P: Staged> Staged for $name<P> {
+            type In = P::In;
+            type Policy = P::Policy;
+            type WithPolicy<Q> = $name<P::WithPolicy<Q>>;
+            type WithKey<F> = $name<P::WithKey<F>>;
+
+            fn plan(&mut self) -> &mut Plan {
+                self.0.plan()
+            }
+
+            fn map_policy<Q>(self, f: impl FnOnce(P::Policy) -> Q) -> Self::WithPolicy<Q> {
+                $name(self.0.map_policy(f))
+            }
+
+            fn with_key<F>(self, key: F) -> Self::WithKey<F> {
+                $name(self.0.with_key(key))
+            }
+        }
+    };
+}
+
+staged!(Sifted);
+staged!(Unpacked);
+
+impl<P, T> Flow for Sifted<P>
+where
+    P: Flow<Item = Option<T>>,
+    T: Send,
+{
+    type Item = T;
+
+    fn position(&self) -> usize {
+        self.0.position()
+    }
+
+    fn makers(&self) -> usize {
+        self.0.makers()
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.0.is_in_order()
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
+
+    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+        self.0.check(window)
+    }
+
+    fn launch<'scope, S>(
+        self,
+        launch: &mut Launch<'scope, '_>,
+        sink: S,
+        below: Below,
+    ) -> Result<Pump<'scope>, SpawnError>
+    where
+        Self: 'scope,
+        S: Sink<T> + 'scope,
+    {
+        let every_number = below.every_number;
+        self.0.launch(launch, Sieve { sink, every_number }, below)
+    }
+}
+
+#[derive(Clone)]
+struct Sieve<S> {
+    sink: S,
+    every_number: bool,
+}
+
+impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
+    fn put(&mut self, parcel: Parcel<Option<T>>, desk: &Desk) {
+        let Parcel { seq, item, load, fare } = parcel;
+        let load = match load {
+            Some(None) => {
+                desk.count(Count::Filtered);
+                None
+            }
+            load => load.flatten(),
+        };
+        if load.is_some() || self.every_number {
+            self.sink.put(Parcel { seq, item, load, fare }, desk);
+        }
+    }
+
+    fn finish(self, desk: &Desk) {
+        self.sink.finish(desk);
+    }
+}
+
+impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
+    type Item = <P::Item as IntoIterator>::Item;
+
+    fn position(&self) -> usize {
+        self.0.position()
+    }
+
+    fn makers(&self) -> usize {
+        self.0.makers()
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.0.is_in_order()
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
+
+    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+        self.0.check(window)
+    }
+
+    fn launch<'scope, S>(
+        self,
+        launch: &mut Launch<'scope, '_>,
+        sink: S,
+        below: Below,
+    ) -> Result<Pump<'scope>, SpawnError>
+    where
+        Self: 'scope,
+        S: Sink<Self::Item> + 'scope,
+    {
+        if !below.every_number {
+            return self.0.launch(launch, Unwrap { sink, anew: None }, below);
+        }
+        // What follows counts on every number, so the items are numbered anew, which takes having them in order.
+        let window = below.window;
+        let anew = Some(Numbering { next: 0, gate: below.gate });
+        let unwrap = Unwrap { sink, anew };
+        let (reorder, above) = Reorder::new(window, unwrap, Below::default(), (), &launch.control);
+        self.0.launch(launch, reorder, above)
+    }
+}
+
+#[derive(Clone)]
+struct Unwrap<S> {
+    sink: S,
+    anew: Option<Numbering>,
+}
+
+/// Behind an ordered point, where one party is at a time.
+#[derive(Clone)]
+struct Numbering {
+    next: u64,
+    gate: Option<Gate>,
+}
+
+impl<L, S> Sink<L> for Unwrap<S>
+where
+    L: IntoIterator + Send,
+    L::Item: Send,
+    S: Sink<L::Item>,
+{
+    fn put(&mut self, parcel: Parcel<L>, desk: &Desk) {
+        let Parcel { seq, item, load, fare } = parcel;
+        let Some(list) = load else { return };
+        let mut made: u64 = 0;
+        for load in list {
+            made += 1;
+            let mut seq = seq;
+            if let Some(Numbering { next, gate }) = &mut self.anew {
+                seq = *next;
+                *next += 1;
+                if gate.as_mut().is_some_and(|gate| !gate.enter(desk)) {
+                    desk.count(Count::Recalled);
+                    continue;
+                }
+            }
+            self.sink.put(Parcel { seq, item, load: Some(load), fare: fare.clone() }, desk);
+        }
+        match made {
+            0 => desk.count(Count::Filtered),
+            _ => desk.add(Count::Added, made - 1),
+        }
+    }
+
+    fn finish(self, desk: &Desk) {
+        self.sink.finish(desk);
+    }
+}
