@@ -219,9 +219,11 @@ fn ends<'a, T>(ring: NonNull<Header>) -> (Producer<'a, T>, Consumer<'a, T>) {
     let header = ours.header();
     // split:start - Relaxed: no other end exists yet, and what earlier ones did is ordered before.
     let (head, tail) = (header.head.load(Relaxed), header.tail.load(Relaxed));
+    let values = ours.distance(head, tail);
+    let room = ours.capacity() - values;
     (
-        Producer { ring: ours, tail: Copied::new(tail), head: Copied::new(head) },
-        Consumer { ring: theirs, head: Copied::new(head), tail: Copied::new(tail) },
+        Producer { ring: ours, tail: Copied::new(tail), room: Copied::new(room) },
+        Consumer { ring: theirs, head: Copied::new(head), values: Copied::new(values) },
     )
 }
 
@@ -230,8 +232,8 @@ pub struct Producer<'a, T> {
     ring: End<'a, T>,
     /// Our index.
     tail: Copied,
-    /// The consumer's index as we last saw it.
-    head: Copied,
+    /// How much room there was when we last looked, less what we have pushed since.
+    room: Copied,
 }
 
 impl<T> Producer<'_, T> {
@@ -243,13 +245,13 @@ impl<T> Producer<'_, T> {
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
         let tail = self.tail();
-        let capacity = self.capacity();
-        let is_full = |head: usize| head.abs_diff(tail) == capacity;
-        if (!Copied::IS_KEPT || is_full(self.head.get())) && is_full(self.look()) {
+        let room = self.room(tail, 1);
+        if room == 0 {
             return Err(value);
         }
-        self.write(tail, value);
-        self.publish(tail, 1);
+        // SAFETY: the index is one of the ring's; the slots from our tail on, as many as there is room, are ours.
+        unsafe { self.ring.slot(tail).write(value) };
+        self.publish(tail, 1, room - 1);
         Ok(())
     }
 
@@ -266,25 +268,41 @@ impl<T> Producer<'_, T> {
         struct Written<'p, 'a, T> {
             producer: &'p mut Producer<'a, T>,
             tail: usize,
+            room: usize,
             count: usize,
         }
 
         impl<T> Drop for Written<'_, '_, T> {
             fn drop(&mut self) {
-                self.producer.publish(self.tail, self.count);
+                self.producer.publish(self.tail, self.count, self.room - self.count);
             }
         }
 
         let tail = self.tail();
-        let head = self.look();
-        let room = self.capacity() - self.ring.distance(head, tail);
-        let mut written = Written { producer: self, tail, count: 0 };
-        for value in items.take(room) {
-            let producer = &*written.producer;
-            producer.write(producer.ring.after(tail, written.count), value);
-            written.count += 1;
+        let room = self.room(tail, items.size_hint().0.max(1));
+        let mut written = Written { producer: self, tail, room, count: 0 };
+        loop {
+            // Slots lie in a row up to the end of the ring.
+            let (slots, row) = written.producer.ring.row(tail, written.count);
+            let end = written.room.min(written.count + row);
+            let first = written.count;
+            while written.count < end {
+                let Some(value) = items.next() else { return written.count };
+                // SAFETY: this many slots lie in a row, and there is room for as many values.
+                unsafe { slots.add(written.count - first).write(value) };
+                written.count += 1;
+            }
+            if written.count == written.room {
+                if items.size_hint().1 == Some(0) {
+                    return written.count;
+                }
+                // Nothing of ours is out yet, so that what is there at most becomes more.
+                written.room = written.producer.look(tail);
+                if written.count == written.room {
+                    return written.count;
+                }
+            }
         }
-        written.count
     }
 
     #[inline(always)]
@@ -296,25 +314,31 @@ impl<T> Producer<'_, T> {
         self.ring.header().tail.load(Relaxed)
     }
 
-    /// Where the consumer says that it is.
+    /// How much room there is: at least `enough`, or exactly what there is.
     #[inline(always)]
-    fn look(&mut self) -> usize {
+    fn room(&mut self, tail: usize, enough: usize) -> usize {
+        if Copied::IS_KEPT && self.room.get() >= enough {
+            return self.room.get();
+        }
+        self.look(tail)
+    }
+
+    /// How much room there is, by where the consumer says that it is.
+    #[inline(always)]
+    fn look(&mut self, tail: usize) -> usize {
         // spsc:room - Acquire: reads spsc:pop, so the consumer is done with the slots that it gave back.
         let head = self.ring.header().head.load(Acquire);
-        self.head.set(head);
-        head
+        let room = self.capacity() - self.ring.distance(head, tail);
+        self.room.set(room);
+        room
     }
 
+    /// Shows `count` values, which leaves `room`.
     #[inline(always)]
-    fn write(&self, index: usize, value: T) {
-        // SAFETY: the slots from our tail to the consumer's head are ours, and hold no value.
-        self.ring.slot(index).with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
-    }
-
-    #[inline(always)]
-    fn publish(&mut self, tail: usize, count: usize) {
+    fn publish(&mut self, tail: usize, count: usize, room: usize) {
         let tail = self.ring.after(tail, count);
         self.tail.set(tail);
+        self.room.set(room);
         // spsc:push - Release: spsc:values reads it, so the values are written.
         self.ring.header().tail.store(tail, Release);
     }
@@ -350,8 +374,8 @@ pub struct Consumer<'a, T> {
     ring: End<'a, T>,
     /// Our index.
     head: Copied,
-    /// The producer's index as we last saw it.
-    tail: Copied,
+    /// How many values there were when we last looked, less those that we have popped since.
+    values: Copied,
 }
 
 impl<T> Consumer<'_, T> {
@@ -359,11 +383,13 @@ impl<T> Consumer<'_, T> {
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         let head = self.head();
-        if self.is_empty_at(head) {
+        let values = self.values(head, 1);
+        if values == 0 {
             return None;
         }
-        let value = self.read(head);
-        self.give_back(head, 1);
+        // SAFETY: the index is one of the ring's; the slots from our head on, as many as there are values, are ours.
+        let value = unsafe { self.ring.slot(head).read() };
+        self.give_back(head, 1, values - 1);
         Some(value)
     }
 
@@ -379,24 +405,31 @@ impl<T> Consumer<'_, T> {
         struct Read<'c, 'a, T> {
             consumer: &'c mut Consumer<'a, T>,
             head: usize,
+            values: usize,
             count: usize,
         }
 
         impl<T> Drop for Read<'_, '_, T> {
             fn drop(&mut self) {
-                self.consumer.give_back(self.head, self.count);
+                self.consumer.give_back(self.head, self.count, self.values - self.count);
             }
         }
 
         let head = self.head();
-        let there = self.look();
-        let there = self.ring.distance(head, there).min(max);
-        let mut read = Read { consumer: self, head, count: 0 };
+        let values = self.values(head, max);
+        let there = values.min(max);
+        let mut read = Read { consumer: self, head, values, count: 0 };
         while read.count < there {
-            let consumer = &*read.consumer;
-            let value = consumer.read(consumer.ring.after(head, read.count));
-            read.count += 1;
-            f(value);
+            // Slots lie in a row up to the end of the ring.
+            let (slots, row) = read.consumer.ring.row(head, read.count);
+            let end = there.min(read.count + row);
+            let first = read.count;
+            while read.count < end {
+                // SAFETY: this many slots lie in a row, and hold as many values.
+                let value = unsafe { slots.add(read.count - first).read() };
+                read.count += 1;
+                f(value);
+            }
         }
         read.count
     }
@@ -411,17 +444,11 @@ impl<T> Consumer<'_, T> {
     /// ```
     pub fn peek(&mut self) -> Option<&T> {
         let head = self.head();
-        if self.is_empty_at(head) {
+        if self.values(head, 1) == 0 {
             return None;
         }
-        let value = self.ring.slot(head).with(|cell| {
-            // SAFETY: the slots from our head to the producer's tail are ours, and stay so while we are
-            // borrowed.
-            let cell = unsafe { &*cell };
-            // SAFETY: they hold values.
-            unsafe { cell.assume_init_ref() }
-        });
-        Some(value)
+        // SAFETY: the slots from our head on, as many as there are values, are ours, and stay so while we are borrowed.
+        Some(unsafe { self.ring.slot(head).as_ref() })
     }
 
     /// Drops all values that are in.
@@ -448,34 +475,31 @@ impl<T> Consumer<'_, T> {
         self.ring.header().head.load(Relaxed)
     }
 
+    /// How many values there are: at least `enough`, or exactly those that are there.
     #[inline(always)]
-    fn is_empty_at(&mut self, head: usize) -> bool {
-        (!Copied::IS_KEPT || self.tail.get() == head) && self.look() == head
+    fn values(&mut self, head: usize, enough: usize) -> usize {
+        if Copied::IS_KEPT && self.values.get() >= enough {
+            return self.values.get();
+        }
+        self.look(head)
     }
 
-    /// Where the producer says that it is.
+    /// How many values there are, by where the producer says that it is.
     #[inline(always)]
-    fn look(&mut self) -> usize {
+    fn look(&mut self, head: usize) -> usize {
         // spsc:values - Acquire: reads spsc:push, so the values are written.
         let tail = self.ring.header().tail.load(Acquire);
-        self.tail.set(tail);
-        tail
+        let values = self.ring.distance(head, tail);
+        self.values.set(values);
+        values
     }
 
+    /// Gives `count` places back, which leaves `values`.
     #[inline(always)]
-    fn read(&self, index: usize) -> T {
-        self.ring.slot(index).with(|cell| {
-            // SAFETY: the slots from our head to the producer's tail are ours.
-            let value = unsafe { cell.read() };
-            // SAFETY: they hold values, and this one is not read again: the caller gives it back.
-            unsafe { value.assume_init() }
-        })
-    }
-
-    #[inline(always)]
-    fn give_back(&mut self, head: usize, count: usize) {
+    fn give_back(&mut self, head: usize, count: usize, values: usize) {
         let head = self.ring.after(head, count);
         self.head.set(head);
+        self.values.set(values);
         // spsc:pop - Release: spsc:room reads it, so we are done with the slots.
         self.ring.header().head.store(head, Release);
     }

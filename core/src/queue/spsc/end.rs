@@ -5,6 +5,7 @@ use super::{HEAP, heap};
 use super::{Header, Slot, slot_at};
 use crate::sync::{AcqRel, Acquire};
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 
@@ -44,13 +45,19 @@ impl<T> End<'_, T> {
 
     /// The slot of an index, or of one lap on.
     #[inline(always)]
-    pub(super) fn slot(&self, index: usize) -> &Slot<T> {
+    pub(super) fn slot(&self, index: usize) -> Places<T> {
         let place = if index < self.capacity() { index } else { index - self.capacity() };
         debug_assert!(place < self.capacity());
         // SAFETY: indices stay below twice the capacity.
-        let slot = unsafe { slot_at(self.ring, place) };
-        // SAFETY: the ring lives as long as 'a, or until the second end goes.
-        unsafe { slot.as_ref() }
+        Places(unsafe { slot_at(self.ring, place) })
+    }
+
+    /// The slot `by` places on from an index, and how many lie in a row from there; `by` is at most the capacity.
+    #[inline(always)]
+    pub(super) fn row(&self, index: usize, by: usize) -> (Places<T>, usize) {
+        let index = self.after(index, by);
+        let behind = if index < self.capacity() { index } else { index - self.capacity() };
+        (self.slot(index), self.capacity() - behind)
     }
 
     /// The index `by` places on; `by` is at most the capacity.
@@ -76,6 +83,61 @@ impl<T> End<'_, T> {
     pub(super) fn is_abandoned(&self) -> bool {
         // spsc:look - Acquire: reads spsc:gone, so all that the other end pushed or popped is there to see.
         self.header().gone.load(Acquire) & 1 != 0
+    }
+}
+
+/// Slots in a row.
+pub(super) struct Places<T>(NonNull<Slot<T>>);
+
+impl<T> Places<T> {
+    /// # Safety
+    ///
+    /// The `by`-th slot from here lies in the same row.
+    #[inline(always)]
+    pub(super) unsafe fn add(&self, by: usize) -> Self {
+        // SAFETY: the caller says that it is there.
+        Self(unsafe { self.0.add(by) })
+    }
+
+    /// # Safety
+    ///
+    /// The first slot is the caller's own and holds no value.
+    #[inline(always)]
+    pub(super) unsafe fn write(self, value: T) {
+        // SAFETY: the caller's slot is there.
+        let slot = unsafe { self.0.as_ref() };
+        // SAFETY: nobody else touches it.
+        slot.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
+    }
+
+    /// # Safety
+    ///
+    /// The first slot is the caller's own and holds a value, which is moved out.
+    #[inline(always)]
+    pub(super) unsafe fn read(self) -> T {
+        // SAFETY: the caller's slot is there.
+        let slot = unsafe { self.0.as_ref() };
+        slot.with(|cell| {
+            // SAFETY: nobody else touches it.
+            let value = unsafe { cell.read() };
+            // SAFETY: it holds a value, and the caller does not read it again.
+            unsafe { value.assume_init() }
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The first slot is the caller's own, and stays so for 'a, and holds a value.
+    #[inline(always)]
+    pub(super) unsafe fn as_ref<'a>(self) -> &'a T {
+        // SAFETY: the caller's slot is there.
+        let slot = unsafe { self.0.as_ref() };
+        slot.with(|cell| {
+            // SAFETY: nobody else touches it for 'a.
+            let cell = unsafe { &*cell };
+            // SAFETY: it holds a value.
+            unsafe { cell.assume_init_ref() }
+        })
     }
 }
 
