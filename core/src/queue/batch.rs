@@ -97,8 +97,8 @@ impl<S: Storage> Ring<S> {
         if tickets > 1 && self.head.compare_exchange(head, end, SeqCst, SeqCst).is_ok() {
             return Some(ClaimedHead { ring: self, first: head, tickets });
         }
-        let (first, _) = self.claim_head().ok()?;
-        Some(ClaimedHead { ring: self, first: first.ticket, tickets: 1 })
+        let first = self.claim_head().ok()?.ticket;
+        Some(ClaimedHead { ring: self, first, tickets: 1 })
     }
 
     /// Gives up a claimed ticket into which nothing was written.
@@ -161,8 +161,7 @@ impl<S: Storage> ClaimedHead<'_, S> {
         let ticket = self.first;
         self.first = self.ring.geometry().after(ticket);
         self.tickets -= 1;
-        self.ring
-            .empty_out(&self.ring.place(ticket), State::full(self.ring.geometry().lap_of(ticket)))
+        self.ring.empty_out(&self.ring.place(ticket))
     }
 }
 

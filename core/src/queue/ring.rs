@@ -53,6 +53,7 @@ pub(super) enum Unclaimable {
 pub(super) struct Place<'a, T> {
     pub(super) ticket: usize,
     lap: usize,
+    next_lap: usize,
     slot: &'a Slot<T>,
 }
 
@@ -65,7 +66,8 @@ impl<'a, T> Place<'a, T> {
         // SAFETY: every ticket comes from 0 by `Geometry::after`, whose index stays below the capacity,
         // and there are `capacity` slots.
         let slot = unsafe { slots.get_unchecked(index) };
-        Self { ticket, lap: geometry.lap_of(ticket), slot }
+        let lap = geometry.lap_of(ticket);
+        Self { ticket, lap, next_lap: lap.wrapping_add(geometry.lap), slot }
     }
 }
 
@@ -266,13 +268,13 @@ impl<S: Storage> Ring<S> {
     /// Takes the value at the head out.
     #[inline]
     pub(crate) fn pop(&self) -> Result<S::Item, Nothing> {
-        let (place, state) = self.claim_head()?;
-        Ok(self.empty_out(&place, state))
+        let place = self.claim_head()?;
+        Ok(self.empty_out(&place))
     }
 
     /// Claims the ticket at the head: its value, and its slot until it lets go, are then this party's alone.
     #[inline]
-    pub(super) fn claim_head(&self) -> Result<(Place<'_, S::Item>, State), Nothing> {
+    pub(super) fn claim_head(&self) -> Result<Place<'_, S::Item>, Nothing> {
         let (geometry, slots) = (self.geometry(), self.storage.slots());
         loop {
             // pop:aim - SeqCst: pop:claim; what is older only costs a turn.
@@ -282,7 +284,7 @@ impl<S: Storage> Ring<S> {
             let state = State(place.slot.state.load(SeqCst));
             if state.is_value_in(geometry, place.lap) {
                 if self.advance_head(head, geometry.after(head)) {
-                    return Ok((place, state));
+                    return Ok(place);
                 }
             } else {
                 self.head_is_not_full(head, state)?;
@@ -299,15 +301,20 @@ impl<S: Storage> Ring<S> {
 
     /// Moves the value out of a claimed slot and lets go.
     #[inline(always)]
-    pub(super) fn empty_out(&self, place: &Place<'_, S::Item>, state: State) -> S::Item {
+    pub(super) fn empty_out(&self, place: &Place<'_, S::Item>) -> S::Item {
         // SAFETY: pop:enter saw the value published, and claiming the ticket made it this party's.
         let value = unsafe { self.read(place.slot) };
-        self.let_go(place.slot, state);
+        // Most likely nobody has passed over a ticket of this slot: then the next one is a lap on.
+        let (full, free) = (State::full(place.lap), State::free(place.next_lap));
+        // pop:let_go - SeqCst: as in let_go.
+        if let Err(now) = place.slot.state.compare_exchange(full.0, free.0, SeqCst, SeqCst) {
+            self.let_go(place.slot, State(now));
+        }
         value
     }
 
     /// Gives a slot that this party has, to the next ticket of it that is not void.
-    #[inline(always)]
+    #[cold]
     pub(super) fn let_go(&self, slot: &Slot<S::Item>, mut state: State) {
         loop {
             let free = state.let_go(self.geometry());
