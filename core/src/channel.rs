@@ -176,21 +176,37 @@ impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
         Ok(value)
     }
 
-    fn try_recv_many(&self, max: usize, f: impl FnMut(S::Item)) -> usize {
-        /// Tells the senders of the room that was made, also if the closure panics.
-        struct Room<'c, W: wait::Storage> {
-            senders: &'c WaitQueue<W>,
-            places: usize,
-        }
-
-        impl<W: wait::Storage> Drop for Room<'_, W> {
-            fn drop(&mut self) {
-                if self.places > 0 {
-                    self.senders.notify(self.places);
-                }
+    fn try_send_many(
+        &self,
+        values: &mut impl Iterator<Item = S::Item>,
+    ) -> Result<usize, SendError<S::Item>> {
+        // A place that was claimed and given up made the channel look full: to a sender that may be asleep by now.
+        let mut room = Room { senders: &self.senders, places: 0 };
+        let mut sent = 0;
+        // Each value is announced before the next is asked for, which may take its time, or wait for the receiver.
+        let mut pushed = || {
+            sent += 1;
+            self.receivers.notify(1);
+        };
+        // While receivers sleep, a value at a time: waking one takes long, and whoever is awake would find places that are
+        // claimed and not filled.
+        while self.receivers.has_waiters() {
+            let mut one = values.by_ref().take(1);
+            let mut is_in = false;
+            let pushed = || {
+                is_in = true;
+                pushed();
+            };
+            self.ring.push_each(&mut one, pushed, &mut room.places).map_err(SendError)?;
+            if !is_in {
+                return Ok(sent);
             }
         }
+        self.ring.push_each(values, pushed, &mut room.places).map_err(SendError)?;
+        Ok(sent)
+    }
 
+    fn try_recv_many(&self, max: usize, f: impl FnMut(S::Item)) -> usize {
         // After a panic nobody knows how much room; a sender that is woken for nothing sleeps again.
         let places = max.min(self.ring.capacity());
         let mut room = Room { senders: &self.senders, places };
@@ -214,6 +230,20 @@ impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
         self.receivers.close();
         self.senders.close();
         first
+    }
+}
+
+/// Tells the senders of the room that was made, also if the caller's code panics in between.
+struct Room<'c, W: wait::Storage> {
+    senders: &'c WaitQueue<W>,
+    places: usize,
+}
+
+impl<W: wait::Storage> Drop for Room<'_, W> {
+    fn drop(&mut self) {
+        if self.places > 0 {
+            self.senders.notify(self.places);
+        }
     }
 }
 
@@ -265,6 +295,72 @@ macro_rules! channel_of {
             /// A place in the line of those who receive, for whoever waits for several channels at once.
             pub fn watch_recv(&self) -> RecvWatch<'_, Self> {
                 RecvWatch::new(self)
+            }
+
+            /// Puts `values` in while there is room, several at a time; says how many went in.
+            ///
+            /// A value is taken out of `values` only when there is a place for it. Fewer than there are means that the
+            /// channel is full, or closed.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use aqueduct_core::channel::StaticChannel;
+            ///
+            /// let channel = StaticChannel::<u8, 2>::new();
+            /// let mut values = 1..=3;
+            /// assert_eq!(channel.try_send_many(&mut values), Ok(2));
+            /// assert_eq!(values, 3..=3, "what found no place is where it was");
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The channel was closed while a value was on its way in; it comes back, and those before it went in.
+            ///
+            /// # Panics
+            ///
+            /// If `values` does. What came before that went in.
+            pub fn try_send_many(
+                &self,
+                values: &mut impl Iterator<Item = T>,
+            ) -> Result<usize, SendError<T>> {
+                self.parts.try_send_many(values)
+            }
+
+            /// Puts all of `values` in, as many at a time as there is room for, and waits for room in between; says how
+            /// many there were.
+            ///
+            /// # Cancel safety
+            ///
+            /// A value is taken out of `values` only when there is a place for it. So if the future is dropped, what has
+            /// not gone in is still there.
+            ///
+            /// # Errors
+            ///
+            /// Closed; the first value that did not go in comes back, and those after it are still in `values`.
+            ///
+            /// # Panics
+            ///
+            /// If `values` does. What came before that went in.
+            pub async fn send_many(
+                &self,
+                values: &mut impl Iterator<Item = T>,
+            ) -> Result<usize, SendError<T>> {
+                let mut sent = 0;
+                loop {
+                    sent += self.try_send_many(values)?;
+                    // Full, or closed, or at the end, which not every iterator knows before it is asked.
+                    if values.size_hint() == (0, Some(0)) {
+                        return Ok(sent);
+                    }
+                    let reserved = self.reserve().await;
+                    let Some(value) = values.next() else { return Ok(sent) };
+                    match reserved {
+                        Ok(permit) => permit.send(value)?,
+                        Err(ReserveError) => return Err(SendError(value)),
+                    }
+                    sent += 1;
+                }
             }
 
             /// Puts `value` in; if the channel is full, in place of the oldest value, which comes back.

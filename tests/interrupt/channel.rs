@@ -18,6 +18,10 @@ enum Op {
     TrySend(u32),
     ForceSend(u32),
     TryRecv,
+    /// A batch of two, from this value on.
+    SendMany(u32),
+    /// A batch that promises two and has one: a place is claimed, and given up.
+    SendFewer(u32),
     RecvMany,
     Close,
     /// Starts a wait in a place and polls it once.
@@ -73,6 +77,25 @@ struct Channels<const N: usize> {
     filled: u32,
 }
 
+/// Values that are said to be so many.
+struct Batch {
+    left: std::ops::Range<u32>,
+    promised: usize,
+}
+
+impl Iterator for Batch {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.promised = self.promised.saturating_sub(1);
+        self.left.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.promised, Some(self.promised))
+    }
+}
+
 impl<const N: usize> Object<N> {
     fn received(&self, asked: Asked<Result<u32, RecvError>>) -> Outcome {
         match asked {
@@ -96,6 +119,19 @@ impl<const N: usize> Object<N> {
             }
             _ => Outcome::Done,
         }
+    }
+
+    fn sent_many(&self, mut batch: Batch) -> Outcome {
+        let first = batch.left.start;
+        let sent = self.channel.try_send_many(&mut batch);
+        let end = match sent {
+            Ok(sent) => first + sent as u32,
+            Err(SendError(refused)) => refused,
+        };
+        let taken = batch.left.start - first;
+        assert_eq!(end + u32::from(sent.is_err()), first + taken, "a value is lost");
+        self.ledger.borrow_mut().sent.extend(first..end);
+        Outcome::Sent((first..end).collect())
     }
 
     fn reserved(&self, asked: Asked<Result<Permit<'static, Tested<N>>, ReserveError>>) -> Outcome {
@@ -238,6 +274,8 @@ impl<const N: usize> Subject for Channels<N> {
                 }
                 Err(TryRecvError::Empty | TryRecvError::Closed) => Outcome::Done,
             },
+            Op::SendMany(first) => object.sent_many(Batch { left: first..first + 2, promised: 2 }),
+            Op::SendFewer(first) => object.sent_many(Batch { left: first..first + 1, promised: 2 }),
             Op::RecvMany => {
                 let mut got = Vec::new();
                 channel.try_recv_many(2, |value| got.push(value));
@@ -344,6 +382,8 @@ fn handlers() -> Vec<Vec<Op>> {
         vec![ForceSend(1)],
         vec![TryRecv],
         vec![RecvMany],
+        vec![SendMany(1)],
+        vec![SendFewer(1)],
         vec![Close],
         vec![TrySend(1), TrySend(2)],
         vec![TryRecv, TryRecv],
@@ -386,6 +426,9 @@ fn preempted() -> Vec<Vec<Op>> {
         vec![ForceSend(11)],
         vec![TryRecv],
         vec![RecvMany],
+        vec![SendMany(11)],
+        vec![SendFewer(11)],
+        vec![Recv(0), SendMany(11)],
         vec![Close],
         vec![Recv(0)],
         vec![Send(0, 11)],

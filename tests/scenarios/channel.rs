@@ -1,5 +1,6 @@
 //! Channels: nothing lost, nobody left asleep, every value dropped once.
 
+mod batches;
 mod clock;
 mod crossbeam;
 mod handles;

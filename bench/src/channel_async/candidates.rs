@@ -2,8 +2,8 @@
 //! installed: goroutines are its tasks.
 
 use super::{AsyncChannel, AsyncReceiver, AsyncSender, candidate};
-use crate::channel::Shape;
-use crate::check::Payload;
+use crate::channel::{BATCH, Shape};
+use crate::check::{Load, Payload};
 use crate::family::{Candidate, OURS};
 use crate::go;
 
@@ -44,6 +44,12 @@ impl<T: Payload> AsyncSender<T> for aqueduct::channel::Sender<T> {
     fn try_send(&self, item: T) -> bool {
         self.try_send(item).is_ok()
     }
+
+    #[inline]
+    async fn send_batch(&self, load: &mut Load<T>) {
+        let sent = self.send_many_async(&mut load.take(BATCH)).await;
+        assert!(sent.is_ok(), "the receivers are gone");
+    }
 }
 
 impl<T: Payload> AsyncReceiver<T> for aqueduct::channel::Receiver<T> {
@@ -54,6 +60,11 @@ impl<T: Payload> AsyncReceiver<T> for aqueduct::channel::Receiver<T> {
 
     fn try_recv(&mut self) -> Option<T> {
         (*self).try_recv().ok()
+    }
+
+    #[inline]
+    async fn recv_batch(&mut self, max: usize, buffer: &mut Vec<T>) {
+        self.recv_many_async(buffer, max).await;
     }
 
     fn several(self, n: usize) -> Vec<Self> {

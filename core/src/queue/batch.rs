@@ -13,37 +13,53 @@ impl<S: Storage> Ring<S> {
     /// Puts values of `items` in until the ring is full or closed, or `items` ends; says how many.
     pub(crate) fn push_many(&self, items: &mut impl Iterator<Item = S::Item>) -> usize {
         let mut pushed = 0;
+        let _refused = self.push_each(items, || pushed += 1, &mut 0);
+        pushed
+    }
+
+    /// As `push_many`, but says so after each value, for `items` may take its time over the next. `given_up` is raised
+    /// by the places that were claimed and given up, also if `items` panics. Fails with a value whose place was taken away
+    /// from it by a close.
+    pub(crate) fn push_each(
+        &self,
+        items: &mut impl Iterator<Item = S::Item>,
+        mut pushed: impl FnMut(),
+        given_up: &mut usize,
+    ) -> Result<(), S::Item> {
         loop {
             // A value that was taken from `items` cannot be given back: the place comes first.
             let (least, most) = items.size_hint();
             if most == Some(0) {
-                return pushed;
+                return Ok(());
             }
             // void:look - SeqCst: a bound, not a decision. Each end of an iterator that does not know its
             // length leaves a void ticket; this many without a pop, and we wait for pops.
             if least == 0 && self.voids.load(SeqCst) >= 2 * self.capacity() {
-                return pushed;
+                return Ok(());
             }
-            let Ok(mut claimed) = self.claim_run(least.max(1)) else { return pushed };
+            let Ok(mut claimed) = self.claim_run(least.max(1), given_up) else { return Ok(()) };
             while claimed.tickets > 0 {
-                let Some(value) = items.next() else { return pushed };
+                let Some(value) = items.next() else { return Ok(()) };
                 let ticket = claimed.take_one();
-                pushed += 1;
                 if self.fill(&self.place(ticket), value).is_err() {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
-                    if self.settle_filled(ticket).is_err() {
-                        return pushed - 1;
-                    }
+                    self.settle_filled(ticket)?;
+                    pushed();
                     break;
                 }
+                pushed();
             }
         }
     }
 
     /// Claims up to `want` tickets in a row.
-    fn claim_run(&self, want: usize) -> Result<ClaimedTail<'_, S>, Unclaimable> {
+    fn claim_run<'a>(
+        &'a self,
+        want: usize,
+        given_up: &'a mut usize,
+    ) -> Result<ClaimedTail<'a, S>, Unclaimable> {
         let geometry = self.geometry();
         // push:aim - SeqCst: as in claim_tail.
         let tail = self.tail.load(SeqCst);
@@ -59,10 +75,10 @@ impl<S: Storage> Ring<S> {
         }
         // push:claim - SeqCst: as in advance_tail, for all of them at once.
         if tickets > 1 && self.tail.compare_exchange(tail, end, SeqCst, SeqCst).is_ok() {
-            return Ok(ClaimedTail { ring: self, first: tail, tickets });
+            return Ok(ClaimedTail { ring: self, first: tail, tickets, given_up });
         }
         // One, or somebody was faster, or the way is not clear: as any push does.
-        Ok(ClaimedTail { ring: self, first: self.claim_tail()?.ticket, tickets: 1 })
+        Ok(ClaimedTail { ring: self, first: self.claim_tail()?.ticket, tickets: 1, given_up })
     }
 
     /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
@@ -129,6 +145,7 @@ struct ClaimedTail<'a, S: Storage> {
     ring: &'a Ring<S>,
     first: usize,
     tickets: usize,
+    given_up: &'a mut usize,
 }
 
 impl<S: Storage> ClaimedTail<'_, S> {
@@ -145,6 +162,7 @@ impl<S: Storage> Drop for ClaimedTail<'_, S> {
         while self.tickets > 0 {
             let ticket = self.take_one();
             self.ring.give_up(ticket);
+            *self.given_up += 1;
         }
     }
 }

@@ -236,6 +236,39 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// As [`recv_many`](Self::recv_many), for tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{channel, park::block_on};
+    ///
+    /// let (sender, receiver) = channel::bounded(8);
+    /// sender.send_many(&mut (0..5)).unwrap();
+    /// let mut buffer = Vec::new();
+    /// assert_eq!(block_on(receiver.recv_many_async(&mut buffer, 3)), 3);
+    /// assert_eq!(buffer, [0, 1, 2]);
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`recv_async`](Self::recv_async): as long as it has not come to its end, it has put nothing into `buffer`.
+    pub async fn recv_many_async(&self, buffer: &mut Vec<T>, max: usize) -> usize {
+        let before = buffer.len();
+        match &self.channel.flavor {
+            Flavor::Ring(ring) => {
+                // After the end, nothing has come.
+                let _ = ring.recv_many(max, |value| buffer.push(value)).await;
+            }
+            Flavor::Rendezvous(_) if max > 0 => {
+                buffer.extend(self.recv_async().await);
+                buffer.extend(self.try_iter().take(max - 1));
+            }
+            Flavor::Rendezvous(_) => {}
+        }
+        buffer.len() - before
+    }
+
     /// Receives until nothing will ever come; sleeps in between.
     ///
     /// # Examples
