@@ -102,7 +102,9 @@ fn places_that_a_batch_gives_up_wake_a_sender() {
         type Item = u8;
 
         fn next(&mut self) -> Option<u8> {
-            self.0.take().map(|asked| asked());
+            if let Some(asked) = self.0.take() {
+                asked();
+            }
             None
         }
 

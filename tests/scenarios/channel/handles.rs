@@ -187,3 +187,42 @@ fn streams_and_sinks_that_own_their_handles() {
     assert_eq!(block_on(sink.feed(4)), Err(SendError(None)));
     assert!(sender.is_closed());
 }
+
+/// A waker that panics when it is dropped panics in whoever polls, and does no harm to a stream that owns its handle.
+#[cfg(feature = "futures")]
+#[test]
+fn an_owned_stream_outlives_the_panic_of_a_waker() {
+    use futures_util::StreamExt;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    struct PanicsAtTheEnd;
+
+    impl Wake for PanicsAtTheEnd {
+        fn wake(self: Arc<Self>) {
+            std::mem::forget(self);
+        }
+    }
+
+    impl Drop for PanicsAtTheEnd {
+        fn drop(&mut self) {
+            panic!("the last of this waker");
+        }
+    }
+
+    let (sender, receiver) = bounded(1);
+    let mut values = receiver.into_stream();
+    let (counter, waker) = Counter::new();
+    let poll_with = |values: &mut _, waker: Waker| poll(&mut StreamExt::next(values), &waker);
+    let fragile = Waker::from(Arc::new(PanicsAtTheEnd));
+    assert!(poll(&mut values.next(), &fragile).is_pending());
+    // The stream holds the last one now, and drops it for the next waker.
+    drop(fragile);
+    let replaced = catch_unwind(AssertUnwindSafe(|| poll_with(&mut values, waker.clone())));
+    assert!(replaced.is_err());
+    assert!(poll_with(&mut values, waker.clone()).is_pending());
+    sender.send(7).unwrap();
+    assert_eq!(counter.wakes(), 1);
+    assert_eq!(poll_with(&mut values, waker), Poll::Ready(Some(7)));
+}

@@ -10,9 +10,11 @@ use futures_sink::Sink;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 /// The values of a channel as a stream that owns its [`Receiver`]: for a task, or a field, that outlives the place where the
 /// channel was made. Made by [`Receiver::into_stream`].
@@ -126,7 +128,8 @@ struct Kept<Q, A> {
 
 struct Drawer<Q, A> {
     question: Mutex<Option<Q>>,
-    answer: Mutex<Option<A>>,
+    /// A panic, where a waker or a value had one: in here it would end the future, and with it the handle.
+    answer: Mutex<Option<thread::Result<A>>>,
 }
 
 impl<Q, A> Kept<Q, A> {
@@ -143,8 +146,10 @@ impl<Q, A> Kept<Q, A> {
         let future = self.future.get_mut().unwrap_or_else(PoisonError::into_inner);
         match future.as_mut().poll(cx) {
             Poll::Ready(never) => match never {},
-            Poll::Pending => lock(&self.drawer.answer).take().expect("each call is answered"),
+            Poll::Pending => {}
         }
+        let answer = lock(&self.drawer.answer).take().expect("each call is answered");
+        answer.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 }
 
@@ -154,7 +159,9 @@ impl<Q, A> Drawer<Q, A> {
         poll_fn(|cx| {
             let question = lock(&self.question).take();
             if let Some(question) = question {
-                let answered = answer(question, cx);
+                // What is borrowed is as good after a panic as before: it says so itself, of its wakers.
+                let call = AssertUnwindSafe(|| answer(question, cx));
+                let answered = panic::catch_unwind(call);
                 *lock(&self.answer) = Some(answered);
             }
             Poll::Pending
