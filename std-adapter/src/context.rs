@@ -23,6 +23,7 @@
 
 mod headers;
 mod node;
+mod table;
 
 pub use headers::HeaderError;
 
@@ -37,6 +38,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
+use table::Place;
 
 /// A handle to one node in a tree of cancellation. Cloning it is cheap, and the clone is the same node.
 ///
@@ -59,7 +61,7 @@ use std::time::{Duration, Instant};
 /// # Progress
 ///
 /// [`err`](Self::err), [`is_done`](Self::is_done), [`cause`](Self::cause) and [`value`](Self::value) take no lock and
-/// call nobody. Deriving, waiting and cancelling lock one node at a time, each for a search in its table of
+/// call nobody. Deriving, waiting and cancelling lock one node at a time, each for a few steps in its table of
 /// followers. Wakers and callbacks run with nothing locked: they may use the same context.
 #[derive(Clone)]
 pub struct Context {
@@ -501,7 +503,7 @@ impl Drop for CancelGuard {
 pub struct StopHandle {
     context: Context,
     /// None if the callback ran at once.
-    place: Option<u64>,
+    place: Option<Place>,
 }
 
 impl StopHandle {
@@ -522,7 +524,7 @@ impl StopHandle {
 pub struct Done {
     context: Context,
     /// Where in the node's table our waker is, once polled; and which it is.
-    place: Option<(u64, Waker)>,
+    place: Option<(Place, Waker)>,
     /// Whoever polls wakes by itself at the deadline, so it needs no timer.
     watched: bool,
 }

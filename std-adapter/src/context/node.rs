@@ -16,12 +16,12 @@
 //! weakly, and a child that goes takes itself out of its parent's table. Walks in both directions,
 //! destruction included, are loops: a chain of 100,000 contexts needs no more stack than one.
 
+use super::table::{Place, Table};
 use super::{Cause, ContextError};
 use crate::lock;
 use crate::thread::{SpawnError, catch};
 use crate::timer::{self, Timer};
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Waker;
@@ -31,12 +31,13 @@ pub(super) struct Node {
     /// Where values come from, and, for a node with a `place`, cancellation.
     parent: Option<Arc<Node>>,
     /// Where in the parent's table this node was put; none in a node that does not follow its parent.
-    place: Option<u64>,
+    place: Option<Place>,
     /// The earliest here or above: shared with the node that set it.
     deadline: Option<Arc<Deadline>>,
     value: Option<Box<dyn Any + Send + Sync>>,
     outcome: OnceLock<Outcome>,
-    followers: Mutex<Followers>,
+    /// Children, wakers and callbacks, in the order in which they came.
+    followers: Mutex<Table<Follower>>,
 }
 
 /// How a node ended.
@@ -74,22 +75,6 @@ enum Watch {
     Set { _timer: Timer },
     /// The owner has been told.
     Over,
-}
-
-#[derive(Default)]
-struct Followers {
-    /// In the order in which they came. A number is never used twice, so leaving twice is harmless.
-    table: BTreeMap<u64, Follower>,
-    next: u64,
-}
-
-impl Followers {
-    /// A place at the end.
-    fn claim(&mut self) -> u64 {
-        let place = self.next;
-        self.next += 1;
-        place
-    }
 }
 
 /// What happens when a node is done.
@@ -135,7 +120,7 @@ impl Node {
         // Locked until the child is in: its place is part of it.
         let mut followers = lock(&parent.followers);
         let (place, outcome) = match parent.outcome.get() {
-            None => (Some(followers.claim()), OnceLock::new()),
+            None => (Some(followers.next_place()), OnceLock::new()),
             Some(outcome) => (None, OnceLock::from(outcome.clone())),
         };
         let node = Arc::new_cyclic(|owner| Self {
@@ -150,7 +135,8 @@ impl Node {
             followers: Mutex::default(),
         });
         if let Some(place) = place {
-            followers.table.insert(place, Follower::Child(Arc::downgrade(&node)));
+            let put = followers.insert(Follower::Child(Arc::downgrade(&node)));
+            debug_assert_eq!(put, place, "locked all the time");
         }
         node
     }
@@ -191,20 +177,18 @@ impl Node {
     }
 
     /// Adds to what happens when this node is done; gives it back if it is done.
-    pub(super) fn follow(&self, follower: Follower) -> Result<u64, Follower> {
+    pub(super) fn follow(&self, follower: Follower) -> Result<Place, Follower> {
         self.outcome();
         let mut followers = lock(&self.followers);
         if self.outcome.get().is_some() {
             return Err(follower);
         }
-        let place = followers.claim();
-        followers.table.insert(place, follower);
-        Ok(place)
+        Ok(followers.insert(follower))
     }
 
     /// Takes a follower back, unless it was told already.
-    pub(super) fn unfollow(&self, place: u64) -> Option<Follower> {
-        lock(&self.followers).table.remove(&place)
+    pub(super) fn unfollow(&self, place: Place) -> Option<Follower> {
+        lock(&self.followers).remove(place)
     }
 
     /// Makes sure that the deadline, if there is one, will be told to the followers that are in the table now.
@@ -246,8 +230,8 @@ impl Node {
             let outcome = node.outcome.get().expect("decided before it was put on the list");
             node.stop_watching();
             // A statement of its own: the lock is not held while nodes are upgraded, dropped, or decided.
-            let followers = mem::take(&mut lock(&node.followers).table);
-            for follower in followers.into_values() {
+            let followers = lock(&node.followers).take_all();
+            for follower in followers {
                 let Follower::Child(child) = follower else {
                     told.push(follower);
                     continue;
@@ -256,7 +240,12 @@ impl Node {
                     // Its own deadline may have passed unnoticed, before this happened.
                     child.look_at_clock(now);
                     let _ = child.outcome.set(outcome.clone());
-                    nodes.push(child);
+                    // Nobody enters any more, so most are done with here, while they are in the cache.
+                    if lock(&child.followers).is_empty() {
+                        child.stop_watching();
+                    } else {
+                        nodes.push(child);
+                    }
                 }
             }
         }
