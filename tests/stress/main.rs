@@ -4,6 +4,7 @@
 mod channel;
 mod context;
 mod pipeline;
+mod pipeline_books;
 mod pool;
 mod queue;
 mod runtimes;
