@@ -38,10 +38,21 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
             // The withdrawn first, the newcomers second. The other way round, somebody who registered and withdrew
             // between the two is freed here while he is still in the inbox, not taken yet.
             //
-            // drain:withdrawn - Acquire: reads cancel:push, so the slot is written, and it is in the inbox or listed.
-            let withdrawn = self.withdrawn.swap(0, Acquire);
-            // drain:inbox - Acquire: reads register:push, so the slots are written.
-            let newcomers = self.inbox.swap(0, Acquire);
+            //
+            // drain:peek - Relaxed: to pay for no swap where there is nothing, which is most of the time. What was pushed
+            // before the kick that we drain for is seen, for that kick published it; who pushes later kicks later, and is
+            // looked for then. Nor does the second look come before the first swap, which is an acquire.
+            let withdrawn = match self.withdrawn.load(Relaxed) {
+                0 => 0,
+                // drain:withdrawn - Acquire: reads cancel:push, so the slot is written, and it is in the inbox or listed.
+                _ => self.withdrawn.swap(0, Acquire),
+            };
+            // drain:peek - Relaxed: as above.
+            let newcomers = match self.inbox.load(Relaxed) {
+                0 => 0,
+                // drain:inbox - Acquire: reads register:push, so the slots are written.
+                _ => self.inbox.swap(0, Acquire),
+            };
             self.admit(lists, newcomers);
             self.free_withdrawn(lists, withdrawn);
 
