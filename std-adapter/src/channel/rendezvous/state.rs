@@ -269,23 +269,15 @@ impl<T> State<T> {
         waker: Option<Waker>,
         errands: &mut Errands,
     ) -> Key {
-        let key = self.senders.push(Sender { offer: Offer::Value(value), waker });
-        self.tell(Sought::Sender, errands);
-        key
+        self.list_sender(Offer::Value(value), waker, errands)
     }
 
     pub(super) fn wait_to_reserve(&mut self, waker: Option<Waker>, errands: &mut Errands) -> Key {
-        let offer = Offer::Later(Claim::Alone);
-        let key = self.senders.push(Sender { offer, waker });
-        self.tell(Sought::Sender, errands);
-        key
+        self.list_sender(Offer::Later(Claim::Alone), waker, errands)
     }
 
     pub(super) fn wait_to_recv(&mut self, waker: Option<Waker>, errands: &mut Errands) -> Key {
-        let want = Want::Open(Claim::Alone);
-        let key = self.receivers.push(Receiver { want, waker });
-        self.tell(Sought::Receiver, errands);
-        key
+        self.list_receiver(Want::Open(Claim::Alone), waker, errands)
     }
 
     pub(super) fn stand_to_send(
@@ -300,9 +292,7 @@ impl<T> State<T> {
             return None;
         }
         let offer = Offer::Later(Claim::Arm(Arc::clone(token), arm));
-        let key = self.senders.push(Sender { offer, waker: Some(waker) });
-        self.tell(Sought::Sender, errands);
-        Some(key)
+        Some(self.list_sender(offer, Some(waker), errands))
     }
 
     pub(super) fn stand_to_recv(
@@ -317,9 +307,21 @@ impl<T> State<T> {
             return None;
         }
         let want = Want::Open(Claim::Arm(Arc::clone(token), arm));
-        let key = self.receivers.push(Receiver { want, waker: Some(waker) });
+        Some(self.list_receiver(want, Some(waker), errands))
+    }
+
+    /// Puts a sender at the end of its line, and tells those who look for one.
+    fn list_sender(&mut self, offer: Offer<T>, waker: Option<Waker>, errands: &mut Errands) -> Key {
+        let key = self.senders.push(Sender { offer, waker });
+        self.tell(Sought::Sender, errands);
+        key
+    }
+
+    /// The same for a receiver.
+    fn list_receiver(&mut self, want: Want<T>, waker: Option<Waker>, errands: &mut Errands) -> Key {
+        let key = self.receivers.push(Receiver { want, waker });
         self.tell(Sought::Receiver, errands);
-        Some(key)
+        key
     }
 
     /// How the send at `key` fares; its place is given up unless it waits on.
