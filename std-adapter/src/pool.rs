@@ -39,6 +39,12 @@
 //! or looking for work. A job's own lock is taken by whoever runs it and whoever waits for it, for a few instructions. The lock of
 //! the pool is taken where workers come, go, lie down or are called.
 //!
+//! # Memory
+//!
+//! A queue takes 64 bytes for each place, when its priority is first used. A job of [`Pool::execute`] takes nothing more, if its closure has four
+//! words or fewer; one with a handle takes some 300 bytes besides. A worker that rests has touched about 20 KiB, most of it its
+//! stack. (Resident memory on Linux, x86-64, of a million queued jobs and of 64 workers; a test holds it to that.)
+//!
 //! # What instruments see
 //!
 //! [`Pool::metrics`] is a snapshot of the books. The feature `prometheus` writes it as a page (`pool::prometheus`), the feature `metrics`
@@ -56,6 +62,7 @@
 
 mod builder;
 mod cell;
+mod driven;
 #[cfg(feature = "metrics")]
 mod facade;
 mod group;
@@ -82,6 +89,7 @@ mod worker;
 
 pub use builder::{BuildError, Builder};
 pub use cell::Cancel;
+pub use driven::Driven;
 pub use group::{Completed, Group, InOrder};
 pub use handle::JobHandle;
 pub use histogram::Histogram;
@@ -314,6 +322,32 @@ impl Pool {
         R: Send + 'static,
     {
         self.shared().run(f).await
+    }
+
+    /// Drives a future to its end, with the same accounting as other jobs: see [`Job::future`].
+    ///
+    /// # Errors
+    ///
+    /// The future, handed back unpolled, if there is no room, or the pool is shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pool::Pool;
+    ///
+    /// let pool = Pool::builder().max_workers(2).build()?;
+    /// let inner = pool.submit(|| 6 * 7)?;
+    /// let outer = pool.spawn_future(async { inner.await.map_or(0, |done| done.value) })?;
+    /// assert_eq!(outer.join()?.value, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_future<F>(&self, future: F) -> Result<JobHandle<F::Output>, SubmitError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let handle = self.submit_job(Job::future(future));
+        handle.map_err(|SubmitError { job, reason }| SubmitError { job: job.work.0, reason })
     }
 
     /// A group of jobs, of which at most `limit` are on their way at a time; at least one.

@@ -3,6 +3,7 @@
 #![cfg(aqueduct_interrupt)]
 
 mod channel;
+mod crew;
 mod harness;
 mod queue;
 mod rwlock;

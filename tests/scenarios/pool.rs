@@ -1,9 +1,11 @@
 //! The worker pool: what broke others of its kind.
 
+mod futures;
 mod groups;
 mod jobs;
 mod light;
 mod limits;
+mod memory;
 mod scaling;
 mod shutdown;
 

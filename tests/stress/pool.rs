@@ -62,15 +62,16 @@ enum End {
     Drop,
 }
 
+const FULL: [Full; 6] = [
+    Full::Block,
+    Full::Reject,
+    Full::CallerRuns,
+    Full::DropOldest,
+    Full::DropNewest,
+    Full::BlockTimeout(Duration::from_micros(50)),
+];
+
 fn submit(pool: &Pool, plan: Plan, runs: &Arc<AtomicUsize>) -> Option<JobHandle<()>> {
-    const FULL: [Full; 6] = [
-        Full::Block,
-        Full::Reject,
-        Full::CallerRuns,
-        Full::DropOldest,
-        Full::DropNewest,
-        Full::BlockTimeout(Duration::from_micros(50)),
-    ];
     let runs = Arc::clone(runs);
     let inner = pool.clone();
     let job = Job::fallible(move |job| {
@@ -84,6 +85,8 @@ fn submit(pool: &Pool, plan: Plan, runs: &Arc<AtomicUsize>) -> Option<JobHandle<
                 Ok(())
             }
             Kind::Nested => {
+                // One that nobody waits for, and one that is joined.
+                let _ = inner.execute(|| ());
                 if let Ok(job) = inner.submit(|| ()) {
                     let _ = job.join();
                 }

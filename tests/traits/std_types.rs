@@ -20,9 +20,9 @@ use aqueduct::pipeline::{
     Stopped, Stuck,
 };
 use aqueduct::pool::{
-    self, Cancel, Completed, Decision, Fallible, Full, Group, Histogram, InOrder, Informed, Job,
-    JobContext, JobError, JobHandle, JobId, JobPanic, JobResult, LatencyTarget, Limit, Load, Plain,
-    Pool, PoolMetrics, Priority, Refusal, Rejection, RunningJob, ScaleEvent, ScaleReason,
+    self, Cancel, Completed, Decision, Driven, Fallible, Full, Group, Histogram, InOrder, Informed,
+    Job, JobContext, JobError, JobHandle, JobId, JobPanic, JobResult, LatencyTarget, Limit, Load,
+    Plain, Pool, PoolMetrics, Priority, Refusal, Rejection, RunningJob, ScaleEvent, ScaleReason,
     ScopedJob, ShutdownReport, SubmitError, Thresholds, WorkerId,
 };
 use aqueduct::sync::{
@@ -206,6 +206,7 @@ fn pools() {
         T => JobResult<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Job<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Plain<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Driven<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Informed<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Fallible<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => SubmitError<T>, ["SS" "S-" "-S" "--"], "UWR";

@@ -4,6 +4,7 @@ use super::cell::Runnable;
 use super::handle::JobHandle;
 use super::outcome::{JobError, JobPanic};
 use super::panics;
+use super::roster::Blocking;
 use super::shared::Shared;
 use super::submit::{Full, SubmitError};
 use crate::Context;
@@ -219,7 +220,7 @@ impl<W> fmt::Debug for Job<W> {
     }
 }
 
-/// What a job does. Sealed: [`Plain`], [`Informed`] and [`Fallible`], as made by [`Job`]'s constructors.
+/// What a job does. Sealed: [`Plain`], [`Informed`], [`Fallible`] and [`Driven`](super::Driven), as made by [`Job`]'s constructors.
 pub trait Work: sealed::Work {}
 
 impl<W: sealed::Work> Work for W {}
@@ -234,7 +235,7 @@ pub(super) mod sealed {
     }
 }
 
-fn try_once<R>(f: impl FnOnce() -> R) -> Result<R, JobError> {
+pub(super) fn try_once<R>(f: impl FnOnce() -> R) -> Result<R, JobError> {
     let _watch = panics::watch();
     catch(f)
         .map_err(|panicked| JobError::Panicked(JobPanic { panicked, backtrace: panics::take() }))
@@ -380,8 +381,13 @@ impl JobContext<'_> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocking<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _section = self.worker.map(|_| self.shared.begin_blocking());
+        let _section = self.wait_section();
         f()
+    }
+
+    /// Until this is dropped, the job waits without using a processor.
+    pub(super) fn wait_section(&self) -> Option<Blocking> {
+        self.worker.map(|_| self.shared.begin_blocking())
     }
 
     /// Submits a job to the pool of this one. See [`Pool::submit`](super::Pool::submit).

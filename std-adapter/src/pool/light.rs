@@ -141,16 +141,6 @@ impl Shared {
             light.into_light().run_here(self);
             return Ok(());
         };
-        let light = match self.queues.push_soon(Priority::Normal, light, limit) {
-            Ok(()) => {
-                self.call_if_needed();
-                return Ok(());
-            }
-            Err(TrySendError::Closed(refused)) => {
-                return Err(self.refuse(refused, Refusal::ShutDown));
-            }
-            Err(TrySendError::Full(light)) => light,
-        };
         let mut room = level.send(light);
         match wait_for(&mut room, limit, None) {
             Ok(Ok(())) => {

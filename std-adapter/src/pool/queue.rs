@@ -4,9 +4,7 @@ use super::cell::Runnable;
 use super::job::Priority;
 use super::light::Light;
 use crate::core::channel::{Channel, ForceSendError, TrySendError};
-use crate::park::{Patience, deadline_after};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// A job that has an outcome, whatever it returns.
 pub(super) type Entry = Arc<dyn Runnable>;
@@ -75,24 +73,6 @@ impl Queues {
             TrySendError::Full(job) => TrySendError::Full(job.into_job()),
             TrySendError::Closed(job) => TrySendError::Closed(job.into_job()),
         })
-    }
-
-    /// Puts in what has found no room, if there is some in a moment: where jobs are short, to sleep until one place is free would cost a
-    /// wake-up for each job.
-    pub(super) fn push_soon(
-        &self,
-        priority: Priority,
-        mut job: Queued,
-        limit: Option<Duration>,
-    ) -> Result<(), TrySendError<Queued>> {
-        let patience = Patience::until(limit.and_then(deadline_after));
-        let level = self.level(priority);
-        loop {
-            match level.try_send(job) {
-                Err(TrySendError::Full(back)) if patience.wait() => job = back,
-                end => return end,
-            }
-        }
     }
 
     /// Puts a job in, in the place of the oldest, if there is none.

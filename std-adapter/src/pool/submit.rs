@@ -29,7 +29,9 @@ pub enum Full {
     Reject,
     /// Its submitter runs it, there and then.
     CallerRuns,
-    /// The oldest job of its priority is [rejected](JobError::Rejected) in its favour.
+    /// The oldest job of its priority is [rejected](JobError::Rejected) in its favour. Where nobody could make room for it, it is
+    /// itself rejected, as under [`DropNewest`](Self::DropNewest): in a pool without a queue, and for a job with a
+    /// [key](Job::key) for which the lines of keys are full, since those in line are older jobs of keys in order.
     DropOldest,
     /// It is [rejected](JobError::Rejected): the handle says so.
     DropNewest,
@@ -244,14 +246,8 @@ impl Shared {
             run_here(self, &job);
             return Ok(Placed::Settled);
         }
-        match self.queues.push_soon(priority, Queued::Job(job), limit) {
-            Ok(()) => {}
-            Err(TrySendError::Closed(_)) => return Err(Refusal::ShutDown),
-            Err(TrySendError::Full(job)) => {
-                let sent = wait_for(self.queues.level(priority).send(job), limit, context)?;
-                sent.map_err(|_| Refusal::ShutDown)?;
-            }
-        }
+        let sent = wait_for(self.queues.level(priority).send(Queued::Job(job)), limit, context)?;
+        sent.map_err(|_| Refusal::ShutDown)?;
         self.call_if_needed();
         Ok(Placed::Queued)
     }

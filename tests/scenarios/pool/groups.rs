@@ -172,6 +172,38 @@ fn jobs_of_a_scope_borrow() {
     assert!(metrics.workers <= 2, "the places were given back");
 }
 
+/// Scopes in jobs of scopes, and in jobs, with places for all of them and without.
+#[test]
+fn scopes_nest() {
+    for workers in [1, 4] {
+        let pool = Pool::builder().max_workers(workers).build().unwrap();
+        let numbers: Vec<u64> = (0..64).collect();
+        let halve = |numbers: &[u64]| {
+            pool.scope(|scope| {
+                let (left, right) = numbers.split_at(numbers.len() / 2);
+                let left = scope.submit(|| {
+                    pool.scope(|inner| {
+                        let sum = inner.submit(|| left.iter().sum::<u64>());
+                        sum.join().unwrap().value
+                    })
+                });
+                right.iter().sum::<u64>() + left.join().unwrap().value
+            })
+        };
+        assert_eq!(halve(&numbers), 63 * 32);
+        let inner = pool.clone();
+        let in_job = pool.submit(move || {
+            let numbers = [1, 2, 3];
+            inner.scope(|scope| scope.submit(|| numbers.iter().sum::<u64>()).join().unwrap().value)
+        });
+        assert_eq!(in_job.unwrap().join().unwrap().value, 6);
+        pool.wait_idle();
+        let metrics = pool.metrics();
+        assert_eq!((metrics.completed, metrics.in_flight), (4, 0));
+        assert!(metrics.workers <= workers, "the places were given back");
+    }
+}
+
 /// A scope whose function panics ends, drops what was not begun, and gives its places back.
 #[test]
 fn a_scope_that_panics_leaves_nothing() {

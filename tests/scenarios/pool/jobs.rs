@@ -424,3 +424,40 @@ fn memory_is_flat_over_many_jobs() {
         assert!(after < before + (4 << 20), "{before} bytes became {after}");
     });
 }
+
+/// R17, as far as it can be had: a panic in the destructor of a thread-local value, when a worker goes, ends the process. That is the
+/// standard library's doing, and cannot be caught; that it has not changed is what this shows.
+#[test]
+fn a_panic_in_a_thread_locals_destructor_ends_the_process() {
+    const NAME: &str = "pool::jobs::a_panic_in_a_thread_locals_destructor_ends_the_process";
+    const CHILD: &str = "AQUEDUCT_TEST_THREAD_LOCAL";
+
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+
+    thread_local!(static PANICS: Panics = const { Panics });
+
+    if std::env::var_os(CHILD).is_some() {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        // The job itself is done, and its outcome is there before the worker goes.
+        pool.submit(|| PANICS.with(|_| ())).unwrap().join().unwrap();
+        pool.shutdown();
+        println!("survived");
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([NAME, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(said.contains("thread local panicked on drop"), "{said}");
+    assert!(
+        !child.status.success() && !String::from_utf8_lossy(&child.stdout).contains("survived")
+    );
+}

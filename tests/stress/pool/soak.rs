@@ -1,9 +1,11 @@
 //! Minutes of everything at once, for `ci/soak`.
 
-use super::{Kind, Plan, submit};
+use super::{FULL, Kind, Plan, submit};
 use aqueduct::pool::{JobError, Pool, PoolMetrics};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A sequence that is the same each time: xorshift.
@@ -68,7 +70,8 @@ fn life(dice: &mut Dice) -> PoolMetrics {
         .queue_capacity([0, 1, 4, 64, 1024][dice.roll(5)])
         .keep_alive(Duration::from_micros(100))
         .check_interval(Duration::from_millis(1))
-        .cool_down(Duration::ZERO);
+        .cool_down(Duration::ZERO)
+        .on_full(FULL[dice.roll(FULL.len())]);
     let Ok(pool) = pool.build() else { unreachable!("these settings are possible") };
     let seen = Seen::default();
     let early_end = dice.roll(3) == 0;
@@ -79,6 +82,12 @@ fn life(dice: &mut Dice) -> PoolMetrics {
             scope.spawn(move || {
                 let mut kept = Vec::new();
                 for _ in 0..1_000 {
+                    if dice.roll(4) == 0 {
+                        let accepted = submit_light(&mut dice, pool, seen);
+                        let count = if accepted { &seen.accepted } else { &seen.refused };
+                        count.fetch_add(1, SeqCst);
+                        continue;
+                    }
                     let plan = dice.plan();
                     let Some(job) = submit(pool, plan, &seen.runs) else {
                         seen.refused.fetch_add(1, SeqCst);
@@ -123,6 +132,28 @@ fn life(dice: &mut Dice) -> PoolMetrics {
     assert!(m.submitted as usize >= ours && ours == 3_000, "{m:?}");
     assert!(seen.outcomes.load(SeqCst) <= seen.accepted.load(SeqCst));
     m
+}
+
+/// A job without a handle, or a future that waits once; says whether it was accepted.
+fn submit_light(dice: &mut Dice, pool: &Pool, seen: &Seen) -> bool {
+    let (runs, panics) = (Arc::clone(&seen.runs), dice.roll(20) == 0);
+    let run = move || {
+        runs.fetch_add(1, SeqCst);
+        assert!(!panics, "on purpose");
+    };
+    if dice.roll(8) > 0 {
+        return pool.execute(run).is_ok();
+    }
+    let mut has_waited = false;
+    let future = poll_fn(move |context| {
+        if !std::mem::replace(&mut has_waited, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        run();
+        Poll::Ready(())
+    });
+    pool.spawn_future(future).map(drop).is_ok()
 }
 
 fn join(kept: &mut Vec<aqueduct::pool::JobHandle<()>>, seen: &Seen) {

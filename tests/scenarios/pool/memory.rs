@@ -1,0 +1,51 @@
+//! What a pool takes in memory, as its documentation states.
+
+use super::Gate;
+use crate::support::{alone, resident};
+use aqueduct::pool::Pool;
+
+const JOBS: usize = 1_000_000;
+const WORKERS: usize = 64;
+
+/// A pool whose only worker waits at the gate.
+fn busy() -> (Pool, Gate) {
+    let pool = Pool::builder().max_workers(1).queue_capacity(JOBS).build().unwrap();
+    let gate = Gate::default();
+    pool.execute(gate.job()).unwrap();
+    gate.until_waiting(1);
+    (pool, gate)
+}
+
+/// A million queued jobs take 64 bytes each if nobody waits for them, some 330 with a handle; a worker that rests, a
+/// dozen KiB that were ever touched.
+#[test]
+fn a_million_queued_jobs_take_what_is_stated() {
+    alone("pool::memory::a_million_queued_jobs_take_what_is_stated", || {
+        let Some(before) = resident() else { return };
+        let per = |what: &str, before: usize, count: usize, most: usize| {
+            let each = resident().unwrap().saturating_sub(before) / count;
+            println!("{what}: {each} bytes each");
+            assert!(each <= most, "{what}: {each} bytes each, {most} are stated");
+        };
+        let (pool, gate) = busy();
+        (0..JOBS).for_each(|n| pool.execute(move || assert_ne!(n, JOBS)).unwrap());
+        per("queued, without a handle", before, JOBS, 80);
+        gate.open();
+        assert!(pool.shutdown().is_complete());
+        drop(pool);
+
+        let before = resident().unwrap();
+        let (pool, gate) = busy();
+        (0..JOBS).for_each(|n| drop(pool.submit(move || n).unwrap()));
+        per("queued, with a handle", before, JOBS, 400);
+        gate.open();
+        assert!(pool.shutdown().is_complete());
+
+        let before = resident().unwrap();
+        let pool = Pool::builder().min_workers(WORKERS).max_workers(WORKERS).build().unwrap();
+        while pool.metrics().idle < WORKERS {
+            std::thread::yield_now();
+        }
+        per("a worker that rests", before, WORKERS, 48 * 1024);
+    });
+}
