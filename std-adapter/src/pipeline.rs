@@ -113,6 +113,7 @@ pub struct Pipeline<N = ()> {
 /// What concerns the whole run.
 struct Settings {
     context: Option<Context>,
+    drain: Option<Context>,
     output_buffer: usize,
     keep_errors: usize,
     progress: Option<Arc<Mutex<Progress>>>,
@@ -201,9 +202,9 @@ impl Pipeline {
 
 impl<N: Flow> Pipeline<N> {
     fn new(flow: N) -> Self {
-        let (context, progress) = (None, None);
+        let (context, drain, progress) = (None, None, None);
         let (output_buffer, keep_errors) = (BUFFER, KEEP_ERRORS);
-        Self { flow, settings: Settings { context, output_buffer, keep_errors, progress } }
+        Self { flow, settings: Settings { context, drain, output_buffer, keep_errors, progress } }
     }
 
     /// How many items may wait at the output; 64 if nothing is said.
@@ -231,6 +232,29 @@ impl<N: Flow> Pipeline<N> {
     /// context to its function too if it takes long.
     pub fn context(mut self, context: &Context) -> Self {
         self.settings.context = Some(context.clone());
+        self
+    }
+
+    /// Lets nothing new in once this context is done: what is on its way is finished and delivered, and the run returns its report.
+    ///
+    /// It is what [`Running::drain`] does, for a run on the calling thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{Context, pipeline::Pipeline};
+    ///
+    /// let enough = Context::background();
+    /// let report = Pipeline::from_iter(0_u64..).drain_on(&enough).run(|n| {
+    ///     if n == 10 {
+    ///         enough.cancel();
+    ///     }
+    /// })?;
+    /// assert!(report.delivered() > 10 && report.cancelled() == 0);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn drain_on(mut self, context: &Context) -> Self {
+        self.settings.drain = Some(context.clone());
         self
     }
 

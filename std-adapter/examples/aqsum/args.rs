@@ -51,7 +51,7 @@ pub(crate) enum OnError {
 impl From<OnError> for Policy {
     fn from(on_error: OnError) -> Self {
         match on_error {
-            OnError::Collect => Self::Collect,
+            OnError::Collect => Self::Skip,
             OnError::Stop => Self::Stop,
         }
     }

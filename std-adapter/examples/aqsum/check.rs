@@ -10,7 +10,6 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The longest line that is looked at, in bytes: more than any name that a system can open. What is longer counts
 /// as badly formatted, and costs no memory.
@@ -46,10 +45,8 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
         true => None,
         false => Some(File::open(list).map_err(|error| Unreadable::new(list, error))?),
     };
-    let session = Arc::new(Session::new(args));
-    let critic = Arc::clone(&session);
-    let place = title.to_string();
-    let pipeline = Pipeline::source(move |out| {
+    let session = Session::new(args);
+    let pipeline = Pipeline::source(|out| {
         let mut parser = Parser { from_stdin, ..Parser::default() };
         let list: Box<dyn BufRead> = match file {
             Some(file) => Box::new(BufReader::new(file)),
@@ -60,16 +57,20 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
             None => Ok(out.check()?),
         })
         .map_err(|error| match error.downcast_ref() {
-            Some(error) => format!("{place}: {}", reason(error)).into(),
+            Some(error) => format!("{title}: {}", reason(error)).into(),
             None => error,
         })
     })
-    .stage_init("hash", session.hashers(), |hasher, line| Ok::<_, BoxError>(verdict(hasher, line)))
-    .concurrency(session.jobs())
+    .stage_init(
+        "hash",
+        || session.hasher(),
+        |hasher, line| Ok::<_, BoxError>(verdict(hasher, line)),
+    )
+    .concurrency(session.jobs)
     .buffer(AHEAD)
-    .on_error(move |error: &StageError| {
-        critic.progress.complain(complaint(error));
-        Policy::Collect
+    .on_error(|error: &StageError| {
+        session.progress.complain(complaint(error));
+        Policy::Skip
     })
     .ordered(session.window());
 

@@ -4,11 +4,10 @@ use crate::args::Args;
 use crate::hash::{Hasher, Unreadable, reason};
 use crate::progress::Progress;
 use aqueduct::Context;
-use aqueduct::pipeline::{Cause, Controller, Flow, Pipeline, PipelineError, Report, StageError};
+use aqueduct::pipeline::{Cause, Flow, Pipeline, PipelineError, Report, StageError};
 use std::error::Error;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::{self, ExitCode};
-use std::sync::{Arc, OnceLock};
 
 /// How many results may wait for one in front of them: while a large file is read, the small ones behind it go on.
 pub(crate) const WINDOW: usize = 1024;
@@ -43,10 +42,12 @@ impl From<Ending> for ExitCode {
 /// One run.
 pub(crate) struct Session {
     pub(crate) progress: Progress,
+    /// Cancelled when nothing new is to be begun.
+    finish: Context,
     /// Cancelled when everything is to be dropped.
     context: Context,
     stats: bool,
-    jobs: usize,
+    pub(crate) jobs: usize,
 }
 
 /// What is to be done after a result has been written.
@@ -58,26 +59,18 @@ pub(crate) enum Next {
 
 impl Session {
     pub(crate) fn new(args: &Args) -> Self {
-        Self {
-            progress: Progress::new(),
-            context: Context::background(),
-            stats: args.stats,
-            jobs: args.jobs.get(),
-        }
-    }
-
-    pub(crate) fn jobs(&self) -> usize {
-        self.jobs
+        let (progress, finish, context) =
+            (Progress::new(), Context::background(), Context::background());
+        Self { progress, finish, context, stats: args.stats, jobs: args.jobs.get() }
     }
 
     pub(crate) fn window(&self) -> usize {
         WINDOW.max(self.jobs)
     }
 
-    /// What makes the state of a worker.
-    pub(crate) fn hashers(&self) -> impl Fn() -> Hasher + Send + Sync + 'static {
-        let context = self.context.clone();
-        move || Hasher::new(&context)
+    /// The state of a worker.
+    pub(crate) fn hasher(&self) -> Hasher {
+        Hasher::new(&self.context)
     }
 
     /// Whether everything is to be dropped, so that nobody wants to read about it.
@@ -87,62 +80,50 @@ impl Session {
 
     /// Runs a pipeline and writes its results to standard output. How it ended; and the report, if nothing cut it short
     /// but a first Ctrl-C.
-    pub(crate) fn run<N>(
+    pub(crate) fn run<N: Flow>(
         &self,
         pipeline: Pipeline<N>,
         mut write: impl FnMut(&mut Out, N::Item) -> io::Result<Next>,
-    ) -> Result<(Ending, Option<Report>), Box<dyn Error>>
-    where
-        N: Flow<Item: 'static> + 'static,
-    {
-        let controller = self.end_on_signal()?;
-        let running = pipeline.context(&self.context).output_buffer(AHEAD).spawn()?;
-        let _ = controller.set(running.controller());
+    ) -> Result<(Ending, Option<Report>), Box<dyn Error>> {
+        self.end_on_signal()?;
         let mut out = BufWriter::with_capacity(OUT, io::stdout().lock());
         let somebody_watches = io::stdout().is_terminal();
-        let mut ended_here = false;
-        let mut written = Ok(());
-        for item in running.output().iter() {
-            match write(&mut out, item) {
-                Ok(Next::GoOn) if somebody_watches && running.output().is_empty() => {
-                    written = out.flush();
-                    if written.is_ok() {
-                        continue;
-                    }
+        let pipeline = pipeline.context(&self.context).drain_on(&self.finish).output_buffer(AHEAD);
+        let mut unwritten = None;
+        let result = pipeline.try_run(|item| {
+            let next = write(&mut out, item).and_then(|next| {
+                if somebody_watches { out.flush().map(|()| next) } else { Ok(next) }
+            });
+            match next {
+                Ok(Next::GoOn) => Ok(()),
+                Ok(Next::End) => Err("no more is wanted"),
+                Err(error) => {
+                    unwritten = Some(error);
+                    Err("it cannot be written")
                 }
-                Ok(Next::GoOn) => continue,
-                Ok(Next::End) => ended_here = true,
-                Err(error) => written = Err(error),
             }
-            running.abort();
-            break;
-        }
-        let written = written.and_then(|()| out.flush());
-        let result = running.wait();
+        });
+        let unwritten = unwritten.or_else(|| out.flush().err());
         self.progress.end();
         if self.stats
             && let Some(report) = result.as_ref().map_or_else(PipelineError::report, Some)
         {
             print_stats(report);
         }
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                // The rest would fail in the same way, and again when the buffer is dropped.
-                let _ = out.into_parts();
-                return Ok((Ending::BrokenPipe, None));
-            }
-            Err(error) => {
-                let _ = out.into_parts();
-                return Err(format!("write error: {}", reason(&error)).into());
-            }
-            Ok(()) => {}
+        if let Some(error) = unwritten {
+            // The rest would fail in the same way, and again when the buffer is dropped.
+            let _ = out.into_parts();
+            return match error.kind() {
+                io::ErrorKind::BrokenPipe => Ok((Ending::BrokenPipe, None)),
+                _ => Err(format!("write error: {}", reason(&error)).into()),
+            };
         }
         match result {
             Ok(report) if report.is_complete() => Ok((Ending::Success, Some(report))),
             // A drain: nobody but the signal asks for one.
             Ok(report) => Ok((Ending::Interrupted, Some(report))),
             Err(PipelineError::Cancelled { .. }) => Ok((Ending::Interrupted, None)),
-            Err(PipelineError::Aborted { .. }) if ended_here => Ok((Ending::Failed, None)),
+            Err(PipelineError::Output { .. }) => Ok((Ending::Failed, None)),
             Err(PipelineError::Stopped { error, .. }) => {
                 self.progress.complain(error.cause());
                 Ok((Ending::Failed, None))
@@ -152,29 +133,24 @@ impl Session {
     }
 
     /// Ctrl-C once: nothing new is begun. Twice: nothing is finished. Three times, should a file system hang: away.
-    ///
-    /// Returns where the handler looks for the run that it is to end.
-    fn end_on_signal(&self) -> Result<Arc<OnceLock<Controller>>, ctrlc::Error> {
-        let controller = Arc::new(OnceLock::<Controller>::new());
-        let run = Arc::clone(&controller);
-        let context = self.context.clone();
+    fn end_on_signal(&self) -> Result<(), ctrlc::Error> {
+        let (finish, context) = (self.finish.clone(), self.context.clone());
         let progress = self.progress.clone();
         let mut times = 0;
         ctrlc::set_handler(move || {
             times += 1;
-            match (times, run.get()) {
-                (1, Some(run)) => {
-                    run.drain();
+            match times {
+                1 => {
+                    finish.cancel();
                     progress.complain("finishing what is in flight; once more to drop it");
                 }
-                (1 | 2, _) => {
+                2 => {
                     context.cancel();
                     progress.complain("dropping what is in flight");
                 }
                 _ => process::exit(130),
             }
-        })?;
-        Ok(controller)
+        })
     }
 }
 

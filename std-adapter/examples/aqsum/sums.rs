@@ -8,7 +8,6 @@ use aqueduct::pipeline::{Pipeline, Policy, StageError};
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A file that was read.
 struct Sum {
@@ -18,23 +17,25 @@ struct Sum {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ending, Box<dyn Error>> {
-    let session = Arc::new(Session::new(args));
-    let on_error = args.on_error;
-    let critic = Arc::clone(&session);
+    let session = Session::new(args);
     let pipeline = Pipeline::from_iter(args.paths.clone().into_iter().flat_map(walk::files))
-        .stage_init("hash", session.hashers(), |hasher, found| {
-            let path = found?;
-            let (digest, bytes) = hasher.file(&path)?;
-            Ok::<_, Unreadable>(Sum { digest, path, bytes })
-        })
-        .concurrency(session.jobs())
+        .stage_init(
+            "hash",
+            || session.hasher(),
+            |hasher, found| {
+                let path = found?;
+                let (digest, bytes) = hasher.file(&path)?;
+                Ok::<_, Unreadable>(Sum { digest, path, bytes })
+            },
+        )
+        .concurrency(session.jobs)
         .buffer(AHEAD)
-        .on_error(move |error: &StageError| {
+        .on_error(|error: &StageError| {
             // The error that stops is named at the end, behind all that came before it.
-            if on_error == OnError::Collect && !critic.is_aborted() {
-                critic.progress.complain(complaint(error));
+            if args.on_error == OnError::Collect && !session.is_aborted() {
+                session.progress.complain(complaint(error));
             }
-            Policy::from(on_error)
+            Policy::from(args.on_error)
         })
         .ordered(session.window());
 

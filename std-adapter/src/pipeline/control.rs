@@ -5,6 +5,7 @@ use super::edge::Bell;
 use super::error::{BoxError, StageError};
 use super::metrics::{AtWork, PipelineMetrics, at_work};
 use crate::channel::{self, Receiver, Sender};
+use crate::context::StopHandle;
 use crate::core::wait::Growable;
 use crate::{Context, lock};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use std::time::Instant;
 pub(super) struct Control {
     work: Context,
     intake: Context,
+    /// What the context that drains the run is to call.
+    _drain: Option<Undo>,
     ending: Mutex<Ending>,
     errors: Sender<StageError>,
     board: Arc<Board>,
@@ -49,15 +52,34 @@ pub(super) struct Ending {
 
 impl Control {
     /// The control of a new run under `parent`, and where it leaves the first `keep` errors.
-    pub(super) fn new(parent: &Context, keep: usize) -> (Self, Receiver<StageError>) {
+    pub(super) fn new(
+        parent: &Context,
+        drain: Option<&Context>,
+        keep: usize,
+    ) -> (Self, Receiver<StageError>) {
         let work = parent.child();
         let intake = work.child();
         let (errors, kept) = channel::bounded(keep);
         let board = Arc::new(Board::default());
         let caller = Arc::clone(&board);
         let _ = work.after_func(move || caller.abort());
-        let began = Instant::now();
-        (Self { work, intake, ending: Mutex::default(), errors, board, began }, kept)
+        let drain = drain.map(|drain| {
+            let intake = intake.clone();
+            drain.after_func(move || intake.cancel())
+        });
+        let (ending, began) = (Mutex::default(), Instant::now());
+        (
+            Self {
+                work,
+                intake,
+                _drain: drain.map(|handle| Undo(Some(handle))),
+                ending,
+                errors,
+                board,
+                began,
+            },
+            kept,
+        )
     }
 
     /// A place to sleep in that an abort closes.
@@ -168,6 +190,15 @@ impl Board {
         for bell in &*lock(&self.bells) {
             bell.close();
         }
+    }
+}
+
+/// Takes a callback back when it is dropped.
+struct Undo(Option<StopHandle>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(StopHandle::stop);
     }
 }
 

@@ -216,7 +216,7 @@ impl Settings {
         let root = Context::background();
         let context = self.context.as_ref().unwrap_or(&root);
         let keep = self.keep_errors.clamp(1, MAX_CAPACITY);
-        let (control, errors) = Control::new(context, keep);
+        let (control, errors) = Control::new(context, self.drain.as_ref(), keep);
         Ok((Arc::new(control), errors))
     }
 }
