@@ -1,10 +1,9 @@
-//! One source, several workers, one result: jobs fan out over a channel and their results fan in over another.
+//! One source, several workers, one result: numbers are shared among workers, and what they find is merged.
 //!
-//! Go: several goroutines that range over one channel, and a `sync.WaitGroup` to close the other.
+//! Go: several goroutines that range over one channel, a channel for each of them, and "merge" from the article on pipelines.
 
-use aqueduct::channel;
-use aqueduct::context::Context;
-use aqueduct::thread;
+use aqueduct::iter::ParallelIterator;
+use aqueduct::{channel, fan, thread};
 use std::error::Error;
 
 const WORKERS: usize = 4;
@@ -16,31 +15,23 @@ fn steps(n: u64) -> u32 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let context = Context::background();
     let (numbers, to_do) = channel::bounded(8);
-    let (results, done) = channel::bounded(8);
-
-    let source = thread::spawn({
-        let context = context.clone();
-        move || (1..=1_000_000).take_while(|&n| numbers.send_ctx(&context, n).is_ok()).count()
-    })?;
+    let source =
+        thread::spawn(move || (1..=1_000_000).take_while(|&n| numbers.send(n).is_ok()).count())?;
 
     // Fan out: each number goes to one of the workers, whichever is free.
-    let workers = (0..WORKERS).map(|nth| {
-        let (to_do, results) = (to_do.clone(), results.clone());
-        thread::Builder::new().name(format!("worker-{nth}")).spawn(move || {
+    let (mut workers, mut outputs) = (Vec::new(), Vec::new());
+    for (nth, to_do) in fan::share(to_do, WORKERS).into_iter().enumerate() {
+        let (results, output) = channel::bounded(2);
+        outputs.push(output);
+        workers.push(thread::Builder::new().name(format!("worker-{nth}")).spawn(move || {
             // Ends when the source has, or when nobody wants results any more.
             to_do.iter().take_while(|&n| results.send((n, steps(n))).is_ok()).count()
-        })
-    });
-    let workers = workers.collect::<Result<Vec<_>, _>>()?;
-    // Those that are left are the workers': the last that goes closes its channel, and no count has to be kept.
-    drop((to_do, results));
+        })?);
+    }
 
-    // Fan in: the longest among the first thousand, and then it is enough.
-    let first: Vec<(u64, u32)> = done.iter().take(1_000).collect();
-    context.cancel();
-    drop(done);
+    // Fan in: from all workers in turn. A thousand are enough; then the merge is dropped, which stops the workers, and they the source.
+    let first: Vec<(u64, u32)> = fan::merge(outputs).take(1_000).collect();
 
     let produced = source.join()?;
     let mut worked = 0;
@@ -54,5 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(first.iter().all(|&(n, length)| length == steps(n)));
     assert!((1_000..1_000_000).contains(&produced), "it was stopped early");
     assert!((1_000..=produced).contains(&worked));
+
+    // The same in one line, and in order.
+    let lengths = (1..=1_000_000).par_map_ordered(WORKERS, steps).take(1_000);
+    assert!(lengths.eq((1..=1_000).map(steps)));
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! | broadcast | every branch, with a rule for those that lag | [`broadcast`](broadcast()) |
 //! | route | one branch, by its key, a predicate, or in turn | [`route`](route()) |
 //! | merge | one consumer, from many sources: in turn, by priority, or in order | [`merge`](merge()) |
+//! | scatter and gather | a question to many, until there are enough answers | [`scatter`](scatter()) |
 //!
 //! Sharing and broadcasting are different things: of 5 items, five branches that share get one each, five branches of a broadcast five each.
 //!
@@ -17,6 +18,7 @@ mod broadcast;
 mod members;
 mod merge;
 mod route;
+mod scatter;
 mod share;
 
 pub use branch::{Branch, BranchId};
@@ -25,4 +27,5 @@ pub use broadcast::{Broadcast, Lag, broadcast};
 pub use merge::MergeStream;
 pub use merge::{InputId, Inputs, Merge, MergeEnded, merge};
 pub use route::{RouteError, Router, Rule, Unrouted, route};
+pub use scatter::{GatherEnd, Gathered, Scatter, Unanswered, scatter};
 pub use share::share;

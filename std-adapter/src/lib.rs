@@ -7,6 +7,8 @@ pub use context::Context;
 pub mod channel;
 pub mod context;
 pub mod fan;
+pub mod io;
+pub mod iter;
 pub mod park;
 pub mod pipeline;
 pub mod pool;

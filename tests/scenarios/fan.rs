@@ -3,6 +3,7 @@
 mod broadcast;
 mod merge;
 mod route;
+mod scatter;
 
 use crate::support::{alone, threads};
 use aqueduct::channel::{self, Receiver};

@@ -5,6 +5,8 @@ mod channel;
 mod condvar;
 mod context;
 mod fan;
+mod io;
+mod iter;
 mod lock_api_style;
 mod pipeline;
 mod pool;

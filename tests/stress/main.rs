@@ -3,6 +3,7 @@
 
 mod channel;
 mod context;
+mod fan;
 mod pipeline;
 mod pipeline_books;
 mod pool;

@@ -11,9 +11,11 @@ use aqueduct::channel::{
 };
 use aqueduct::context::{CancelGuard, ContextError, Done, HeaderError, StopHandle};
 use aqueduct::fan::{
-    Branch, BranchId, Broadcast, InputId, Inputs, Lag, Merge, MergeEnded, MergeStream, RouteError,
-    Router, Rule, Unrouted,
+    Branch, BranchId, Broadcast, GatherEnd, Gathered, InputId, Inputs, Lag, Merge, MergeEnded,
+    MergeStream, RouteError, Router, Rule, Scatter, Unanswered, Unrouted,
 };
+use aqueduct::io::{Block, Blocks, OrderedWriter};
+use aqueduct::iter::{ParMap, ParMapOrdered};
 use aqueduct::pipeline::{
     AtWork, Backoff, Batch, Bottleneck, BuildError, Cause, Controller, Emitter, Pipeline,
     PipelineError, PipelineMetrics, Policy, Report, Running, StageError, StageMetrics, StageReport,
@@ -157,13 +159,29 @@ fn fans() {
         T => Inputs<T>, ["SS" "SS" "--" "--"], "UWR";
         T => MergeEnded<T>, ["SS" "SS" "--" "--"], "UWR";
         T => MergeStream<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => Gathered<T>, ["SS" "S-" "-S" "--"], "U--";
     }
     plain! {
         BranchId, "SS", "UWR";
+        GatherEnd, "SS", "UWR";
+        Scatter<'static>, "SS", "UWR";
+        Unanswered, "SS", "U--";
         InputId, "SS", "UWR";
         Lag, "SS", "UWR";
         Unrouted, "SS", "UWR";
     }
+}
+
+#[test]
+fn iterators_and_blocks() {
+    generic! {
+        // It joins its threads, with functions that have one owner.
+        T => ParMap<'static, std::vec::IntoIter<T>, T>, ["S-" "S-" "--" "--"], "U--";
+        T => ParMapOrdered<'static, std::vec::IntoIter<T>, T>, ["S-" "S-" "--" "--"], "U--";
+        T => Blocks<T>, ["SS" "S-" "-S" "--"], "U--";
+        T => OrderedWriter<Vec<u8>, T>, ["SS" "SS" "--" "--"], "UW-";
+    }
+    plain! { Block, "SS", "UWR"; }
 }
 
 #[test]

@@ -105,26 +105,25 @@ fn senders_that_race_with_the_end_get_the_item_back() {
 /// R79: It streams: with an endless source and a slow branch there is never more in memory than the branches have room for.
 #[test]
 fn a_broadcast_streams_in_bounded_memory() {
-    #[derive(Clone)]
-    struct Counted(Arc<AtomicUsize>, Arc<AtomicUsize>);
-    impl Counted {
-        fn new(live: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Arc<Self> {
-            most.fetch_max(live.fetch_add(1, SeqCst) + 1, SeqCst);
-            Arc::new(Self(Arc::clone(live), Arc::clone(most)))
-        }
-    }
+    struct Counted(Arc<AtomicUsize>);
     impl Drop for Counted {
         fn drop(&mut self) {
             self.0.fetch_sub(1, SeqCst);
         }
     }
-    let (live, most) = (Arc::default(), Arc::default());
+    let live = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
     let news = fan::broadcast();
     let slow = news.add_branch(4, Lag::Block);
     let lossy = news.add_branch(4, Lag::DropOldest);
     let source = thread::spawn({
         let (live, most) = (Arc::clone(&live), Arc::clone(&most));
-        move || (0..10_000).all(|_| news.send(Counted::new(&live, &most)).is_ok())
+        move || {
+            (0..10_000).all(|_| {
+                most.fetch_max(live.fetch_add(1, SeqCst) + 1, SeqCst);
+                news.send(Arc::new(Counted(Arc::clone(&live)))).is_ok()
+            })
+        }
     });
     assert_eq!(slow.iter().count(), 10_000);
     assert!(source.unwrap().join().unwrap());

@@ -1,0 +1,156 @@
+//! Writing in order what comes in any.
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+
+/// Writes numbered blocks in the order of their numbers, whoever brings them, and in whatever order.
+///
+/// Whoever brings the block that is due writes it, and those after it that are there; the others leave theirs and go on. A block
+/// whose number is further ahead than the window waits, so that a slow one lets no more than a window of others pile up; the one that
+/// is due never waits, so this cannot deadlock as long as each number comes from somebody who is not waiting here.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct::{io::OrderedWriter, thread};
+///
+/// let text = OrderedWriter::new(Vec::new(), 8);
+/// thread::scope(|scope| {
+///     for nth in 0..3_u64 {
+///         let text = &text;
+///         scope.spawn(move || (nth..9).step_by(3).try_for_each(|n| text.put(n, n.to_string())))
+///             .expect("a thread");
+///     }
+/// })?;
+/// assert_eq!(text.finish()?, b"012345678");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct OrderedWriter<W, B> {
+    state: Mutex<State<W, B>>,
+    moved: Condvar,
+    window: u64,
+}
+
+struct State<W, B> {
+    /// None while somebody writes.
+    writer: Option<W>,
+    /// The number that is due: all before it have been written, or are just being written.
+    due: u64,
+    early: BTreeMap<u64, B>,
+    /// What writing has failed with.
+    failed: Option<(ErrorKind, String)>,
+}
+
+impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
+    /// Begins with the number 0. At most `window` blocks wait for one that is missing; at least one.
+    pub fn new(writer: W, window: usize) -> Self {
+        let early = BTreeMap::new();
+        let state = State { writer: Some(writer), due: 0, early, failed: None };
+        Self { state: Mutex::new(state), moved: Condvar::new(), window: window.max(1) as u64 }
+    }
+
+    /// Brings the block with this number; sleeps while it is too far ahead.
+    ///
+    /// # Errors
+    ///
+    /// What writing has failed with, in this call or in an earlier one; `InvalidInput` for a number that has come before.
+    pub fn put(&self, number: u64, block: B) -> io::Result<()> {
+        let mut state = self.state.lock_blocking();
+        while state.failed.is_none() && number.saturating_sub(state.due) >= self.window {
+            state = self.moved.wait(state);
+        }
+        state.check()?;
+        if number < state.due || state.early.contains_key(&number) {
+            let text = format!("block {number} has come before");
+            return Err(io::Error::new(ErrorKind::InvalidInput, text));
+        }
+        state.early.insert(number, block);
+        self.write(state)
+    }
+
+    /// Writes what is due. The writer is out of the lock meanwhile.
+    fn write<'a>(&'a self, mut state: MutexGuard<'a, State<W, B>>) -> io::Result<()> {
+        loop {
+            let due = state.due;
+            // After a failure nothing more: what is written is what comes before it.
+            if state.failed.is_some() || !state.early.contains_key(&due) {
+                return Ok(());
+            }
+            // Whoever has the writer looks again when it brings it back.
+            let Some(mut writer) = state.writer.take() else { return Ok(()) };
+            let block = state.early.remove(&due).expect("it is there");
+            state.due += 1;
+            drop(state);
+            self.moved.notify_all();
+            let back = Back { to: self };
+            let written = writer.write_all(block.as_ref());
+            drop(block);
+            back.give(writer, &written);
+            written?;
+            state = self.state.lock_blocking();
+        }
+    }
+
+    /// The writer, flushed, when all have been brought.
+    ///
+    /// # Errors
+    ///
+    /// What writing has failed with; `UnexpectedEof` if blocks wait for one that never came.
+    pub fn finish(self) -> io::Result<W> {
+        let mut state = self.state.into_inner();
+        state.check()?;
+        if !state.early.is_empty() {
+            let text = format!("block {} is missing", state.due);
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
+        }
+        let mut writer = state.writer.take().expect("nobody writes");
+        writer.flush()?;
+        Ok(writer)
+    }
+}
+
+impl<W, B> State<W, B> {
+    fn check(&self) -> io::Result<()> {
+        match &self.failed {
+            Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets nobody wait for a writer that has panicked.
+struct Back<'a, W, B> {
+    to: &'a OrderedWriter<W, B>,
+}
+
+impl<W, B> Back<'_, W, B> {
+    fn give(self, writer: W, written: &io::Result<()>) {
+        let mut state = self.to.state.lock_blocking();
+        state.writer = Some(writer);
+        if let Err(error) = written {
+            state.failed = Some((error.kind(), error.to_string()));
+        }
+        drop(state);
+        if written.is_err() {
+            self.to.moved.notify_all();
+        }
+        mem::forget(self);
+    }
+}
+
+impl<W, B> Drop for Back<'_, W, B> {
+    fn drop(&mut self) {
+        let panicked = (ErrorKind::Other, "the writer panicked".to_owned());
+        self.to.state.lock_blocking().failed = Some(panicked);
+        self.to.moved.notify_all();
+    }
+}
+
+impl<W, B> fmt::Debug for OrderedWriter<W, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderedWriter").field("window", &self.window).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! One question to many.
+
+use crate::pool::Gate;
+use aqueduct::Context;
+use aqueduct::context::ContextError;
+use aqueduct::fan::{self, GatherEnd, Unanswered};
+use aqueduct::pool::{Job, JobError, Pool, Refusal};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Says who asks whether it is still wanted, until it is not.
+fn endless() -> Job<impl aqueduct::pool::Work<Output = u32>> {
+    Job::fallible(|job| Err::<u32, _>(job.context().wait()))
+}
+
+/// All answers, in the order of the questions; one failure is enough to ask no further.
+#[test]
+fn all_answer_or_it_ends_at_the_first_failure() {
+    let pool = Pool::builder().max_workers(2).queue_capacity(4).build().unwrap();
+    let squares = fan::scatter(&pool).all((0..50_u32).map(|n| Job::new(move || n * n))).unwrap();
+    assert!(squares.into_iter().eq((0..50).map(|n| n * n)));
+    assert!(fan::scatter(&pool).all((0..0).map(|n: u8| Job::new(move || n))).unwrap().is_empty());
+
+    let failed = Job::fallible(|_| Err::<u32, _>("no"));
+    // The others never end by themselves.
+    let mut jobs = vec![Some(()), None];
+    let gathered = fan::scatter(&pool)
+        .all(jobs.drain(..).map(|endless| {
+            Job::fallible(move |job: &aqueduct::pool::JobContext| match endless {
+                Some(()) => Err::<u32, _>(job.context().wait().to_string()),
+                None => Err("no".to_owned()),
+            })
+        }))
+        .unwrap_err();
+    assert_eq!((gathered.end, gathered.unfinished), (GatherEnd::Hopeless, vec![0]));
+    assert!(matches!(gathered.failed[..], [(1, Unanswered::Failed(JobError::Failed(_)))]));
+    assert!(fan::scatter(&pool).first([failed]).unwrap_err().to_string().contains("1 failed"));
+    pool.wait_idle();
+    assert_eq!(pool.metrics().in_flight, 0);
+}
+
+/// The first that succeeds is enough, and the others are told so.
+#[test]
+fn the_first_success_ends_it() {
+    let pool = Pool::builder().max_workers(3).build().unwrap();
+    let (told, tells) = mpsc::channel();
+    let jobs = (0..3).map(|n| {
+        let told = told.clone();
+        Job::fallible(move |job: &aqueduct::pool::JobContext| match n {
+            0 => Err("no".to_owned()),
+            1 => Ok(7),
+            _ => {
+                let why = job.context().wait();
+                told.send(why).unwrap();
+                Err(why.to_string())
+            }
+        })
+    });
+    assert_eq!(fan::scatter(&pool).first(jobs).unwrap(), 7);
+    drop(told);
+    // It may have been cancelled before it began.
+    assert!(tells.iter().all(|why| why == ContextError::Canceled));
+    let nobody = fan::scatter(&pool).first((0..0).map(|n: u8| Job::new(move || n)));
+    assert_eq!(nobody.unwrap_err().end, GatherEnd::Hopeless);
+    pool.wait_idle();
+}
+
+/// So many of so many; and as soon as that cannot be, no more.
+#[test]
+fn a_quorum_is_reached_or_hopeless() {
+    let pool = Pool::builder().max_workers(5).build().unwrap();
+    for (failures, is_reached) in [(0, true), (2, true), (3, false), (5, false)] {
+        let jobs = (0..5).map(|n| {
+            Job::fallible(
+                move |_| if n < failures { panic!("on purpose") } else { Ok::<_, String>(n) },
+            )
+        });
+        match fan::scatter(&pool).quorum(3, jobs) {
+            Ok(gathered) => {
+                assert!(is_reached && gathered.values.len() == 3);
+                let all = gathered.values.len() + gathered.failed.len() + gathered.unfinished.len();
+                assert_eq!(all, 5);
+                assert!(gathered.values.iter().all(|(nth, n)| nth == n && *n >= failures));
+            }
+            Err(gathered) => {
+                assert!(!is_reached && gathered.failed.len() >= 3);
+                assert_eq!(gathered.end, GatherEnd::Hopeless);
+            }
+        }
+    }
+    let too_many = fan::scatter(&pool).quorum(3, (0..2).map(|n| Job::new(move || n)));
+    assert_eq!(too_many.unwrap_err().end, GatherEnd::Hopeless);
+    pool.wait_idle();
+}
+
+/// When it is time, what is there is there, and the late are named; a job that does not look is not waited for.
+#[test]
+fn at_the_deadline_the_late_are_named() {
+    let pool = Pool::builder().max_workers(2).queue_capacity(1).build().unwrap();
+    let gate = Gate::default();
+    let context = Context::background();
+    let done = context.clone();
+    let waits = gate.clone();
+    let inside = gate.clone();
+    let jobs = (0..2).map(|n| {
+        let (gate, done) = (waits.clone(), done.clone());
+        Job::new(move || {
+            if n == 0 {
+                // The other is begun, and neither can end it by itself.
+                gate.until_waiting(1);
+                done.cancel();
+            }
+            gate.pass();
+        })
+    });
+    let gathered = fan::scatter(&pool).context(&context).each(jobs);
+    assert_eq!(gathered.end, GatherEnd::Done(ContextError::Canceled));
+    assert_eq!((gathered.values.len(), gathered.unfinished), (0, vec![0, 1]));
+    inside.open();
+    pool.wait_idle();
+
+    // No room, and no time.
+    let gathered = fan::scatter(&pool).timeout(Duration::ZERO).each((0..9).map(|_| endless()));
+    let refused = gathered.failed.iter().filter(|(_, why)| {
+        matches!(why, Unanswered::Refused(Refusal::Cancelled) | Unanswered::Failed(_))
+    });
+    assert_eq!(refused.count() + gathered.unfinished.len(), 9);
+    pool.shutdown();
+    let closed = fan::scatter(&pool).first([Job::new(|| 1)]).unwrap_err();
+    assert!(matches!(closed.failed[..], [(0, Unanswered::Refused(Refusal::ShutDown))]));
+}
+
+/// A job may ask others on the only worker.
+#[test]
+fn a_job_may_ask_others_on_the_only_worker() {
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let inner = pool.clone();
+    let outer = pool.submit(move || {
+        let jobs = (0..10_u64).map(|n| Job::new(move || n));
+        fan::scatter(&inner).all(jobs).unwrap().into_iter().sum::<u64>()
+    });
+    assert_eq!(outer.unwrap().join().unwrap().value, 45);
+}

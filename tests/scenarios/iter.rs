@@ -1,0 +1,102 @@
+//! Iterators whose work is done by several threads.
+
+use crate::pool::Gate;
+use crate::support::{Drops, alone, eventually, threads};
+use aqueduct::iter::ParallelIterator;
+use aqueduct::thread;
+use std::sync::{Arc, Barrier};
+
+/// Several work at the same time, and the results come in order all the same.
+#[test]
+fn several_threads_work_in_order() {
+    let two = Barrier::new(2);
+    let squares = thread::scope(|scope| {
+        let square = |n: &u64| {
+            two.wait();
+            n * n
+        };
+        let numbers: Vec<u64> = (0..100).collect();
+        // The numbers live shorter than the scope: they are moved in.
+        let numbers = numbers.into_iter();
+        numbers.par_map_ordered_in(scope, 2, move |n| square(&n)).collect::<Vec<_>>()
+    });
+    assert!(squares.unwrap().into_iter().eq((0..100).map(|n| n * n)));
+}
+
+/// What is slow holds up its own result only, where order is not asked for.
+#[test]
+fn without_order_results_come_as_they_are_made() {
+    let gate = Gate::default();
+    let slow = gate.clone();
+    let mut results = (0..10).par_map(2, move |n| {
+        if n == 0 {
+            slow.pass();
+        }
+        n
+    });
+    let mut first: Vec<_> = results.by_ref().take(7).collect();
+    first.sort_unstable();
+    assert!(!first.contains(&0), "{first:?}");
+    gate.open();
+    assert_eq!(results.count(), 3);
+}
+
+/// R78: Dropped early, it stops: what nobody has begun with is dropped, what is being worked on is waited for, no thread is left.
+#[test]
+fn dropped_early_it_stops_and_joins() {
+    alone("iter::dropped_early_it_stops_and_joins", || {
+        let before = threads();
+        for in_order in [true, false] {
+            let drops = Drops::default();
+            let made = drops.clone();
+            let mut count = 0;
+            let items = std::iter::from_fn(|| {
+                count += 1;
+                Some(made.item())
+            });
+            let received = if in_order {
+                items.par_map_ordered(3, drop).take(10).count()
+            } else {
+                items.par_map(3, drop).take(10).count()
+            };
+            assert_eq!((received, drops.count()), (10, count), "all are dropped by now");
+            assert!(count <= 10 + 3 * 4, "{count}");
+            // The system takes a moment to forget a thread that was joined.
+            eventually("no thread is left", || threads() == before);
+        }
+    });
+}
+
+/// R17: A panic goes on where its result is asked for, with its message; what comes before it comes.
+#[test]
+fn a_panic_comes_in_its_place() {
+    let f = |n| if n == 5 { panic!("five") } else { n };
+    let mut results = (0..100).par_map_ordered(3, f);
+    assert!(results.by_ref().take(5).eq(0..5));
+    let panicked = thread::catch(|| results.next()).unwrap_err();
+    assert_eq!(panicked.message(), "five");
+    assert!(results.next().is_none());
+
+    let results = (0..100).par_map(3, f);
+    assert_eq!(thread::catch(|| results.count()).unwrap_err().message(), "five");
+}
+
+/// Nothing is drawn before it is asked for, no more than the window then, and all in all each once. Without threads it is a map.
+#[test]
+fn no_more_is_drawn_than_the_window() {
+    for window in [1, 2, 9] {
+        for threads in [0, 1, 4] {
+            let drawn = Arc::new(());
+            let source = std::iter::repeat_with(|| Arc::clone(&drawn));
+            let mut results = source.par_map_ordered(threads, |item| item).window(window);
+            assert_eq!(Arc::strong_count(&drawn), 1);
+            for _ in 0..20 {
+                // With the one that is returned, which is dropped at once.
+                assert!(results.next().is_some());
+                assert!(Arc::strong_count(&drawn) <= 1 + window, "of the window {window}");
+            }
+        }
+    }
+    let mut none = std::iter::empty::<u8>().par_map(3, |n| n);
+    assert_eq!((none.size_hint(), none.next(), none.next()), ((0, Some(0)), None, None));
+}
