@@ -5,7 +5,7 @@ use aqueduct::iter::ParallelIterator;
 use aqueduct::pipeline::Pipeline;
 use aqueduct::thread;
 use std::io::{Error, ErrorKind, Read, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Reads a few bytes at a time, is interrupted in between, and fails in the end if it is to.
 struct Odd<'a> {
@@ -117,15 +117,18 @@ fn an_ordered_writer_writes_in_order() {
     assert_eq!(missing.to_string(), "block 1 is missing");
 }
 
-/// Writes so many bytes, and then fails, or panics.
-struct Full(usize, bool);
+/// Fails, or panics, at the byte 3; says what it has written.
+struct FailsAtThree {
+    written: Arc<Mutex<Vec<u8>>>,
+    panics: bool,
+}
 
-impl Write for Full {
+impl Write for FailsAtThree {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.0.checked_sub(bytes.len()) {
-            Some(rest) => self.0 = rest,
-            None if self.1 => panic!("on purpose"),
-            None => return Err(ErrorKind::StorageFull.into()),
+        match bytes {
+            [3, ..] if self.panics => panic!("on purpose"),
+            [3, ..] => return Err(ErrorKind::StorageFull.into()),
+            _ => self.written.lock().unwrap().extend(bytes),
         }
         Ok(bytes.len())
     }
@@ -139,22 +142,24 @@ impl Write for Full {
 #[test]
 fn a_writer_that_fails_fails_for_all() {
     for panics in [false, true] {
-        let writer = OrderedWriter::new(Full(3, panics), 1);
-        let next = Mutex::new(0..100_u64);
-        let failed = thread::scope(|scope| {
+        let written = Arc::default();
+        let writer = FailsAtThree { written: Arc::clone(&written), panics };
+        let writer = OrderedWriter::new(writer, 4);
+        let next = Mutex::new(0..100_u8);
+        let told = thread::scope(|scope| {
             let bring = || {
                 loop {
-                    let Some(number) = next.lock().unwrap().next() else { return 0 };
-                    if writer.put(number, [0]).is_err() {
-                        return 1;
+                    let Some(number) = next.lock().unwrap().next() else { return false };
+                    if writer.put(u64::from(number), [number]).is_err() {
+                        return true;
                     }
                 }
             };
             let parties = [(); 4].map(|()| scope.spawn(bring).unwrap());
-            parties.map(|party| party.join().unwrap_or(1)).iter().sum::<usize>()
-        })
-        .unwrap();
-        assert_eq!(failed, 4, "each is told");
+            parties.map(|party| party.join().unwrap_or(true))
+        });
+        assert_eq!(told.unwrap(), [true; 4], "each is told");
         assert!(writer.finish().is_err());
+        assert_eq!(*written.lock().unwrap(), [0, 1, 2]);
     }
 }

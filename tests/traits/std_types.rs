@@ -181,7 +181,9 @@ fn iterators_and_blocks() {
         T => Blocks<T>, ["SS" "S-" "-S" "--"], "U--";
         T => OrderedWriter<Vec<u8>, T>, ["SS" "SS" "--" "--"], "UW-";
     }
-    plain! { Block, "SS", "UWR"; }
+    plain! {
+        Block, "SS", "UWR";
+    }
 }
 
 #[test]
