@@ -12,6 +12,9 @@
 //!
 //! Branches are plain [receivers](crate::channel::Receiver), so what waits on a channel waits on them: threads, tasks, selections,
 //! iterators, streams. There are no helper threads: whoever sends into a broadcast, or receives from a merge, does what there is to do.
+//!
+//! The protocol:
+#![doc = include_str!("fan/PROTOCOL.md")]
 
 mod branch;
 mod broadcast;

@@ -17,7 +17,7 @@ struct Odd<'a> {
 impl Read for Odd<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.turn += 1;
-        if self.turn % 3 == 0 {
+        if self.turn.is_multiple_of(3) {
             return Err(ErrorKind::Interrupted.into());
         }
         if self.bytes.is_empty() && self.fails {

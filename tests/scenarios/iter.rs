@@ -4,7 +4,7 @@ use crate::pool::Gate;
 use crate::support::{Drops, alone, eventually, threads};
 use aqueduct::iter::ParallelIterator;
 use aqueduct::thread;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 
 /// Several work at the same time, and the results come in order all the same.
 #[test]
@@ -65,6 +65,43 @@ fn dropped_early_it_stops_and_joins() {
             eventually("no thread is left", || threads() == before);
         }
     });
+}
+
+/// The drop waits for what is being worked on: here for a thread that goes on when it sees that the rest has been taken back.
+#[test]
+fn a_drop_waits_for_what_is_being_worked_on() {
+    struct Last(mpsc::Sender<()>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let (all_drawn, when_drawn) = mpsc::channel();
+    let (begun, when_begun) = mpsc::channel();
+    let (last, when_dropped) = mpsc::channel();
+    let waits = Mutex::new((when_drawn, when_dropped));
+    let done = Arc::new(Mutex::new(false));
+    let ended = Arc::clone(&done);
+    let items = (0..2).map(|n| (n, None)).chain(std::iter::once_with(move || {
+        all_drawn.send(()).unwrap();
+        (2, Some(Last(last)))
+    }));
+    let mut results = items.par_map(1, move |(n, _last): (u32, Option<Last>)| {
+        let waits = waits.lock().unwrap();
+        match n {
+            0 => waits.0.recv().unwrap(),
+            1 => {
+                begun.send(()).unwrap();
+                waits.1.recv().unwrap();
+                *ended.lock().unwrap() = true;
+            }
+            _ => unreachable!("it is taken back before it is begun"),
+        }
+    });
+    assert!(results.next().is_some());
+    when_begun.recv().unwrap();
+    drop(results);
+    assert!(*done.lock().unwrap());
 }
 
 /// R17: A panic goes on where its result is asked for, with its message; what comes before it comes.

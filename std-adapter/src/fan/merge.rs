@@ -319,10 +319,10 @@ impl<T> Merge<T> {
             }
             let waited = wait(self.wanted(), &self.view.changed).await;
             // Nobody else arranges us: the place is still there.
-            if let Some((place, Ok(item))) = waited {
-                if let Some(item) = self.took(place, item) {
-                    return Ok(item);
-                }
+            if let Some((place, Ok(item))) = waited
+                && let Some(item) = self.took(place, item)
+            {
+                return Ok(item);
             }
         }
     }

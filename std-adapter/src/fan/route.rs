@@ -222,7 +222,10 @@ impl<T> Router<T> {
                 Err(reason) => return Err(RouteError { item, reason }),
             };
             match chosen.leg.outlet.sender.try_send(item) {
-                Ok(()) => return Ok(chosen.turn.keep()),
+                Ok(()) => {
+                    chosen.turn.keep();
+                    return Ok(());
+                }
                 Err(TrySendError::Full(item)) => {
                     return Err(RouteError { item, reason: Unrouted::Full });
                 }
@@ -296,7 +299,10 @@ impl<T> Router<T> {
             let chosen = self.choose(item.as_ref().expect("it is there until it is sent"))?;
             if let Ok(permit) = chosen.leg.outlet.sender.reserve_async().await {
                 match permit.send(item.take().expect("it is there until it is sent")) {
-                    Ok(()) => return Ok(chosen.turn.keep()),
+                    Ok(()) => {
+                        chosen.turn.keep();
+                        return Ok(());
+                    }
                     Err(SendError(back)) => *item = Some(back),
                 }
             }

@@ -132,6 +132,19 @@ fn inputs_come_and_go_while_it_runs() {
 /// The last handle that goes wakes a merge that waits for inputs.
 #[test]
 fn the_last_handle_ends_a_merge_without_inputs() {
+    let mut merged = fan::merge::<u8>([]);
+    let inputs = merged.inputs();
+    let (counter, waker) = Counter::new();
+    {
+        let mut sleeps = pin!(merged.recv_async());
+        assert!(poll(&mut sleeps, &waker).is_pending());
+        let other = inputs.clone();
+        drop(inputs);
+        assert!(poll(&mut sleeps, &waker).is_pending(), "one is left");
+        drop(other);
+        assert!(counter.wakes() > 0);
+        assert!(matches!(poll(&mut sleeps, &waker), Poll::Ready(Err(_))));
+    }
     for _ in 0..200 {
         let mut merged = fan::merge([]);
         let inputs = merged.inputs();

@@ -3,7 +3,6 @@
 use crate::lock;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::mem;
 use std::sync::Mutex;
 
 /// How a [`Router`](super::Router) chooses among the branches that want an item.
@@ -71,8 +70,8 @@ impl<T> Rule<T> {
                 let next = |number: &u64| had.is_none_or(|had| *number > had);
                 let place = numbers.clone().position(|number| next(&number)).unwrap_or(0);
                 let taken = numbers.nth(place)?;
-                let before = mem::replace(&mut *had, Some(taken));
-                Some((place, Turn { given: Some((last, before, taken)) }))
+                let before = had.replace(taken);
+                Some((place, Turn { given: Some(Given { last, before, taken }) }))
             }
         }
     }
@@ -88,7 +87,13 @@ fn lot(hash: u64, number: u64) -> u64 {
 
 /// A turn, given back when it is dropped unless somebody has taken the next one.
 pub(super) struct Turn<'a> {
-    given: Option<(&'a Mutex<Option<u64>>, Option<u64>, u64)>,
+    given: Option<Given<'a>>,
+}
+
+struct Given<'a> {
+    last: &'a Mutex<Option<u64>>,
+    before: Option<u64>,
+    taken: u64,
 }
 
 impl Turn<'_> {
@@ -104,7 +109,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some((last, before, taken)) = self.given.take() {
+        if let Some(Given { last, before, taken }) = self.given.take() {
             let mut last = lock(last);
             if *last == Some(taken) {
                 *last = before;
