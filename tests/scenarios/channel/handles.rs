@@ -189,7 +189,6 @@ fn streams_and_sinks_that_own_their_handles() {
 }
 
 /// A waker that panics when it is dropped panics in whoever polls, and does no harm to a stream that owns its handle.
-#[cfg(feature = "futures")]
 #[test]
 fn an_owned_stream_outlives_the_panic_of_a_waker() {
     use futures_util::StreamExt;

@@ -164,7 +164,7 @@ fn a_drain_runs_light_jobs() {
 fn limits_and_missing_queues_hold_for_light_jobs() {
     let builder = || Pool::builder().max_workers(1);
     let pool = builder().run_timeout(Duration::from_nanos(1)).build().unwrap();
-    pool.execute(|| std::thread::yield_now()).unwrap();
+    pool.execute(std::thread::yield_now).unwrap();
     pool.wait_idle();
     assert_eq!(pool.metrics().timed_out, 1);
     let pool = builder().queue_capacity(0).on_full(Full::Reject).build().unwrap();
