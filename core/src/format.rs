@@ -11,6 +11,7 @@ use crate::channel::{
 };
 use crate::crew::{Crew, Numbers};
 use crate::job::InlineFn;
+use crate::latch::Latch;
 use crate::queue::{StaticQueue, spsc};
 use crate::rwlock::{
     self, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawRwLock, ReaderPriority, Relax, RwLock,
@@ -57,6 +58,7 @@ formats! {
     [const W: usize] Slots<W> { _ => "Slots<{=usize}>", W; }
     [] Closed { _ => "Closed"; }
 
+    [] Latch { latch => "Latch {{ decision: {=usize} }}", latch.get().map_or(0, |it| it.get()); }
     [] Crew { crew => "Crew {{ searchers: {=usize} }}", crew.searchers(); }
     [const WORDS: usize] InlineFn<WORDS> { _ => "InlineFn<{=usize}>", WORDS; }
     [] Numbers { numbers => "Numbers {{ given: {=usize} }}", numbers.given(); }

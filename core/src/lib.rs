@@ -9,6 +9,7 @@
 //! | [`channel`] | a queue whose users can wait on either end |
 //! | [`crew`] | who of a crew of workers looks for work, and whether one must be called |
 //! | [`job`] | closures in a few words of a queue's slot, without an allocator |
+//! | [`latch`] | a decision that is made once, and read with one load |
 //! | [`block_on`](block_on()) | runs a future where there is no executor |
 //!
 //! **The contract.** Every operation that does not wait by its nature finishes in its own steps, wherever any other
@@ -58,6 +59,8 @@ pub mod crew;
 #[cfg(all(feature = "defmt", any(target_has_atomic = "ptr", feature = "portable-atomic")))]
 mod format;
 pub mod job;
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
+pub mod latch;
 #[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub mod queue;
 #[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]

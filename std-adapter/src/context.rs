@@ -21,6 +21,7 @@
 //! unless a future or a callback waits for it; [`err`](Context::err) looks at the clock, and a blocked
 //! thread knows until when it sleeps.
 
+mod decision;
 mod headers;
 mod node;
 mod table;

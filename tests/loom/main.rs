@@ -9,6 +9,7 @@
 
 mod channel;
 mod crew;
+mod latch;
 mod queue;
 mod rwlock;
 mod semaphore;

@@ -3,6 +3,7 @@
 use crate::{generic, has, others, plain, send_sync};
 use aqueduct_core::crew::{Crew, Numbers};
 use aqueduct_core::job::InlineFn;
+use aqueduct_core::latch::Latch;
 use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
 use aqueduct_core::rwlock::{
     self, Exclusive, MappedRwLockReadGuard, MappedRwLockWriteGuard, RawAcquire, RawRwLock,
@@ -36,6 +37,7 @@ fn queues() {
 fn waiting() {
     plain! {
         Crew, "SS", "UWR";
+        Latch, "SS", "UWR";
         Numbers, "SS", "UWR";
         // What it holds is Send, and is never looked at through a reference.
         InlineFn<2>, "SS", "UWR";

@@ -16,6 +16,7 @@
 //! weakly, and a child that goes takes itself out of its parent's table. Walks in both directions,
 //! destruction included, are loops: a chain of 100,000 contexts needs no more stack than one.
 
+use super::decision::{Decision, Outcome};
 use super::table::{Place, Table};
 use super::{Cause, ContextError};
 use crate::lock;
@@ -23,7 +24,7 @@ use crate::thread::{SpawnError, catch};
 use crate::timer::{self, Timer};
 use std::any::Any;
 use std::mem;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -35,23 +36,9 @@ pub(super) struct Node {
     /// The earliest here or above: shared with the node that set it.
     deadline: Option<Arc<Deadline>>,
     value: Option<Box<dyn Any + Send + Sync>>,
-    outcome: OnceLock<Outcome>,
+    outcome: Decision,
     /// Children, wakers and callbacks, in the order in which they came.
     followers: Mutex<Table<Follower>>,
-}
-
-/// How a node ended.
-#[derive(Clone)]
-pub(super) struct Outcome {
-    pub(super) error: ContextError,
-    /// Only if one was given.
-    pub(super) cause: Option<Cause>,
-}
-
-impl From<ContextError> for Outcome {
-    fn from(error: ContextError) -> Self {
-        Self { error, cause: None }
-    }
 }
 
 /// A deadline, and the timer that tells it, if anybody waits who must be told.
@@ -102,7 +89,7 @@ impl Node {
             place: None,
             deadline: None,
             value: None,
-            outcome: OnceLock::new(),
+            outcome: Decision::default(),
             followers: Mutex::default(),
         })
     }
@@ -119,9 +106,13 @@ impl Node {
         parent.outcome();
         // Locked until the child is in: its place is part of it.
         let mut followers = lock(&parent.followers);
-        let (place, outcome) = match parent.outcome.get() {
-            None => (Some(followers.next_place()), OnceLock::new()),
-            Some(outcome) => (None, OnceLock::from(outcome.clone())),
+        let outcome = Decision::default();
+        let place = match parent.outcome.get() {
+            None => Some(followers.next_place()),
+            Some(decided) => {
+                outcome.decide(decided.clone());
+                None
+            }
         };
         let node = Arc::new_cyclic(|owner| Self {
             parent: Some(Arc::clone(parent)),
@@ -171,7 +162,7 @@ impl Node {
     pub(super) fn cancel(self: &Arc<Self>, cause: Option<Cause>) {
         let now = Instant::now();
         self.look_at_clock(now);
-        let _ = self.outcome.set(Outcome { error: ContextError::Canceled, cause });
+        self.outcome.decide(Outcome { error: ContextError::Canceled, cause });
         self.leave_parent();
         self.tell(now);
     }
@@ -218,8 +209,9 @@ impl Node {
         }
         let owner = deadline.owner.upgrade().expect("a node keeps all above it");
         // It may have been cancelled just now, and have reached us next.
-        let outcome = owner.outcome.get_or_init(|| ContextError::DeadlineExceeded.into());
-        let _ = self.outcome.set(outcome.clone());
+        owner.outcome.decide(ContextError::DeadlineExceeded.into());
+        let outcome = owner.outcome.get().expect("it is decided");
+        self.outcome.decide(outcome.clone());
     }
 
     /// Tells all followers of this node, which is decided, and of all nodes below.
@@ -239,7 +231,7 @@ impl Node {
                 if let Some(child) = child.upgrade() {
                     // Its own deadline may have passed unnoticed, before this happened.
                     child.look_at_clock(now);
-                    let _ = child.outcome.set(outcome.clone());
+                    child.outcome.decide(outcome.clone());
                     // Nobody enters any more, so most are done with here, while they are in the cache.
                     if lock(&child.followers).is_empty() {
                         child.stop_watching();
