@@ -315,8 +315,8 @@ impl<N: Flow> Pipeline<N> {
 
     /// Lets at most so many items be under way from here to the output, whatever the buffers would allow.
     ///
-    /// Items enter in order, so the one that all others wait for is always inside: neither this nor a window can lock up. An item that
-    /// a batch took up counts until the batch is gone.
+    /// Items enter in order, so the one that all others wait for is always inside: neither this nor a window can lock up. An item counts
+    /// until it is delivered or left out, or until a batch, or another step that remembers, has taken it up.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::desk::{Count, Desk, Wait};
 use super::edge::{Parcel, Sink};
 use super::error::BuildError;
-use super::flow::{Below, Flow, Launch, Pump, Ticket};
+use super::flow::{Below, Flow, Launch, Pump};
 use crate::core::semaphore::MAX_PERMITS;
 use crate::sync::Semaphore;
 use crate::thread::SpawnError;
@@ -109,7 +109,7 @@ where
                 waited.ok().and_then(Result::ok)
             });
             match permit {
-                Some(permit) => parcel.fare = Some(Arc::new(Ticket::Single { _permit: permit })),
+                Some(permit) => parcel.fare = Some(Arc::new(permit)),
                 None => {
                     desk.count(Count::Recalled);
                     // What follows counts on the number, if there is somebody who still waits for it.

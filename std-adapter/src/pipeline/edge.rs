@@ -24,6 +24,8 @@ pub struct Parcel<T> {
     pub(super) seq: u64,
     /// The position in the source of what it was made of.
     pub(super) item: u64,
+    /// Nothing else that was made of that item follows.
+    pub(super) closes: bool,
     pub(super) load: Option<T>,
     pub(super) fare: Fare,
 }

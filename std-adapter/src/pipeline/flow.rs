@@ -70,18 +70,7 @@ pub(super) type Pump<'scope> = Box<dyn FnOnce() + Send + 'scope>;
 
 /// What an item owes: its share of the cap on what is in flight, given back when it, and all that was made of it, is
 /// gone.
-pub(super) type Fare = Option<Arc<Ticket>>;
-
-/// See [`Fare`].
-pub(super) enum Ticket {
-    Single {
-        _permit: OwnedSemaphorePermit,
-    },
-    /// Of those that were put together.
-    Several {
-        _fares: Vec<Arc<Ticket>>,
-    },
-}
+pub(super) type Fare = Option<Arc<OwnedSemaphorePermit>>;
 
 /// What the parts downstream ask of those upstream.
 #[derive(Clone, Default)]

@@ -181,6 +181,8 @@ struct Counter<T, S, C> {
     below: Below,
     control: Arc<Control>,
     commit: C,
+    /// What was committed last.
+    done: u64,
     /// Empty between turns; kept for its memory.
     batch: Vec<Parcel<T>>,
 }
@@ -191,7 +193,7 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
         let mut done = None;
         for parcel in batch.drain(..) {
             if self.control.admits(parcel.item) {
-                done = Some(parcel.item + 1);
+                done = Some(parcel.item + u64::from(parcel.closes));
             }
             let loaded = parcel.load.is_some();
             if loaded || self.below.every_number {
@@ -208,7 +210,8 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
             seats.give_back();
         }
         self.batch = batch;
-        if let Some(items) = done {
+        if let Some(items) = done.filter(|items| *items > self.done) {
+            self.done = items;
             self.commit.done(items);
         }
     }
@@ -243,7 +246,8 @@ impl<T, S, C> Reorder<T, S, C> {
         let places = (0..window).map(|_| None).collect();
         let line = Mutex::new(Line { next: 0, places, serving: false });
         let control = Arc::clone(control);
-        let counter = Mutex::new(Counter { sink, below, control, commit, batch: Vec::new() });
+        let counter =
+            Mutex::new(Counter { sink, below, control, commit, done: 0, batch: Vec::new() });
         (Self(Arc::new(Window { line, counter, seats })), above)
     }
 }

@@ -4,7 +4,7 @@ use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk};
 use super::edge::{Exit, Parcel, Sink, Taken, edge};
 use super::error::{BuildError, Cause, StageError};
-use super::flow::{Below, Fare, Flow, Launch, Pump, Ticket};
+use super::flow::{Below, Fare, Flow, Launch, Pump};
 use super::order::Gate;
 use super::stage::{Plan, Staged};
 use crate::thread::{self, SpawnError};
@@ -112,7 +112,7 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         let index = upstream.position() + 1;
         crew.start(|desk| {
             let (next, gate, name) = (0, below.gate, plan.name);
-            let out = Out { sink, gate, next, inside: 0, item: 0, fares: Vec::new(), desk };
+            let out = Out { sink, gate, next, inside: 0, item: 0, closes: true, desk };
             move || Operator { machine, exit, out, name, index, control }.run()
         })?;
         upstream.launch(launch, entrance, Below::default())
@@ -138,7 +138,8 @@ struct Out<S> {
     inside: u64,
     /// The position of the first of them.
     item: u64,
-    fares: Vec<Arc<Ticket>>,
+    /// Whether the last of them was the last that was made of its item.
+    closes: bool,
     desk: Arc<Desk>,
 }
 
@@ -154,37 +155,40 @@ where
         loop {
             let desk = Arc::clone(&self.out.desk);
             match self.exit.take_until(self.machine.deadline(), &desk) {
-                Taken::Item(Parcel { item, load: Some(load), fare, .. }) => {
+                Taken::Item(Parcel { item, closes, load: Some(load), fare, .. }) => {
                     desk.is_at(item);
-                    self.step(item, fare, load);
+                    self.step(item, closes, fare, load);
                     desk.is_between();
                 }
                 Taken::Item(_) => {}
                 Taken::Late => {
                     let made = self.machine.late();
-                    self.hand_on(made);
+                    self.hand_on(made, None);
                 }
                 Taken::End => break,
             }
         }
         if !control.work().is_done() {
             let made = self.machine.late();
-            self.hand_on(made);
+            self.hand_on(made, None);
         }
         let Out { sink, inside, desk, .. } = self.out;
         desk.add(Count::Cancelled, inside);
         sink.finish(&desk);
     }
 
-    fn step(&mut self, item: u64, fare: Fare, load: In) {
+    fn step(&mut self, item: u64, closes: bool, fare: Fare, load: In) {
         self.out.desk.count(Count::Received);
         if !self.control.admits(item) {
             return self.out.desk.count(Count::Cancelled);
         }
         match thread::catch(|| self.machine.take(load)) {
             Ok(made) => {
-                self.out.take(item, fare);
-                self.hand_on(made);
+                self.out.take(item, closes);
+                // What a step remembers is bounded by itself. Under a cap besides, a batch could wait for items that
+                // are not let in before it is gone.
+                let fare = fare.filter(|_| self.out.inside == 1);
+                self.hand_on(made, fare);
             }
             Err(panicked) => {
                 self.out.desk.count(Count::Stopped);
@@ -196,38 +200,33 @@ where
         }
     }
 
-    fn hand_on(&mut self, made: Option<M::Out>) {
+    fn hand_on(&mut self, made: Option<M::Out>, fare: Fare) {
         let Some(made) = made else { return };
         if let Some(then) = self.machine.not_before() {
             let _ = self.control.work().wait_deadline(then);
         }
-        self.out.put(made, &self.control);
+        self.out.put(made, fare, &self.control);
     }
 }
 
 impl<S> Out<S> {
-    fn take(&mut self, item: u64, fare: Fare) {
+    fn take(&mut self, item: u64, closes: bool) {
         self.item = if self.inside == 0 { item } else { self.item.min(item) };
+        self.closes = closes;
         self.inside += 1;
-        self.fares.extend(fare);
     }
 
     /// Hands on what was made of all that is inside.
-    fn put<T>(&mut self, made: T, control: &Control)
+    fn put<T>(&mut self, made: T, fare: Fare, control: &Control)
     where
         S: Sink<T>,
     {
         let several = std::mem::take(&mut self.inside);
-        let mut fares = std::mem::take(&mut self.fares);
-        let fare = match fares.len() {
-            0 => None,
-            1 => fares.pop(),
-            _ => Some(Arc::new(Ticket::Several { _fares: fares })),
-        };
         self.desk.add(Count::Filtered, several.saturating_sub(1));
         // Put, less what was filtered: one of them goes on for all.
         self.desk.add(Count::Put, several);
-        let parcel = Parcel { seq: self.next, item: self.item, load: Some(made), fare };
+        let (seq, item, closes) = (self.next, self.item, self.closes);
+        let parcel = Parcel { seq, item, closes, load: Some(made), fare };
         self.next += 1;
         let aborted = self.gate.is_some() && control.work().is_done();
         if aborted || self.gate.as_mut().is_some_and(|gate| !gate.enter(&self.desk)) {

@@ -203,7 +203,7 @@ where
     let mut seq = 0;
     let mut send = |item| {
         desk.count(Count::Received);
-        let parcel = Parcel { seq, item: seq, load: Some(item), fare: None };
+        let parcel = Parcel { seq, item: seq, closes: true, load: Some(item), fare: None };
         seq += 1;
         // No number may follow one that was left out, so an abort is looked for in front of each.
         let admitted = !control.work().is_done();

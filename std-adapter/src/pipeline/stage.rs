@@ -250,6 +250,14 @@ where
     }
 }
 
+/// A parcel without its load.
+struct Place {
+    seq: u64,
+    item: u64,
+    closes: bool,
+    fare: Fare,
+}
+
 /// One thread of a stage. It takes, works and hands on until its input ends.
 ///
 /// Even an aborted worker runs to the end of its input, which is then closed: it counts what it finds there.
@@ -271,11 +279,14 @@ where
         // Should anything of this panic outside of `catch`, the others must not wait for what never comes.
         let _abort = AbortOnUnwind(&shared.control);
         let mut state = None;
-        while let Some(Parcel { seq, item, load, fare }) = self.take() {
+        while let Some(Parcel { seq, item, closes, load, fare }) = self.take() {
             self.desk.is_at(item);
             match load {
-                Some(load) => self.handle(&mut state, (seq, item, fare), load),
-                None => self.leave_out(seq, item),
+                Some(load) => {
+                    let place = Place { seq, item, closes, fare };
+                    self.handle(&mut state, place, load);
+                }
+                None => self.leave_out(seq, item, closes),
             }
             self.desk.is_between();
         }
@@ -307,11 +318,11 @@ where
         }
     }
 
-    fn handle(&mut self, state: &mut Option<W::State>, at: (u64, u64, Fare), load: In) {
+    fn handle(&mut self, state: &mut Option<W::State>, place: Place, load: In) {
         self.desk.count(Count::Received);
         let shared = &*self.hire.shared;
         let control = &shared.control;
-        let (seq, item, fare) = at;
+        let Place { seq, item, closes, fare } = place;
         let key = shared.key.of(&load);
         let mut next = Some(load);
         let mut attempt = 0;
@@ -328,7 +339,7 @@ where
             let cause = match outcome {
                 Ok(Some(Ok(made))) => {
                     self.desk.count(Count::Put);
-                    let parcel = Parcel { seq, item, load: Some(made), fare };
+                    let parcel = Parcel { seq, item, closes, load: Some(made), fare };
                     return self.hire.sink.put(parcel, &self.desk);
                 }
                 Ok(Some(Err(error))) => Cause::Failed(error),
@@ -347,7 +358,7 @@ where
             next = self.judge(error, copy);
         }
         // After the stop: whoever sees the gap sees the cut.
-        self.leave_out(seq, item);
+        self.leave_out(seq, item, closes);
     }
 
     /// Does what the policy says about an error; the item to try again, if it says so.
@@ -414,9 +425,10 @@ where
     }
 
     /// Tells an ordered point downstream not to wait for this number.
-    fn leave_out(&mut self, seq: u64, item: u64) {
+    fn leave_out(&mut self, seq: u64, item: u64, closes: bool) {
         if self.hire.shared.every_number {
-            self.hire.sink.put(Parcel { seq, item, load: None, fare: None }, &self.desk);
+            let empty = Parcel { seq, item, closes, load: None, fare: None };
+            self.hire.sink.put(empty, &self.desk);
         }
     }
 }

@@ -90,7 +90,7 @@ struct Sieve<S> {
 
 impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
     fn put(&mut self, parcel: Parcel<Option<T>>, desk: &Desk) {
-        let Parcel { seq, item, load, fare } = parcel;
+        let Parcel { seq, item, closes, load, fare } = parcel;
         let load = match load {
             Some(None) => {
                 desk.count(Count::Filtered);
@@ -99,7 +99,7 @@ impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
             load => load.flatten(),
         };
         if load.is_some() || self.every_number {
-            self.sink.put(Parcel { seq, item, load, fare }, desk);
+            self.sink.put(Parcel { seq, item, closes, load, fare }, desk);
         }
     }
 
@@ -166,6 +166,22 @@ struct Numbering {
     gate: Option<Gate>,
 }
 
+impl<S> Unwrap<S> {
+    fn hand_on<T>(&mut self, mut parcel: Parcel<T>, desk: &Desk)
+    where
+        S: Sink<T>,
+    {
+        if let Some(Numbering { next, gate }) = &mut self.anew {
+            parcel.seq = *next;
+            *next += 1;
+            if gate.as_mut().is_some_and(|gate| !gate.enter(desk)) {
+                return desk.add(Count::Recalled, u64::from(parcel.load.is_some()));
+            }
+        }
+        self.sink.put(parcel, desk);
+    }
+}
+
 impl<L, S> Sink<L> for Unwrap<S>
 where
     L: IntoIterator + Send,
@@ -173,25 +189,28 @@ where
     S: Sink<L::Item>,
 {
     fn put(&mut self, parcel: Parcel<L>, desk: &Desk) {
-        let Parcel { seq, item, load, fare } = parcel;
-        let Some(list) = load else { return };
-        let mut made: u64 = 0;
-        for load in list {
-            made += 1;
-            let mut seq = seq;
-            if let Some(Numbering { next, gate }) = &mut self.anew {
-                seq = *next;
-                *next += 1;
-                if gate.as_mut().is_some_and(|gate| !gate.enter(desk)) {
-                    desk.count(Count::Recalled);
-                    continue;
-                }
+        let Parcel { seq, item, closes, load, fare } = parcel;
+        let made = load.map(|list| {
+            let mut made: u64 = 0;
+            let mut list = list.into_iter().peekable();
+            while let Some(load) = list.next() {
+                made += 1;
+                let closes = closes && list.peek().is_none();
+                self.hand_on(
+                    Parcel { seq, item, closes, load: Some(load), fare: fare.clone() },
+                    desk,
+                );
             }
-            self.sink.put(Parcel { seq, item, load: Some(load), fare: fare.clone() }, desk);
-        }
+            made
+        });
         match made {
-            0 => desk.count(Count::Filtered),
-            _ => desk.add(Count::Added, made - 1),
+            Some(more @ 1..) => return desk.add(Count::Added, more - 1),
+            Some(0) => desk.count(Count::Filtered),
+            None => {}
+        }
+        if self.anew.is_some() {
+            // So that those who count on every number hear of the item.
+            self.hand_on(Parcel { seq, item, closes, load: None, fare: None }, desk);
         }
     }
 
