@@ -92,6 +92,20 @@ fn a_value_of_a_batch_is_announced_before_the_next_is_made() {
     .unwrap();
 }
 
+/// The same, seen step by step: a receiver goes to sleep after the places of the batch were claimed.
+#[test]
+fn a_receiver_that_goes_to_sleep_in_the_middle_of_a_batch_is_woken_by_its_next_value() {
+    static CHANNEL: StaticChannel<u8, 4> = StaticChannel::new();
+    let (counter, waker) = Counter::new();
+    let mut receiving = CHANNEL.recv();
+    let mut values = (0..3).inspect(|value| match value {
+        0 => assert!(poll(&mut receiving, &waker).is_pending(), "nothing is in yet"),
+        _ => assert_eq!(counter.wakes(), 1, "before value {value} is made"),
+    });
+    assert_eq!(CHANNEL.try_send_many(&mut values), Ok(3));
+    assert_eq!(poll(&mut receiving, &waker), Poll::Ready(Ok(0)));
+}
+
 /// A batch whose iterator ends early gives up places that it had claimed; who went to sleep for want of them is woken.
 #[test]
 fn places_that_a_batch_gives_up_wake_a_sender() {
