@@ -4,7 +4,7 @@ use super::{Histogram, PoolMetrics, Priority};
 use metrics::{counter, gauge};
 
 impl PoolMetrics {
-    /// Tells the recorder of the crate [`metrics`](::metrics) what stands here, under the name of the pool.
+    /// Tells the recorder of the crate [`metrics`] what stands here, under the name of the pool.
     ///
     /// Counters are set to what they are, gauges as well, so that it may be called as often as one likes: before each scrape, say, or by
     /// a timer of the program's own. A pool itself tells nobody, and jobs do not become dearer.

@@ -9,7 +9,7 @@ use super::{Histogram, PoolMetrics, Priority};
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-/// What a server says that the [page](page) is.
+/// What a server says that the [page] is.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The books of some pools, each under a name, as one page.
