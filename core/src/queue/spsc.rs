@@ -288,8 +288,10 @@ impl<T> Producer<'_, T> {
             let first = written.count;
             while written.count < end {
                 let Some(value) = items.next() else { return written.count };
-                // SAFETY: this many slots lie in a row, and there is room for as many values.
-                unsafe { slots.add(written.count - first).write(value) };
+                // SAFETY: this many slots lie in a row.
+                let slot = unsafe { slots.add(written.count - first) };
+                // SAFETY: there is room for as many values, so it is ours, and empty.
+                unsafe { slot.write(value) };
                 written.count += 1;
             }
             if written.count == written.room {
@@ -425,8 +427,10 @@ impl<T> Consumer<'_, T> {
             let end = there.min(read.count + row);
             let first = read.count;
             while read.count < end {
-                // SAFETY: this many slots lie in a row, and hold as many values.
-                let value = unsafe { slots.add(read.count - first).read() };
+                // SAFETY: this many slots lie in a row.
+                let slot = unsafe { slots.add(read.count - first) };
+                // SAFETY: there are as many values, so it is ours, and holds one.
+                let value = unsafe { slot.read() };
                 read.count += 1;
                 f(value);
             }
@@ -448,7 +452,7 @@ impl<T> Consumer<'_, T> {
             return None;
         }
         // SAFETY: the slots from our head on, as many as there are values, are ours, and stay so while we are borrowed.
-        Some(unsafe { self.ring.slot(head).as_ref() })
+        Some(unsafe { self.ring.slot(head).peek() })
     }
 
     /// Drops all values that are in.

@@ -129,7 +129,7 @@ impl<T> Places<T> {
     ///
     /// The first slot is the caller's own, and stays so for 'a, and holds a value.
     #[inline(always)]
-    pub(super) unsafe fn as_ref<'a>(self) -> &'a T {
+    pub(super) unsafe fn peek<'a>(self) -> &'a T {
         // SAFETY: the caller's slot is there.
         let slot = unsafe { self.0.as_ref() };
         slot.with(|cell| {
