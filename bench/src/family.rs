@@ -4,7 +4,9 @@
 use clap::ValueEnum;
 
 use crate::measure::Sample;
-use crate::{channel, channel_async, context, floor, pool, queue, rwlock, select, semaphore, spsc};
+use crate::{
+    channel, channel_async, context, floor, pipeline, pool, queue, rwlock, select, semaphore, spsc,
+};
 
 /// The name of our own candidate, in every family.
 pub(crate) const OURS: &str = "aqueduct";
@@ -27,6 +29,7 @@ pub(crate) enum Family {
     Rwlock,
     Pool,
     Context,
+    Pipeline,
     Floor,
 }
 
@@ -46,6 +49,7 @@ impl Family {
             Self::Rwlock => rwlock::cells(),
             Self::Pool => pool::cells(),
             Self::Context => context::cells(),
+            Self::Pipeline => pipeline::cells(),
             Self::Floor => floor::cells(),
         }
     }

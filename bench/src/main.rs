@@ -16,6 +16,7 @@ mod go;
 mod instructions;
 mod machine;
 mod measure;
+mod pipeline;
 mod plot;
 mod pool;
 mod queue;

@@ -1,0 +1,206 @@
+//! Who takes part in `pipeline`.
+
+use super::{BUFFER, Shape, Sum, WORKERS, candidate};
+use crate::family::{Candidate, OURS};
+use aqueduct::pipeline::{Flow, Pipeline};
+use pariter::IteratorExt;
+use rayon::iter::{IntoParallelIterator, ParallelBridge, ParallelIterator};
+use std::collections::BTreeMap;
+use std::thread;
+
+pub(super) fn all(shape: Shape) -> Vec<Candidate> {
+    let mut all = vec![
+        candidate(OURS, shape, move |ops| aqueduct(shape, ops)),
+        candidate("crossbeam-channel", shape, move |ops| by_hand::<Crossbeam>(shape, ops)),
+        candidate("crossfire", shape, move |ops| by_hand::<Crossfire>(shape, ops)),
+        candidate("kanal", shape, move |ops| by_hand::<Kanal>(shape, ops)),
+    ];
+    if shape.ordered {
+        all.push(candidate("pariter", shape, move |ops| pariter(shape, ops)));
+    }
+    if shape.fused && !shape.ordered {
+        let pool =
+            || rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build().expect("threads");
+        let (bridge, range) = (pool(), pool());
+        all.push(candidate("rayon par_bridge", shape, move |ops| {
+            bridge.install(|| sum_up(shape, (0..ops).par_bridge()))
+        }));
+        all.push(candidate("rayon range", shape, move |ops| {
+            range.install(|| sum_up(shape, (0..ops).into_par_iter()))
+        }));
+    }
+    all
+}
+
+fn aqueduct(shape: Shape, ops: u64) -> Sum {
+    let source = Pipeline::from_iter(0..ops);
+    if shape.fused {
+        let fused = source
+            .map("first", move |n| shape.step(n))
+            .fuse_map("second", move |n| shape.step(n))
+            .fuse_map("third", move |n| shape.step(n))
+            .concurrency(WORKERS)
+            .buffer(BUFFER);
+        return consume(shape, fused);
+    }
+    let staged = source
+        .map("first", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .buffer(BUFFER)
+        .map("second", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .buffer(BUFFER)
+        .map("third", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .buffer(BUFFER);
+    consume(shape, staged)
+}
+
+fn consume(shape: Shape, pipeline: Pipeline<impl Flow<Item = u64>>) -> Sum {
+    let mut sum = Sum::new(shape);
+    let pipeline = pipeline.output_buffer(BUFFER);
+    let done = if shape.ordered {
+        // What the buffers and workers can hold.
+        pipeline.ordered(3 * (BUFFER + WORKERS)).run(|value| sum.take(value))
+    } else {
+        pipeline.run(|value| sum.take(value))
+    };
+    done.expect("nothing fails");
+    sum
+}
+
+/// A bounded channel whose calls hold the thread.
+trait Channel {
+    type Sender: Clone + Send;
+    type Receiver: Clone + Send;
+
+    fn bounded() -> (Self::Sender, Self::Receiver);
+    fn send(sender: &Self::Sender, item: Item);
+    fn recv(receiver: &Self::Receiver) -> Option<Item>;
+}
+
+/// A number and its value.
+type Item = (u64, u64);
+
+fn by_hand<C: Channel>(shape: Shape, ops: u64) -> Sum {
+    let step: fn(Shape, u64) -> u64 =
+        if shape.fused { |shape, n| shape.steps(n) } else { |shape, n| shape.step(n) };
+    let stages = if shape.fused { 1 } else { 3 };
+    thread::scope(|scope| {
+        let (first, mut from) = C::bounded();
+        scope.spawn(move || (0..ops).for_each(|n| C::send(&first, (n, n))));
+        for _ in 0..stages {
+            let (to, next) = C::bounded();
+            for _ in 0..WORKERS {
+                let (from, to) = (from.clone(), to.clone());
+                scope.spawn(move || {
+                    while let Some((n, value)) = C::recv(&from) {
+                        C::send(&to, (n, step(shape, value)));
+                    }
+                });
+            }
+            from = next;
+        }
+        let mut sum = Sum::new(shape);
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        while let Some((n, value)) = C::recv(&from) {
+            if !shape.ordered {
+                sum.take(value);
+                continue;
+            }
+            if n != next {
+                early.insert(n, value);
+                continue;
+            }
+            sum.take(value);
+            next += 1;
+            while let Some(value) = early.remove(&next) {
+                sum.take(value);
+                next += 1;
+            }
+        }
+        sum
+    })
+}
+
+struct Crossbeam;
+
+impl Channel for Crossbeam {
+    type Sender = crossbeam_channel::Sender<Item>;
+    type Receiver = crossbeam_channel::Receiver<Item>;
+
+    fn bounded() -> (Self::Sender, Self::Receiver) {
+        crossbeam_channel::bounded(BUFFER)
+    }
+
+    fn send(sender: &Self::Sender, item: Item) {
+        sender.send(item).expect("the receivers are there");
+    }
+
+    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+        receiver.recv().ok()
+    }
+}
+
+struct Crossfire;
+
+impl Channel for Crossfire {
+    type Sender = crossfire::MTx<crossfire::mpmc::Array<Item>>;
+    type Receiver = crossfire::MRx<crossfire::mpmc::Array<Item>>;
+
+    fn bounded() -> (Self::Sender, Self::Receiver) {
+        crossfire::mpmc::bounded_blocking(BUFFER)
+    }
+
+    fn send(sender: &Self::Sender, item: Item) {
+        assert!((**sender).send(item).is_ok(), "the receivers are there");
+    }
+
+    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+        (**receiver).recv().ok()
+    }
+}
+
+struct Kanal;
+
+impl Channel for Kanal {
+    type Sender = kanal::Sender<Item>;
+    type Receiver = kanal::Receiver<Item>;
+
+    fn bounded() -> (Self::Sender, Self::Receiver) {
+        kanal::bounded(BUFFER)
+    }
+
+    fn send(sender: &Self::Sender, item: Item) {
+        sender.send(item).expect("the receivers are there");
+    }
+
+    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+        receiver.recv().ok()
+    }
+}
+
+/// It keeps the order always, and has a queue of its own size.
+fn pariter(shape: Shape, ops: u64) -> Sum {
+    let mut sum = Sum::new(shape);
+    if shape.fused {
+        (0..ops)
+            .parallel_map_custom(|o| o.threads(WORKERS), move |n| shape.steps(n))
+            .for_each(|value| sum.take(value));
+    } else {
+        (0..ops)
+            .parallel_map_custom(|o| o.threads(WORKERS), move |n| shape.step(n))
+            .parallel_map_custom(|o| o.threads(WORKERS), move |n| shape.step(n))
+            .parallel_map_custom(|o| o.threads(WORKERS), move |n| shape.step(n))
+            .for_each(|value| sum.take(value));
+    }
+    sum
+}
+
+fn sum_up(shape: Shape, items: impl ParallelIterator<Item = u64>) -> Sum {
+    let sum = items.map(|n| shape.steps(n)).reduce(|| 0, u64::wrapping_add);
+    let mut all = Sum::new(shape);
+    all.take(sum);
+    all
+}
