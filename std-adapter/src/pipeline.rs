@@ -23,10 +23,13 @@
 //!
 //! - **Bounds.** No more items are under way than the buffers and workers add up to: for each stage its
 //!   [`buffer`](Pipeline::buffer) and [`concurrency`](Pipeline::concurrency), the
-//!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer, and
-//!   for each ordered point its [`window`](Pipeline::ordered).
-//! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source; without it, none.
-//! - **Accounts.** Each item is delivered, failed or cancelled, and the [`Report`] adds up.
+//!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer;
+//!   no more than the [`window`](Pipeline::ordered) in front of each ordered point; and together no more than a
+//!   [cap](Pipeline::max_in_flight) says.
+//! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
+//! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
+//! - **Batches that hold nothing up.** Items move in small batches between stages that are busy, and nothing waits in a batch
+//!   for more than 200 us while somebody has nothing to do.
 //! - **Failures.** An error or a panic is a [`StageError`] with the stage, the item and the cause; a [`Policy`] decides
 //!   what it means. A stage keeps all its workers. Errors that nobody reads stall nobody.
 //! - **Ends.** The end of input passes stage by stage, when the last worker of a stage has done its last item. When

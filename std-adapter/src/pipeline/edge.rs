@@ -10,10 +10,15 @@ use aqueduct_core::queue::MAX_CAPACITY;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most items that a party moves at a time.
 const BATCH: usize = 16;
+
+/// How long a taker that finds nothing naps before it sleeps: makers that are at work fill their shelves meanwhile, and need not wake
+/// it for each item. An item that comes once it sleeps wakes it at once; so this is the longest that one lies on a shelf while somebody has nothing to
+/// do.
+const NAP: Duration = Duration::from_micros(200);
 
 /// A numbered item on its way, or the place of one that will not come.
 ///
@@ -73,8 +78,10 @@ struct State<T> {
     noted: usize,
     makers: usize,
     takers: usize,
-    /// Takers that sleep, or are about to.
+    /// Takers that nap or sleep, or are about to.
     hungry: usize,
+    /// Those of them that sleep until they are called.
+    asleep: usize,
     /// One of them was called, and has not come yet.
     called: bool,
     /// Makers that wait for room.
@@ -93,7 +100,7 @@ type Hand<T> = Arc<Mutex<VecDeque<Parcel<T>>>>;
 /// What a maker has made and not put into the line yet. Hungry takers help themselves.
 struct Shelf<T> {
     items: Vec<Parcel<T>>,
-    /// A taker looked here in vain and sleeps: no more items on shelves, they go into the line one by one.
+    /// A taker looked here in vain and sleeps until it is called: items go into the line one by one.
     awaited: bool,
 }
 
@@ -117,6 +124,7 @@ pub(super) fn edge<T>(
             makers: 0,
             takers: 0,
             hungry: 0,
+            asleep: 0,
             called: false,
             blocked: 0,
             let_in: false,
@@ -134,9 +142,11 @@ pub(super) fn edge<T>(
 }
 
 impl<T> Edge<T> {
-    /// Calls a sleeping taker, if there is something for it and nobody is on the way.
+    /// Calls a taker, if there is something for it and nobody is on the way. One that naps will come by itself, and is left alone
+    /// while others are awake.
     fn call(&self, state: &mut State<T>) -> bool {
-        let call = state.hungry > 0 && !state.called && !state.line.is_empty();
+        let nobody = state.asleep > 0 || state.hungry == state.takers;
+        let call = nobody && state.hungry > 0 && !state.called && !state.line.is_empty();
         state.called |= call;
         call
     }
@@ -185,7 +195,7 @@ impl<T> Entrance<T> {
         let mut state = lock(&edge.state);
         state.makers += 1;
         if edge.batch > 1 {
-            lock(&shelf).awaited = state.hungry > 0;
+            lock(&shelf).awaited = state.asleep > 0;
             state.shelves.push(Arc::clone(&shelf));
         }
         Self { edge: Arc::clone(edge), shelf, moving: Vec::new(), left: false }
@@ -248,7 +258,7 @@ impl<T: Send> Sink<T> for Entrance<T> {
             let fit = free.min(self.moving.len());
             state.line.extend(self.moving.drain(..fit));
             if self.edge.batch > 1 {
-                lock(&self.shelf).awaited = state.hungry > 0;
+                lock(&self.shelf).awaited = state.asleep > 0;
             }
             let done = self.moving.is_empty();
             let call = self.edge.call(&mut state);
@@ -300,6 +310,15 @@ pub(super) struct Exit<T> {
     held: usize,
 }
 
+/// How a taker waits.
+#[derive(Clone, Copy, PartialEq)]
+enum Rest {
+    Awake,
+    /// For [`NAP`] at most; makers may keep things on their shelves meanwhile.
+    Napping,
+    Asleep,
+}
+
 /// What [`Exit::take_until`] came to.
 pub(super) enum Taken<T> {
     Item(Parcel<T>),
@@ -336,13 +355,20 @@ impl<T> Exit<T> {
             return Taken::Item(item);
         }
         let patience = Patience::until(deadline);
-        let (mut patient, mut asleep, mut aborted, mut late) = (true, false, false, false);
+        let (mut patient, mut napped, mut aborted, mut late) =
+            (true, self.edge.batch == 1, false, false);
+        // How it last waited.
+        let mut rest = Rest::Awake;
         loop {
             let mut state = lock(&self.edge.state);
             state.held -= std::mem::take(&mut self.held);
-            if std::mem::take(&mut asleep) {
-                state.hungry -= 1;
-                state.called = false;
+            match std::mem::replace(&mut rest, Rest::Awake) {
+                Rest::Awake => {}
+                waited => {
+                    state.hungry -= 1;
+                    state.asleep -= usize::from(waited == Rest::Asleep);
+                    state.called = false;
+                }
             }
             let (found, held) = self.find(&mut state);
             self.held = held;
@@ -376,13 +402,21 @@ impl<T> Exit<T> {
                 continue;
             }
             state.hungry += 1;
-            asleep = true;
-            for shelf in &state.shelves {
-                lock(shelf).awaited = true;
-            }
-            // What was put on a shelf since we looked.
-            if state.sweep() {
-                continue;
+            let mut until = deadline;
+            if napped {
+                rest = Rest::Asleep;
+                state.asleep += 1;
+                for shelf in &state.shelves {
+                    lock(shelf).awaited = true;
+                }
+                // What was put on a shelf since we looked.
+                if state.sweep() {
+                    continue;
+                }
+            } else {
+                rest = Rest::Napping;
+                let nap = Instant::now().checked_add(NAP);
+                until = deadline.min(nap).or(nap);
             }
             let let_in = self.edge.let_in(&mut state);
             // Made under the lock: whoever ends the edge from now on reaches it.
@@ -390,10 +424,12 @@ impl<T> Exit<T> {
             drop(state);
             self.edge.ring(false, let_in);
             desk.during(Wait::Starved, || {
-                let waited = drive(Pin::new(&mut wait), deadline, Impatience::Spun);
+                let waited = drive(Pin::new(&mut wait), until, Impatience::Spun);
                 aborted = matches!(waited, Some(Err(_)));
-                late = waited.is_none();
+                late = waited.is_none()
+                    && (napped || deadline.is_some_and(|end| Instant::now() >= end));
             });
+            napped = true;
         }
     }
 
@@ -406,7 +442,7 @@ impl<T> Exit<T> {
         if let Some(item) = state.line.pop_front() {
             // An even share, for the others may be about to come.
             let share = state.line.len() / state.takers.max(1);
-            let more = if state.hungry > 0 { 0 } else { share.min(self.edge.batch - 1) };
+            let more = if state.asleep > 0 { 0 } else { share.min(self.edge.batch - 1) };
             if more > 0 {
                 lock(&self.hand).extend(state.line.drain(..more));
                 state.held += more;

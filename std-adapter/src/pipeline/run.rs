@@ -190,18 +190,22 @@ impl<N: Flow> Pipeline<N> {
             closer.close();
         });
         let run = Arc::clone(&control);
+        // What is asked of the run, from now on, is asked of all its stages.
+        let (ready, launched) = channel::bounded::<()>(1);
         let host = Builder::new().name(source::NAME).spawn(move || {
             let rows = thread::scope(|scope| -> Rows {
                 let mut launch = Launch::new(scope, &run);
                 let progress = settings.progress;
                 let deliver = Deliver { sender, control: Arc::clone(&run), progress, total };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
+                drop(ready);
                 pump();
                 Ok(launch.join_workers())
             });
             run.end_of_errors();
             rows
         })?;
+        let _ = launched.recv();
         Ok(Running { output, errors, control, host: Some(host), total })
     }
 }

@@ -214,39 +214,45 @@ where
         crew.start(|desk| move || Worker { hire: self, desk }.run())
     }
 
-    /// Another worker, if the policy wants one for what waits; or `None` if this one is to go.
-    fn adjust(&self) -> Option<()> {
+    /// Whether this one is to go. It has been counted out then.
+    fn is_one_too_many(&self) -> bool {
         let mut staff = lock(&self.crew.office.staff);
-        if staff.workers > staff.max {
-            staff.workers -= 1;
-            return None;
-        }
+        let too_many = staff.workers > staff.max;
+        staff.workers -= usize::from(too_many);
+        too_many
+    }
+
+    /// Calls another worker, if nobody is left to take what comes next, and the policy wants one.
+    ///
+    /// It is asked in front of each item, and not when one waits too long: whoever takes an item may be busy for an hour, and nobody else here
+    /// could call.
+    fn call_another(&self) {
+        let mut staff = lock(&self.crew.office.staff);
         let (queued, idle) = self.exit.load();
-        let fewer = staff.workers < staff.min;
-        if staff.workers < staff.max && idle == 0 && (queued > 0 || fewer) {
-            let load = Load::of(|load| {
-                (load.now, load.queued, load.idle) =
-                    (self.shared.control.began.elapsed(), queued, idle);
-                (load.workers, load.min, load.max) = (staff.workers, staff.min, staff.max);
-            });
-            let hire = fewer || self.shared.scaling.on_submit(&load);
-            if hire {
-                staff.workers += 1;
-                staff.peak = staff.peak.max(staff.workers);
-                drop(staff);
-                let another = Hire {
-                    shared: Arc::clone(&self.shared),
-                    crew: Arc::clone(&self.crew),
-                    exit: self.exit.clone(),
-                    sink: self.sink.clone(),
-                };
-                if another.start().is_err() {
-                    // We go on as we are, and ask again later.
-                    lock(&self.crew.office.staff).workers -= 1;
-                }
-            }
+        let too_few = staff.workers < staff.min;
+        if staff.workers >= staff.max || (idle > 0 && !too_few) {
+            return;
         }
-        Some(())
+        let load = Load::of(|load| {
+            (load.now, load.queued) = (self.shared.control.began.elapsed(), queued);
+            (load.workers, load.min, load.max) = (staff.workers, staff.min, staff.max);
+        });
+        if !too_few && !self.shared.scaling.on_submit(&load) {
+            return;
+        }
+        staff.workers += 1;
+        staff.peak = staff.peak.max(staff.workers);
+        drop(staff);
+        let another = Hire {
+            shared: Arc::clone(&self.shared),
+            crew: Arc::clone(&self.crew),
+            exit: self.exit.clone(),
+            sink: self.sink.clone(),
+        };
+        if another.start().is_err() {
+            // We go on as we are, and ask again with the next item.
+            lock(&self.crew.office.staff).workers -= 1;
+        }
     }
 }
 
@@ -297,15 +303,23 @@ where
     /// The next parcel; `None` at the end, or if there are workers enough without this one.
     fn take(&mut self) -> Option<Parcel<In>> {
         loop {
+            let scales = self.hire.crew.office.scales.load();
             let mut deadline = None;
-            if self.hire.crew.office.scales.load() && self.hire.exit.hand_is_empty() {
-                self.hire.adjust()?;
+            if scales && self.hire.exit.hand_is_empty() {
+                if self.hire.is_one_too_many() {
+                    return None;
+                }
                 let staff = *lock(&self.hire.crew.office.staff);
                 let goes = staff.workers > staff.min;
                 deadline = goes.then(|| Instant::now().checked_add(KEEP_ALIVE)).flatten();
             }
             match self.hire.exit.take_until(deadline, &self.desk) {
-                Taken::Item(parcel) => return Some(parcel),
+                Taken::Item(parcel) => {
+                    if scales {
+                        self.hire.call_another();
+                    }
+                    return Some(parcel);
+                }
                 Taken::End => return None,
                 Taken::Late => {
                     let mut staff = lock(&self.hire.crew.office.staff);
