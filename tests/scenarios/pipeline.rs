@@ -3,6 +3,8 @@
 mod ends;
 mod failures;
 mod flow;
+mod steps;
+mod watch;
 
 use aqueduct::pipeline::{PipelineError, Report};
 
@@ -10,8 +12,8 @@ use aqueduct::pipeline::{PipelineError, Report};
 fn assert_adds_up(report: &Report) {
     let stages = report.stages();
     for stage in stages {
-        let sum = stage.out() + stage.failed() + stage.cancelled();
-        assert_eq!(stage.received(), sum, "{report:#?}");
+        let sum = stage.out() + stage.filtered() + stage.failed() + stage.cancelled();
+        assert_eq!(stage.received() + stage.added(), sum, "{report:#?}");
     }
     for pair in stages.windows(2) {
         assert_eq!(pair[0].out(), pair[1].received(), "{report:#?}");

@@ -494,7 +494,7 @@ impl<N: Staged> Pipeline<N> {
 impl<P: Flow, W, O, K> Pipeline<Stage<P, W, O, K>> {
     /// Adds a step to the stage itself: its workers do both, one after the other, with no queue in between.
     ///
-    /// That pays where a step costs less than handing an item on, some ten nanoseconds. In reports and errors the two are one stage, with
+    /// That pays where a step costs less than handing an item on, some hundred nanoseconds. In reports and errors the two are one stage, with
     /// both names.
     ///
     /// # Examples

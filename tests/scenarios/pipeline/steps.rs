@@ -1,0 +1,260 @@
+//! Steps of all kinds: what they make, in which order, and what they count.
+
+use super::assert_adds_up;
+use aqueduct::channel;
+use aqueduct::pipeline::{
+    Backoff, Batch, BuildError, Pipeline, PipelineError, Policy, StageError, StageReport,
+};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// None, one, or several of one, by workers that overtake each other: in order where order is asked for, and counted.
+///
+/// R37
+#[test]
+fn lists_and_gaps_keep_the_order_of_what_they_were_made_of() {
+    let mut output = Vec::new();
+    let report = Pipeline::from_iter(0..500_u64)
+        .flat_map("some", |n| (0..n % 4).map(move |nth| (n, nth)))
+        .concurrency(4)
+        .filter("even", |(n, _)| n % 2 == 0)
+        .concurrency(3)
+        .map("same", |pair| pair)
+        .concurrency(3)
+        .ordered(8)
+        .run(|pair| output.push(pair))
+        .unwrap();
+    let expected = (0..500).flat_map(|n| (0..n % 4).map(move |nth| (n, nth)));
+    let expected: Vec<_> = expected.filter(|(n, _)| n % 2 == 0).collect();
+    assert_eq!(output, expected);
+    assert_adds_up(&report);
+    let [_, some, even, _] = report.stages() else { panic!("{report:?}") };
+    assert_eq!((some.filtered(), some.added(), some.out()), (125, 375, 750));
+    assert_eq!((even.received(), even.filtered(), even.out()), (750, 500, 250));
+}
+
+/// A batch is full by count, by weight, or by time; the last one may be smaller; nothing is counted twice.
+///
+/// R29
+#[test]
+fn batches_end_by_count_by_weight_and_by_time() {
+    let mut batches = Vec::new();
+    let report = Pipeline::from_iter(0..10)
+        .batch("rows", Batch::of(4))
+        .run(|batch| batches.push(batch))
+        .unwrap();
+    assert_eq!(batches, [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
+    assert_adds_up(&report);
+    assert_eq!((report.stages()[1].filtered(), report.stages()[1].out()), (7, 3));
+
+    // Nobody sends more, and nobody ends the input: only the clock can end this batch.
+    let (sender, receiver) = channel::bounded(4);
+    let batch = Batch::of(100).within(Duration::from_millis(1));
+    let running = Pipeline::from_receiver(receiver).batch("rows", batch).spawn().unwrap();
+    sender.send(1).unwrap();
+    assert_eq!(running.output().recv(), Ok(vec![1]));
+    drop(sender);
+    assert_adds_up(&running.wait().unwrap());
+
+    let zero = Pipeline::from_iter(0..9).batch("rows", Batch::of(0)).run(drop).unwrap_err();
+    let expected = BuildError::Zero { stage: "rows".into() };
+    assert!(matches!(zero, PipelineError::Build(error) if error == expected));
+}
+
+/// No more pass than the rate allows, whatever comes; all pass in the end.
+///
+/// R35
+#[test]
+fn a_rate_is_a_bound() {
+    const PER: Duration = Duration::from_millis(20);
+    let mut passed = Vec::new();
+    Pipeline::from_iter(0..12)
+        .rate_limit("pace", 4, PER)
+        .run(|_| passed.push(Instant::now()))
+        .unwrap();
+    assert_eq!(passed.len(), 12);
+    // Twelve are three times what passes at once or in one stretch: two stretches at the least, less the first item.
+    let took = passed[11] - passed[0];
+    assert!(took >= PER, "{took:?}");
+}
+
+/// Of a burst the last one passes, and the others are counted.
+///
+/// R79
+#[test]
+fn of_a_burst_the_last_one_passes() {
+    let mut output = Vec::new();
+    let report = Pipeline::from_iter(0..50)
+        .debounce("quiet", Duration::from_secs(3600))
+        .run(|n| output.push(n))
+        .unwrap();
+    // The end of input is quiet enough.
+    assert_eq!(output, [49]);
+    assert_adds_up(&report);
+    assert_eq!(report.stages()[1].filtered(), 49);
+}
+
+/// A failure is tried again as often as the policy says, and no more; then it goes where the policy says.
+///
+/// R42
+#[test]
+fn retries_end_and_dead_letters_arrive() {
+    let attempts = Mutex::new(BTreeMap::<u64, u32>::new());
+    let dead = Mutex::new(Vec::new());
+    let backoff = Backoff::new(3, Duration::from_micros(1), Duration::from_micros(10));
+    let mut output = Vec::new();
+    let report = Pipeline::from_iter(0..30_u64)
+        .stage("flaky", |n| {
+            let mut attempts = attempts.lock().unwrap();
+            let attempt = attempts.entry(n).or_default();
+            *attempt += 1;
+            match n % 10 {
+                3 if *attempt < 3 => Err("not yet"),
+                7 => Err("never"),
+                _ => Ok(n),
+            }
+        })
+        .concurrency(3)
+        .on_error(move |_: &StageError| Policy::Retry(backoff.then(Policy::DeadLetter)))
+        .dead_letters(|n, error: StageError| dead.lock().unwrap().push((n, error.attempt())))
+        .ordered(8)
+        .run(|n| output.push(n))
+        .unwrap();
+    assert_eq!(output, (0..30).filter(|n| n % 10 != 7).collect::<Vec<_>>());
+    let mut dead = dead.into_inner().unwrap();
+    dead.sort_unstable();
+    assert_eq!(dead, [(7, 3), (17, 3), (27, 3)]);
+    assert!(attempts.into_inner().unwrap().iter().all(|(n, &tries)| match n % 10 {
+        3 | 7 => tries == 3,
+        _ => tries == 1,
+    }));
+    assert_adds_up(&report);
+    let flaky: &StageReport = &report.stages()[1];
+    assert_eq!((flaky.retried(), flaky.dead_lettered(), flaky.failed()), (12, 3, 3));
+}
+
+/// A policy that needs what it has not been given stops the run, and says why.
+///
+/// R42
+#[test]
+fn nothing_is_retried_or_buried_where_there_is_nothing_to_do_it_with() {
+    let time = Duration::from_micros(1);
+    for policy in [Policy::Retry(Backoff::new(9, time, time)), Policy::DeadLetter] {
+        let error = Pipeline::from_iter(["x"])
+            .stage("parse", |text: &str| text.parse::<u32>())
+            .on_error(policy)
+            .run(drop)
+            .unwrap_err();
+        assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
+    }
+}
+
+/// Items of one key are worked on in order, one at a time, by workers that overtake each other otherwise; an error says the key.
+///
+/// R51, R36
+#[test]
+fn items_of_one_key_are_never_overtaken() {
+    let last: Vec<AtomicU64> = (0..5).map(|_| AtomicU64::new(0)).collect();
+    let report = Pipeline::from_iter(1..2_000_u64)
+        .stage("account", |n| {
+            let before = last[(n % 5) as usize].swap(n, SeqCst);
+            assert!(before < n, "{n} came behind {before}");
+            if n == 1234 { Err("frozen") } else { Ok(n) }
+        })
+        .concurrency(3)
+        .keyed(|n| n % 5)
+        .on_error(Policy::Collect)
+        .run(drop)
+        .unwrap();
+    assert_eq!((report.failed(), report.errors()[0].key()), (1, Some("4")));
+    assert_adds_up(&report);
+    let scaling = Pipeline::from_iter(0..9).map("k", |n| n).keyed(|n| *n).concurrency_auto(1..=2);
+    let error = scaling.run(drop).unwrap_err();
+    let fixed = BuildError::FixedConcurrency { stage: "k".into() };
+    assert!(matches!(error, PipelineError::Build(error) if error == fixed));
+}
+
+/// What is committed is done, in order, and nothing of a failure that stops, or behind it, ever is.
+///
+/// R42, R31
+#[test]
+fn what_is_committed_is_done() {
+    let stored: Mutex<Vec<bool>> = Mutex::new(vec![false; 200]);
+    let commits = Mutex::new(Vec::new());
+    let error = Pipeline::from_iter(0..200_usize)
+        .stage("store", |n| {
+            if n == 120 {
+                return Err("disk full");
+            }
+            stored.lock().unwrap()[n] = true;
+            Ok(())
+        })
+        .concurrency(4)
+        .commit_point(16, |done| {
+            let done = done as usize;
+            assert!(stored.lock().unwrap()[..done].iter().all(|stored| *stored), "{done}");
+            commits.lock().unwrap().push(done);
+        })
+        .run(drop)
+        .unwrap_err();
+    assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
+    let commits = commits.into_inner().unwrap();
+    assert!(commits.is_sorted());
+    assert_eq!(commits.last(), Some(&120));
+}
+
+/// An item of which several are made is done with the last of them, and one of which nothing is made all the same.
+///
+/// R42
+#[test]
+fn what_is_made_of_an_item_is_committed_with_the_last_of_it() {
+    let stored: Mutex<BTreeMap<u64, u64>> = Mutex::default();
+    let commits = Mutex::new(Vec::new());
+    Pipeline::from_iter(0..100_u64)
+        .flat_map("some", |n| (0..n % 3).map(move |_| n))
+        .concurrency(2)
+        .map("store", |n| *stored.lock().unwrap().entry(n).or_default() += 1)
+        .concurrency(3)
+        .commit_point(8, |done| {
+            let stored = stored.lock().unwrap();
+            for n in 0..done {
+                assert_eq!(stored.get(&n).copied().unwrap_or_default(), n % 3, "{n} of {done}");
+            }
+            commits.lock().unwrap().push(done);
+        })
+        .run(drop)
+        .unwrap();
+    let commits = commits.into_inner().unwrap();
+    assert!(commits.is_sorted());
+    assert_eq!(commits.last(), Some(&100));
+}
+
+/// A batch that is larger than the cap gets full all the same.
+///
+/// R34
+#[test]
+fn a_batch_under_a_smaller_cap_gets_full() {
+    let mut batches = Vec::new();
+    let source = Pipeline::from_iter(0..20).max_in_flight(2);
+    source.batch("rows", Batch::of(10)).run(|batch| batches.push(batch.len())).unwrap();
+    assert_eq!(batches, [10, 10]);
+}
+
+/// Two steps on one worker are one stage, with the failures of either.
+///
+/// R36
+#[test]
+fn fused_steps_fail_as_one_stage() {
+    let report = Pipeline::from_iter(["1", "x", "3"])
+        .map("trim", str::trim)
+        .fuse("parse", str::parse::<u32>)
+        .fuse_map("double", |n| n * 2)
+        .on_error(Policy::Collect)
+        .run(drop)
+        .unwrap();
+    assert_eq!(report.errors()[0].stage(), "trim + parse + double");
+    assert_eq!((report.delivered(), report.failed()), (2, 1));
+    assert_adds_up(&report);
+}

@@ -1,0 +1,244 @@
+//! A run that is watched, resized, capped and held up: what it says of itself while it goes on.
+
+use super::{assert_adds_up, assert_error_adds_up};
+use crate::support::eventually;
+use aqueduct::Context;
+use aqueduct::channel;
+use aqueduct::pipeline::{BuildError, Pipeline, PipelineError, PipelineMetrics};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
+
+/// Who waits for whom is seen while they wait, with the time that goes by; the stage that all wait for is named.
+///
+/// R41
+#[test]
+fn the_stage_that_all_wait_for_is_named_while_they_wait() {
+    let (go, wait) = channel::bounded::<()>(1);
+    let running = Pipeline::from_iter(0_u64..)
+        .map("quick", |n| n)
+        .buffer(4)
+        .map("slow", move |n| {
+            let _ = wait.recv();
+            n
+        })
+        .buffer(4)
+        .map("after", |n| n)
+        .spawn()
+        .unwrap();
+    let names = |metrics: &PipelineMetrics, at: usize| {
+        let stage = &metrics.stages[at];
+        (stage.so_far.name().to_owned(), stage.starved, stage.blocked, stage.queued)
+    };
+    eventually("all wait for `slow`", || {
+        let metrics = running.metrics();
+        names(&metrics, 0) == ("source".into(), 0, 1, 0)
+            && names(&metrics, 1) == ("quick".into(), 0, 1, 4)
+            && names(&metrics, 2) == ("slow".into(), 0, 0, 4)
+            && names(&metrics, 3) == ("after".into(), 1, 0, 0)
+    });
+    let before = running.metrics().stages[1].so_far.blocked();
+    // It counts though the wait is not over.
+    eventually("time goes by", || running.metrics().stages[1].so_far.blocked() > before);
+    eventually("it is the bottleneck", || {
+        let metrics = running.metrics();
+        let waits_for = |at: usize| metrics.stages[at].waits_for.clone();
+        metrics.bottleneck().is_some_and(|bottleneck| *bottleneck.stage == *"slow")
+            && waits_for(1).as_deref() == Some("slow")
+            && waits_for(3).as_deref() == Some("slow")
+    });
+    running.abort();
+    drop(go);
+    assert_error_adds_up(&running.wait().unwrap_err());
+}
+
+/// A run that does not end says which stage is stuck, and at which item; it can be given up, or waited for again.
+///
+/// R41
+#[test]
+fn a_run_that_does_not_end_says_who_is_stuck() {
+    let (go, wait) = channel::bounded::<()>(1);
+    let (begun, has_begun) = channel::bounded(1);
+    let running = Pipeline::from_iter(0..10)
+        .map("fine", |n| n)
+        .map("stuck", move |n| {
+            if n == 7 {
+                begun.send(()).unwrap();
+                let _ = wait.recv();
+            }
+            n
+        })
+        .spawn()
+        .unwrap();
+    has_begun.recv().unwrap();
+    let stuck = running.wait_timeout(Duration::ZERO).unwrap_err();
+    let [at_work] = &stuck.at_work[..] else { panic!("{stuck:?}") };
+    assert_eq!((&*at_work.stage, at_work.item), ("stuck", 7));
+    drop(go);
+    let report = stuck.running.wait().unwrap();
+    assert_adds_up(&report);
+}
+
+/// A deadline that ends a run says who was at work on what when it came.
+///
+/// R41
+#[test]
+fn a_deadline_names_who_was_at_work() {
+    let context = Context::background();
+    let (begun, has_begun) = channel::bounded(1);
+    let inner = context.clone();
+    let running = Pipeline::from_iter(0..10)
+        .map("long", move |n| {
+            if n == 3 {
+                begun.send(()).unwrap();
+                inner.wait();
+            }
+            n
+        })
+        .context(&context)
+        .spawn()
+        .unwrap();
+    has_begun.recv().unwrap();
+    context.cancel();
+    let error = running.wait().unwrap_err();
+    let PipelineError::Cancelled { at_work, .. } = &error else { panic!("{error:?}") };
+    assert!(at_work.iter().any(|at| &*at.stage == "long" && at.item == 3), "{at_work:?}");
+    assert_error_adds_up(&error);
+}
+
+/// Workers come while items wait and nobody is free, up to the most; and more, or fewer, when somebody says so meanwhile.
+///
+/// R13, R35
+#[test]
+fn workers_come_when_items_wait_and_when_they_are_asked_for() {
+    const MOST: usize = 3;
+    let meeting = Arc::new(Barrier::new(MOST));
+    let (inner, met) = (Arc::clone(&meeting), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&met);
+    let (sender, receiver) = channel::bounded(64);
+    let running = Pipeline::from_receiver(receiver)
+        .map("meet", move |()| {
+            // Passes only if three are at work at the same time.
+            inner.wait();
+            count.fetch_add(1, SeqCst);
+        })
+        .concurrency_auto(1..=MOST)
+        .spawn()
+        .unwrap();
+    for _ in 0..6 * MOST {
+        sender.send(()).unwrap();
+    }
+    sender.close();
+    assert_eq!(running.output().iter().count(), 6 * MOST);
+    assert_eq!(met.load(SeqCst), 6 * MOST as u64);
+    let controller = running.controller();
+    let unknown = controller.resize("met", 1..=2).unwrap_err();
+    assert_eq!(unknown, BuildError::NoSuchStage { stage: "met".into() });
+    let zero = controller.resize("meet", 0..=2).unwrap_err();
+    assert_eq!(zero, BuildError::ZeroConcurrency { stage: "meet".into() });
+    let report = running.wait().unwrap();
+    assert_eq!(report.stages()[1].concurrency(), MOST);
+    assert_adds_up(&report);
+}
+
+/// A stage that has one worker has as many as it is given while it runs.
+///
+/// R04
+#[test]
+fn a_stage_is_resized_while_it_runs() {
+    let (sender, receiver) = channel::bounded(1);
+    let meeting = Arc::new(Barrier::new(4));
+    let inner = Arc::clone(&meeting);
+    let running = Pipeline::from_receiver(receiver)
+        .map("work", move |meets| {
+            if meets {
+                inner.wait();
+            }
+        })
+        .spawn()
+        .unwrap();
+    running.controller().resize("work", 4..=4).unwrap();
+    // Each that comes sees that there are too few yet, and calls the next.
+    for _ in 0..8 {
+        sender.send(false).unwrap();
+    }
+    eventually("four workers", || running.metrics().stages[1].workers == 4);
+    for _ in 0..4 {
+        sender.send(true).unwrap();
+    }
+    sender.close();
+    assert_eq!(running.output().iter().count(), 12);
+    assert_adds_up(&running.wait().unwrap());
+}
+
+/// With an endless source and a last stage that stands still, no more is under way than the cap, or the buffers, allow.
+///
+/// R35, R79
+#[test]
+fn an_endless_source_fills_no_more_than_the_cap() {
+    let made = Arc::new(AtomicU64::new(0));
+    for (cap, weight) in [(5, 1), (12, 4)] {
+        made.store(0, SeqCst);
+        let count = Arc::clone(&made);
+        let (go, wait) = channel::bounded::<()>(1);
+        let running = Pipeline::from_iter((0_u64..).inspect(move |_| {
+            count.fetch_add(1, SeqCst);
+        }))
+        .max_weight_in_flight(cap, move |_| weight)
+        .map("quick", |n| n)
+        .concurrency(2)
+        .ordered(32)
+        .map("still", move |n| {
+            let _ = wait.recv();
+            n
+        })
+        .output_buffer(1)
+        .spawn()
+        .unwrap();
+        // Those under the cap, and the one that the source has in its hand.
+        let bound = (cap / weight) as u64 + 1;
+        eventually("the cap is reached", || made.load(SeqCst) == bound);
+        for out in 0..40 {
+            go.send(()).unwrap();
+            running.output().recv().unwrap();
+            // It is counted before the item is received, and after the one before it.
+            let under_way = made.load(SeqCst) - out;
+            assert!(under_way <= bound + 1, "{under_way} under way, bound {bound}");
+        }
+        running.abort();
+        drop(go);
+        assert_error_adds_up(&running.wait().unwrap_err());
+    }
+}
+
+/// What is heavier than all that is allowed goes alone, and holds nothing up for ever.
+///
+/// R34
+#[test]
+fn what_is_too_heavy_goes_alone() {
+    let mut output = Vec::new();
+    let report = Pipeline::from_iter(0..50_usize)
+        .max_weight_in_flight(10, |n| n * 3)
+        .map("carry", |n| n)
+        .concurrency(3)
+        .ordered(4)
+        .run(|n| output.push(n))
+        .unwrap();
+    assert!(output.into_iter().eq(0..50));
+    assert_adds_up(&report);
+}
+
+/// Progress is told after every so many items, with the total where it is known.
+///
+/// R61
+#[test]
+fn progress_is_told_with_the_total() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let inner = Arc::clone(&told);
+    Pipeline::from_iter(0..100)
+        .map("same", |n| n)
+        .on_progress(30, move |metrics| inner.lock().unwrap().push(metrics.total))
+        .run(drop)
+        .unwrap();
+    assert_eq!(*told.lock().unwrap(), [Some(100); 3]);
+}
