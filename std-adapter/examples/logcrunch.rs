@@ -23,6 +23,9 @@ const TOP: usize = 10;
 
 type Counts = HashMap<Vec<u8>, u64>;
 
+/// Words and how often they came, the most frequent first.
+type Top = Vec<(u64, Vec<u8>)>;
+
 /// The column of a line, as awk splits it; empty if there is none. Column 0 is the line.
 fn column(line: &[u8], column: usize) -> &[u8] {
     if column == 0 {
@@ -44,7 +47,7 @@ fn chunks(mut log: impl BufRead, out: &mut Emitter<'_, Vec<u8>>) -> io::Result<(
     }
 }
 
-fn crunch(log: impl BufRead + Send, number: usize) -> Result<Vec<(u64, Vec<u8>)>, Box<dyn Error>> {
+fn crunch(log: impl BufRead + Send, number: usize) -> Result<Top, Box<dyn Error>> {
     let workers = thread::available_parallelism()?.get();
     let hasher = RandomState::new();
     // A part of the words for each worker; keyed, so nobody ever waits for one of these locks.
@@ -76,7 +79,7 @@ fn crunch(log: impl BufRead + Send, number: usize) -> Result<Vec<(u64, Vec<u8>)>
         .keyed(|(part, _): &(usize, Vec<_>)| *part)
         .run(drop)?;
     let words = parts.into_iter().flat_map(|part| part.into_inner().expect("nobody panics"));
-    let mut words: Vec<_> = words.map(|(word, count)| (count, word)).collect();
+    let mut words: Top = words.map(|(word, count)| (count, word)).collect();
     // As `sort -rn`: equal counts by the word, backwards.
     words.sort_unstable_by(|a, b| b.cmp(a));
     words.truncate(TOP);

@@ -275,7 +275,7 @@ impl<N: Flow> Pipeline<N> {
     /// # Errors
     ///
     /// A window of 0, or one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, is a
-    /// [`BuildError`] when the pipeline is run.
+    /// [`BuildError`](super::BuildError) when the pipeline is run.
     pub fn ordered(self, window: usize) -> Pipeline<Ordered<N>> {
         self.with(|upstream| Ordered { upstream, window, commit: () })
     }

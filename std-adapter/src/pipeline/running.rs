@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A pipeline at work in the background. Made by [`Pipeline::spawn`].
+/// A pipeline at work in the background. Made by [`Pipeline::spawn`](super::Pipeline::spawn).
 ///
 /// Dropping it aborts the run and waits for its threads: for each stage's function to return from the item it is at,
 /// and for the source from making an item.
@@ -38,7 +38,7 @@ impl<T> Running<T> {
 
     /// Where the errors of failed items come out, as they happen. It ends when the run does.
     ///
-    /// Nobody has to read it: the first [`keep_errors`](Pipeline::keep_errors) wait here, the others are counted. What
+    /// Nobody has to read it: the first [`keep_errors`](super::Pipeline::keep_errors) wait here, the others are counted. What
     /// nobody has read by then, [`wait`](Self::wait) puts into the [`Report`]; each error has one reader.
     pub fn errors(&self) -> &Receiver<StageError> {
         &self.errors
@@ -92,7 +92,7 @@ impl<T> Running<T> {
     ///
     /// # Errors
     ///
-    /// As [`Pipeline::run`]. Of a run that was drained the report is returned as a success;
+    /// As [`Pipeline::run`](super::Pipeline::run). Of a run that was drained the report is returned as a success;
     /// [`is_complete`](Report::is_complete) tells.
     pub fn wait(mut self) -> Result<Report, PipelineError> {
         self.conclude()
