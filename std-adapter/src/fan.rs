@@ -2,7 +2,7 @@
 //!
 //! | | an item goes to | made by |
 //! |---|---|---|
-//! | share | one branch, whichever is free | [`share`] |
+//! | share | one branch, whichever is free | [`share`](share()) |
 //! | broadcast | every branch, with a rule for those that lag | [`broadcast`](broadcast()) |
 //! | route | one branch, by its key, a predicate, or in turn | [`route`](route()) |
 //! | merge | one consumer, from many sources: in turn, by priority, or in order | [`merge`](merge()) |

@@ -29,7 +29,7 @@ impl<T> Rule<T> {
     }
 
     /// The branches take turns: of those that want all items each gets as many as any other. A branch that is slow holds up the
-    /// sender when its turn comes; where the fast ones are to get more, [`share`](crate::fan::share).
+    /// sender when its turn comes; where the fast ones are to get more, [`share`](crate::fan::share()).
     ///
     /// # Examples
     ///
