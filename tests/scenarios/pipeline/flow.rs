@@ -225,3 +225,21 @@ fn a_run_may_borrow() {
     assert_eq!(short, ["one", "two"]);
     assert_eq!(*refused.lock().unwrap(), 1);
 }
+
+/// An item by itself goes all the way, though its makers could fill a batch: nothing is kept back from those who have nothing to do.
+///
+/// R01, R31
+#[test]
+fn an_item_by_itself_is_not_kept_for_a_batch() {
+    let (sender, receiver) = channel::bounded(4);
+    let running = Pipeline::from_receiver(receiver).map("a", |n: u64| n).map("b", |n| n);
+    let running = running.map("c", |n| n).spawn().unwrap();
+    for n in 0..20 {
+        // Long enough for all to fall asleep, as a rule; what is waited for does not depend on it.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        sender.send(n).unwrap();
+        assert_eq!(running.output().recv(), Ok(n));
+    }
+    drop(sender);
+    assert_adds_up(&running.wait().unwrap());
+}
