@@ -258,7 +258,8 @@ impl<T> Producer<'_, T> {
     /// Puts values of `items` in until the ring is full or `items` ends; says how many went in.
     ///
     /// They become visible together, for one write of the index. A value is only taken from `items` when
-    /// there is room for it, so none is lost.
+    /// there is room for it, so none is lost. Whether there is more room than was seen last is only looked up if, by its
+    /// [`size_hint`](Iterator::size_hint), more may come.
     ///
     /// # Panics
     ///

@@ -375,7 +375,8 @@ impl<N: Staged> Pipeline<N> {
         self
     }
 
-    /// How many items may wait in front of the stage; 64 if nothing is said.
+    /// How many items may wait in front of the stage; 64 if nothing is said. Never more; and whoever found it full is called
+    /// once half of it is free, so that it comes for several at a time.
     ///
     /// # Errors
     ///

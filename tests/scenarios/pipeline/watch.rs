@@ -86,12 +86,12 @@ fn a_run_that_does_not_end_says_who_is_stuck() {
 fn a_deadline_names_who_was_at_work() {
     let context = Context::background();
     let (begun, has_begun) = channel::bounded(1);
-    let inner = context.clone();
+    let (go, gone) = channel::bounded::<()>(1);
     let running = Pipeline::from_iter(0..10)
         .map("long", move |n| {
             if n == 3 {
                 begun.send(()).unwrap();
-                inner.wait();
+                gone.recv().unwrap_err();
             }
             n
         })
@@ -99,7 +99,9 @@ fn a_deadline_names_who_was_at_work() {
         .spawn()
         .unwrap();
     has_begun.recv().unwrap();
+    // Whoever cancels has told the run when the call returns.
     context.cancel();
+    drop(go);
     let error = running.wait().unwrap_err();
     let PipelineError::Cancelled { at_work, .. } = &error else { panic!("{error:?}") };
     assert!(at_work.iter().any(|at| &*at.stage == "long" && at.item == 3), "{at_work:?}");

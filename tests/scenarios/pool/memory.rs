@@ -16,8 +16,8 @@ fn busy() -> (Pool, Gate) {
     (pool, gate)
 }
 
-/// A million queued jobs take 64 bytes each if nobody waits for them, and some 240 more with a handle; a worker that rests has
-/// touched about 14 KiB.
+/// A million queued jobs take 64 bytes each if nobody waits for them, and some 240 more with a handle, or 290 where the pool
+/// has been built with `tracing`; a worker that rests has touched about 14 KiB.
 #[test]
 fn a_million_queued_jobs_take_what_is_stated() {
     alone("pool::memory::a_million_queued_jobs_take_what_is_stated", || {
@@ -37,7 +37,7 @@ fn a_million_queued_jobs_take_what_is_stated() {
         let before = resident().unwrap();
         let (pool, gate) = busy();
         (0..JOBS).for_each(|n| drop(pool.submit(move || n).unwrap()));
-        per("queued, with a handle", before, JOBS, 330);
+        per("queued, with a handle", before, JOBS, 380);
         gate.open();
         assert!(pool.shutdown().is_complete());
 
