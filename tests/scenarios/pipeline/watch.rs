@@ -26,16 +26,24 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
         .map("after", |n| n)
         .spawn()
         .unwrap();
-    let names = |metrics: &PipelineMetrics, at: usize| {
+    // Should this fail, `slow` ends before the run is waited for.
+    let go = go;
+    let waiting = |metrics: &PipelineMetrics, at: usize, name: &str| {
         let stage = &metrics.stages[at];
-        (stage.so_far.name().to_owned(), stage.starved, stage.blocked, stage.queued)
+        assert_eq!(stage.so_far.name(), name);
+        (stage.starved, stage.blocked)
     };
+    // A maker that waits is called once two of four places are free.
+    let is_full = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].queued >= 3;
     eventually("all wait for `slow`", || {
         let metrics = running.metrics();
-        names(&metrics, 0) == ("source".into(), 0, 1, 0)
-            && names(&metrics, 1) == ("quick".into(), 0, 1, 4)
-            && names(&metrics, 2) == ("slow".into(), 0, 0, 4)
-            && names(&metrics, 3) == ("after".into(), 1, 0, 0)
+        waiting(&metrics, 0, "source") == (0, 1)
+            && waiting(&metrics, 1, "quick") == (0, 1)
+            && is_full(&metrics, 1)
+            && waiting(&metrics, 2, "slow") == (0, 0)
+            && is_full(&metrics, 2)
+            && waiting(&metrics, 3, "after") == (1, 0)
+            && metrics.stages[3].queued == 0
     });
     let before = running.metrics().stages[1].so_far.blocked();
     // It counts though the wait is not over.
