@@ -81,7 +81,9 @@ impl Subject for Crews {
         let object =
             Object { crew: Crew::new(), jobs: StaticQueue::new(), searching: Cell::default() };
         object.crew.set_resting(true);
-        (0..self.searching).for_each(|_| drop(object.call()));
+        (0..self.searching).for_each(|_| {
+            let _ = object.call();
+        });
         (0..self.queued).for_each(|n| object.jobs.push(n).unwrap());
         object
     }

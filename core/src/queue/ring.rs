@@ -222,9 +222,12 @@ impl<S: Storage> Ring<S> {
     /// Without a look in between: each would take the line away from the party that is about to write it.
     /// And long enough for it to go on to slots further on, so that we do not meet again at the next.
     fn moves_soon(&self, slot: &Slot<S::Item>, state: State) -> bool {
+        if PATIENCE == 0 {
+            return false;
+        }
         (0..PATIENCE).for_each(|_| spin_loop());
         // push:enter, pop:enter - SeqCst: as in claim_tail and claim_head.
-        PATIENCE > 0 && slot.state.load(SeqCst) != state.0
+        slot.state.load(SeqCst) != state.0
     }
 
     /// Voids the ticket at the tail, because its slot is occupied. False if the occupant was passed over
