@@ -17,7 +17,7 @@
 //!
 //! // The handler:
 //! let reading = 512;
-//! let job = InlineFn::new(move || SEEN.store(reading, Ordering::Relaxed)).expect("a word fits into three");
+//! let job = InlineFn::new(move || SEEN.store(reading, Ordering::Relaxed)).ok().expect("a word fits into three");
 //! let _ = LATER.push(job);
 //!
 //! // The main loop:

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::worker::{Fate, Slot, Worker};
 use crate::lock;
 use crate::park::deadline_after;
-use crate::thread::{Builder, JoinHandle, SpawnError};
+use crate::thread::{Builder, JoinHandle, SpawnError, catch};
 use crate::timer::{self, Timer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, MutexGuard};
@@ -203,7 +203,7 @@ impl Shared {
                 return self.call(roster, resting);
             }
             let may_grow = roster.life == Life::Open && roster.live < self.most(&roster);
-            if may_grow && self.settings.policy.on_submit(&self.load(&roster)) {
+            if may_grow && (roster.live == 0 || self.policy_wants_more(&roster)) {
                 match self.hire(roster, ScaleReason::Submission) {
                     Ok(()) => return,
                     Err((_, again)) => roster = again,
@@ -218,6 +218,12 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// Asks the policy about a submission. One that panics has said no: whoever asks may be a worker with a job in its hands.
+    fn policy_wants_more(&self, roster: &Roster) -> bool {
+        let load = self.load(roster);
+        catch(|| self.settings.policy.on_submit(&load)).unwrap_or(false)
     }
 
     /// Wakes one that was taken off the list of those that rest.
@@ -483,7 +489,8 @@ impl Shared {
         (roster.waits_then, roster.last_check) = (waits, load.now);
         let mut wakers = Vec::new();
         let mut more = 0;
-        match self.settings.policy.on_check(&load) {
+        // A policy that panics has said nothing; the next check must still come.
+        match catch(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
             Decision::Hold => {}
             Decision::Grow(count) => {
                 more = count.min(self.most(&roster).saturating_sub(roster.live));

@@ -71,7 +71,11 @@ pub enum Decision {
 /// Decides how many workers there should be.
 ///
 /// Both questions are asked with a lock of the pool held: answer from the snapshot, at once, and call nothing of the pool. The
-/// bounds are the pool's to keep, as is keep-alive.
+/// bounds are the pool's to keep, as is keep-alive; and the first worker comes unasked, so that no accepted job waits for ever.
+///
+/// # Panics
+///
+/// A policy that panics has said no, or [`Hold`](Decision::Hold); the panic hook is all that hears of it.
 ///
 /// # Examples
 ///

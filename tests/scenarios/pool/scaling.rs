@@ -254,3 +254,26 @@ fn thresholds_alone_grow_at_the_check() {
     gate.open();
     join_all(queued.into_iter().chain([first]));
 }
+
+/// A policy that panics has said no: neither the submission nor the job that a worker has just taken is lost, and there is a
+/// worker all the same.
+#[test]
+fn a_policy_that_panics_loses_no_job() {
+    struct Panics;
+    impl ScalePolicy for Panics {
+        fn on_submit(&self, _: &Load) -> bool {
+            panic!("on purpose")
+        }
+        fn on_check(&self, _: &Load) -> Decision {
+            panic!("on purpose")
+        }
+    }
+    let pool = Pool::builder().max_workers(2).scale_policy(Panics);
+    let pool = pool.check_interval(Duration::from_millis(1)).build().unwrap();
+    for _ in 0..10 {
+        let jobs: Vec<_> = (0..10).map(|n| pool.submit(move || n).unwrap()).collect();
+        join_all(jobs);
+    }
+    let metrics = pool.metrics();
+    assert_eq!((metrics.submitted, metrics.completed, metrics.peak_workers), (100, 100, 1));
+}
