@@ -22,10 +22,10 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
         let pool =
             || rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build().expect("threads");
         let (bridge, range) = (pool(), pool());
-        all.push(candidate("rayon par_bridge", shape, move |ops| {
+        all.push(candidate("rayon-par-bridge", shape, move |ops| {
             bridge.install(|| sum_up(shape, (0..ops).par_bridge()))
         }));
-        all.push(candidate("rayon range", shape, move |ops| {
+        all.push(candidate("rayon-range", shape, move |ops| {
             range.install(|| sum_up(shape, (0..ops).into_par_iter()))
         }));
     }
