@@ -1,6 +1,6 @@
 //! One branch of a broadcast or of a router: a receiver, and what it has missed.
 
-use super::members::Member;
+use super::members::{Member, Members};
 use crate::channel::{self, IntoIter, Iter, Receiver, Sender};
 use crate::lock;
 use std::fmt;
@@ -71,13 +71,21 @@ impl<T> Member for Outlet<T> {
     }
 }
 
-/// Both ends; the branch gets its number when it has one.
-pub(super) fn pair<T>(capacity: usize) -> (Outlet<T>, impl FnOnce(u64) -> Branch<T>) {
+/// Adds a branch with room for `capacity` items to a list of what `member` makes of its sending end. On a list that is closed it
+/// has ended.
+pub(super) fn join<T, M: Member>(
+    members: &Members<M>,
+    capacity: usize,
+    member: impl FnOnce(BranchId, Outlet<T>) -> M,
+) -> Branch<T> {
     assert!(capacity > 0, "a branch needs room for an item");
     let (sender, receiver) = channel::bounded(capacity);
     let tally = Arc::default();
     let outlet = Outlet { sender, tally: Arc::clone(&tally) };
-    (outlet, |number| Branch { id: BranchId(number), receiver, tally })
+    let added = members.add(|number| member(BranchId(number), outlet));
+    // What a closed list gives back is dropped, and with it the only sending end.
+    let number = added.unwrap_or_else(|(number, _)| number);
+    Branch { id: BranchId(number), receiver, tally }
 }
 
 impl<T> Branch<T> {

@@ -178,13 +178,7 @@ impl<T> Broadcast<T> {
     ///
     /// If `capacity` is 0, or above [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
     pub fn add_branch(&self, capacity: usize, lag: Lag) -> Branch<T> {
-        let (outlet, branch) = branch::pair(capacity);
-        let members = &self.shared.members;
-        match members.add(|number| Leg { id: BranchId(number), outlet, lag }) {
-            Ok(number) => branch(number),
-            // Without its sending end it has ended.
-            Err(leg) => branch(leg.id.0),
-        }
+        branch::join(&self.shared.members, capacity, |id, outlet| Leg { id, outlet, lag })
     }
 
     /// Ends a branch: it gets what is in, and then the end; a send that sleeps at it goes on. False if it has gone.

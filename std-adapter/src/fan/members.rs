@@ -64,14 +64,14 @@ impl<M: Member> Members<M> {
         lock(&self.state).is_closed
     }
 
-    /// Adds what `make` makes of its number. If we are closed it is given back, and not added.
-    pub(super) fn add(&self, make: impl FnOnce(u64) -> M) -> Result<u64, M> {
+    /// Adds what `make` makes of its number. If we are closed it is given back, with the number, and not added.
+    pub(super) fn add(&self, make: impl FnOnce(u64) -> M) -> Result<u64, (u64, M)> {
         let mut state = lock(&self.state);
         let number = state.next;
         state.next += 1;
         let member = make(number);
         if state.is_closed {
-            return Err(member);
+            return Err((number, member));
         }
         let mut list = Vec::clone(&state.view.list);
         list.push(Arc::new(member));

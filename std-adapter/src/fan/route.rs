@@ -162,13 +162,7 @@ impl<T> Router<T> {
     }
 
     fn add(&self, capacity: usize, wants: Wants<T>) -> Branch<T> {
-        let (outlet, branch) = branch::pair(capacity);
-        let members = &self.shared.members;
-        match members.add(|number| Leg { id: BranchId(number), outlet, wants }) {
-            Ok(number) => branch(number),
-            // Without its sending end it has ended.
-            Err(leg) => branch(leg.id.0),
-        }
+        branch::join(&self.shared.members, capacity, |id, outlet| Leg { id, outlet, wants })
     }
 
     /// Ends a branch: it gets what is in, and then the end; a send that sleeps at it chooses again. False if it has gone.

@@ -40,6 +40,31 @@ macro_rules! staged {
 staged!(Sifted);
 staged!(Unpacked);
 
+/// What both say of themselves: what the stage says whose items they unwrap.
+macro_rules! as_the_stage {
+    () => {
+        fn position(&self) -> usize {
+            self.0.position()
+        }
+
+        fn makers(&self) -> usize {
+            self.0.makers()
+        }
+
+        fn is_in_order(&self) -> bool {
+            self.0.is_in_order()
+        }
+
+        fn total(&self) -> Option<u64> {
+            self.0.total()
+        }
+
+        fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+            self.0.check(window)
+        }
+    };
+}
+
 impl<P, T> Flow for Sifted<P>
 where
     P: Flow<Item = Option<T>>,
@@ -47,25 +72,7 @@ where
 {
     type Item = T;
 
-    fn position(&self) -> usize {
-        self.0.position()
-    }
-
-    fn makers(&self) -> usize {
-        self.0.makers()
-    }
-
-    fn is_in_order(&self) -> bool {
-        self.0.is_in_order()
-    }
-
-    fn total(&self) -> Option<u64> {
-        self.0.total()
-    }
-
-    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
-        self.0.check(window)
-    }
+    as_the_stage!();
 
     fn launch<'scope, S>(
         self,
@@ -111,25 +118,7 @@ impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
 impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
     type Item = <P::Item as IntoIterator>::Item;
 
-    fn position(&self) -> usize {
-        self.0.position()
-    }
-
-    fn makers(&self) -> usize {
-        self.0.makers()
-    }
-
-    fn is_in_order(&self) -> bool {
-        self.0.is_in_order()
-    }
-
-    fn total(&self) -> Option<u64> {
-        self.0.total()
-    }
-
-    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
-        self.0.check(window)
-    }
+    as_the_stage!();
 
     fn launch<'scope, S>(
         self,

@@ -28,7 +28,7 @@ pub(super) fn add<T>(
     receiver: Receiver<T>,
 ) -> Result<InputId, MergeEnded<T>> {
     let added = members.add(|number| Input { id: InputId(number), priority, receiver });
-    added.map(InputId).map_err(|input| MergeEnded(input.receiver))
+    added.map(InputId).map_err(|(_, input)| MergeEnded(input.receiver))
 }
 
 /// While it is there, the merge does not end for want of inputs.
