@@ -48,7 +48,8 @@
 //!
 //! As with every read-write lock: a task that is inside and waits to come in again, in a way that excludes the first, waits
 //! for itself. That is a writer that asks for anything, a reader that asks to write (an upgradable reader upgrades
-//! instead), and, where a writer that waits keeps readers out, a reader that asks to read. `try_` calls refuse instead.
+//! instead), and, where those who wait can keep readers out, any reader that asks to read, upgradable or not: what each
+//! policy says of it stands there. `try_` calls refuse instead.
 //!
 //! There is no poisoning: a guard dropped by a panic unlocks.
 //!

@@ -262,6 +262,34 @@ fn asking_again_while_inside_is_refused_or_granted_but_never_hangs() {
     on_each_policy!(test);
 }
 
+/// C62: an upgradable reader who asks to read would wait for itself behind one who was overtaken so often that nobody may pass
+/// it; `try_` refuses, and the recursive call comes in.
+#[test]
+fn who_is_inside_asks_again_in_vain_while_one_that_lost_often_waits() {
+    let lock: RawRwLock = RawRwLock::new();
+    let mut overtaken = pin!(lock.upgradable_read());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(lock.try_upgradable_read());
+    for _ in 0..WriterPriority::PATIENCE {
+        assert!(overtaken.as_mut().poll(&mut cx).is_pending());
+        // Whoever waits is woken, and somebody else is faster.
+        // SAFETY: we are the upgradable reader.
+        unsafe { lock.unlock_upgradable() };
+        assert!(lock.try_upgradable_read());
+        assert!(lock.try_read(), "it has not lost yet");
+        // SAFETY: we are a reader, too.
+        unsafe { lock.unlock_read() };
+    }
+    assert!(overtaken.as_mut().poll(&mut cx).is_pending());
+    assert!(!lock.try_read() && lock.try_read_recursive());
+    // SAFETY: we are a reader, too.
+    unsafe { lock.unlock_read() };
+    // SAFETY: we are the upgradable reader.
+    unsafe { lock.unlock_upgradable() };
+    assert!(!lock.try_upgradable_read(), "handed over");
+    assert!(overtaken.as_mut().poll(&mut cx).is_ready());
+}
+
 /// R53: the three policies are three. (Their bounds among threads: `stress/rwlock.rs`.)
 #[test]
 fn the_policies_differ() {
@@ -310,7 +338,10 @@ fn the_guards_of_lock_api_work_over_it() {
             scope.spawn(move || {
                 for n in 0..100 {
                     let table = TABLE.upgradable_read();
-                    if !table.contains(&n) {
+                    if table.contains(&n) {
+                        // Who kept it and asked to read would wait for itself behind one that was overtaken often.
+                        drop(table);
+                    } else {
                         lock_api::RwLockUpgradableReadGuard::upgrade(table).push(n);
                     }
                     let item = lock_api::RwLockReadGuard::map(TABLE.read(), |table| &table[0]);

@@ -27,7 +27,8 @@ use crate::wait::Head;
 /// - Whoever is woken and finds that somebody else was faster stands in line again; after
 ///   [`PATIENCE`](Self::PATIENCE) such losses it is handed the lock, and until then nobody passes it.
 ///
-/// A task that reads and asks to read again, while a writer waits, waits for itself.
+/// A task that is inside, an upgradable reader too, and asks to read again waits for itself while a writer waits, or somebody
+/// who has lost so often.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriterPriority;
 
