@@ -27,6 +27,8 @@ pub(super) struct Roster {
     pub(super) live: usize,
     /// Those that were told to go, and have not gone.
     pub(super) leaving: usize,
+    /// Threads that are no workers and empty the queues, since there is no worker to be had.
+    pub(super) clearing: usize,
     /// Those that rest; the last one that lay down is called first.
     resting: Vec<Resting>,
     pub(super) slots: BTreeMap<WorkerId, Arc<Slot>>,
@@ -91,6 +93,7 @@ impl Roster {
             max: settings.max_workers,
             live: 0,
             leaving: 0,
+            clearing: 0,
             resting: Vec::new(),
             slots: BTreeMap::new(),
             threads: BTreeMap::new(),

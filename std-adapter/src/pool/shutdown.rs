@@ -7,7 +7,9 @@ use super::roster::Life;
 use super::shared::Shared;
 use super::worker::{Slot, is_worker_of, run_here};
 use crate::lock;
+use std::cell::RefCell;
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -105,24 +107,27 @@ impl Shared {
     /// Runs all that is in, until the deadline.
     pub(super) fn drain(self: &Arc<Self>, deadline: Option<Instant>) -> ShutdownReport {
         self.close(Life::Draining);
-        if is_worker_of(self) {
+        if is_worker_of(self) || Clearing::is_here(self) {
             // It cannot wait for itself, and two that waited for each other would wait for ever.
             return self.report(0);
         }
         let all_gone = || {
+            // Before the roster: whoever has taken a job out is down there until it has run.
+            let nothing_is_in = self.queues.is_empty();
             let roster = lock(&self.roster);
             let gone = roster.live == 0 && roster.leaving == 0;
             let aborted = roster.life == Life::Aborted;
+            let at_rest = gone && roster.clearing == 0;
             drop(roster);
-            // With no worker, and none to be had, what is in is run here.
-            if gone
-                && !aborted
-                && let Some(job) = self.queues.take(0)
-            {
-                self.run_queued(job);
+            if gone && !aborted && !nothing_is_in {
+                // With no worker, and none to be had, what is in is run here.
+                let _clearing = Clearing::begin(self);
+                if let Some(job) = self.queues.take(0) {
+                    self.run_queued(job);
+                }
                 return false;
             }
-            gone && (aborted || self.queues.is_empty())
+            at_rest && (aborted || nothing_is_in)
         };
         if self.wait_until(deadline, all_gone) {
             self.join_threads();
@@ -147,6 +152,7 @@ impl Shared {
     /// A job got in while the pool was being closed, and came to light when nobody was left to look: it is cancelled, or run here.
     pub(super) fn clear_up(self: &Arc<Self>) {
         let aborted = self.is_aborted();
+        let _clearing = Clearing::begin(self);
         while let Some(job) = self.queues.take(0) {
             if aborted {
                 self.cancel_queued(job);
@@ -154,7 +160,6 @@ impl Shared {
                 self.run_queued(job);
             }
         }
-        self.tell_quiet();
     }
 
     /// Runs what was in a queue, on this thread.
@@ -224,5 +229,36 @@ impl Shared {
             return drained;
         }
         self.abort()
+    }
+}
+
+thread_local! {
+    /// The pools whose queues this thread empties, the latest last.
+    static CLEARED: RefCell<Vec<*const Shared>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, a thread that is no worker takes jobs out of the queues and runs them, and the pool is not at rest.
+struct Clearing<'a>(&'a Shared);
+
+impl<'a> Clearing<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        // The list is gone while the thread's own destructors run.
+        let _ = CLEARED.try_with(|pools| pools.borrow_mut().push(shared));
+        lock(&shared.roster).clearing += 1;
+        Self(shared)
+    }
+
+    /// Whether this very thread is at it: a job that it runs may shut the pool down.
+    fn is_here(shared: &Shared) -> bool {
+        let is_listed = |pools: &RefCell<Vec<_>>| pools.borrow().contains(&ptr::from_ref(shared));
+        CLEARED.try_with(is_listed).unwrap_or(false)
+    }
+}
+
+impl Drop for Clearing<'_> {
+    fn drop(&mut self) {
+        let _ = CLEARED.try_with(|pools| pools.borrow_mut().pop());
+        lock(&self.0.roster).clearing -= 1;
+        self.0.tell_quiet();
     }
 }

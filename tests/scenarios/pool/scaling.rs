@@ -222,6 +222,33 @@ fn a_refused_thread_is_counted_and_tried_again() {
     assert_eq!(waits.join().unwrap().value, 7);
 }
 
+/// R16: Two shut down a pool that has no worker, and one of them runs what is left: neither says that it is done before that is. The
+/// job itself may shut it down as well, and does not wait for itself.
+#[test]
+fn nobody_says_done_while_another_runs_what_is_left() {
+    for _ in 0..50 {
+        let pool = Pool::builder().max_workers(1).stack_size(usize::MAX / 2).build().unwrap();
+        let inside = pool.clone();
+        let left = pool
+            .submit(move || {
+                for _ in 0..20 {
+                    std::thread::yield_now();
+                }
+                assert!(!inside.shutdown().is_complete(), "this job runs");
+            })
+            .unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let report = pool.shutdown();
+                    assert!(report.is_complete() && left.is_finished(), "{report}");
+                });
+            }
+        });
+        left.join().unwrap();
+    }
+}
+
 /// The last one that lay down is called first, so that the others can go.
 #[test]
 fn the_warmest_worker_is_called() {
