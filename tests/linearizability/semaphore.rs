@@ -34,8 +34,9 @@ enum Call {
 /// A plain counter with a line of waiters.
 ///
 /// Whatever looks after those who wait is two events: a release is the moment when the permits are there and the one when
-/// the line has been served. Waiting is three: joining the line, or taking at once; being served; having served others. A
-/// cancelled wait may have been served, too, and then gives back what it was given. A call of another party that is between
+/// the line has been served. Waiting is four: being refused, or taking at once; joining the line (whoever comes between the two
+/// passes nobody); being served; having served others. A cancelled wait may have been served, too, and then gives back what it was
+/// given. A call of another party that is between
 /// its events may be the one that serves, and while it is at it, permits that are free may be refused to those who
 /// try. To grant is exact: what is granted is there, and under `Fair` nobody is passed.
 struct Counter {
@@ -49,6 +50,8 @@ struct State {
     /// How many there are, free or not.
     total: usize,
     is_closed: bool,
+    /// Who has been refused, and is about to join the line.
+    refused: [bool; PARTIES],
     /// Who waits, oldest first.
     line: Vec<usize>,
     part_way: [bool; PARTIES],
@@ -89,15 +92,16 @@ impl Model for Counter {
     fn start(&self) -> State {
         let (is_closed, line) = (false, Vec::new());
         let (free, total) = (self.permits, self.permits);
-        State { free, total, is_closed, line, part_way: [false; PARTIES] }
+        let refused = [false; PARTIES];
+        State { free, total, is_closed, refused, line, part_way: [false; PARTIES] }
     }
 
     fn events(&self, call: &Call) -> usize {
         match call {
             Call::Try(..) | Call::Available(_) | Call::Forget(..) => 1,
             Call::Release(_) | Call::Add(_) | Call::Close(_) => 2,
-            Call::Acquire(..) => 3,
-            Call::Cancelled(_) => 4,
+            Call::Acquire(..) => 4,
+            Call::Cancelled(_) => 5,
         }
     }
 
@@ -125,10 +129,16 @@ impl Model for Counter {
                 if outcome.is_err() && state.is_closed {
                     next.push(after.clone());
                 }
-                after.line.push(party);
+                after.refused[party] = true;
                 self.may_refuse(state, party, n)
             }
-            (Call::Acquire(n, outcome), 1) => match (leave(&mut after), outcome) {
+            (Call::Acquire(..) | Call::Cancelled(_), 1) => {
+                if std::mem::take(&mut after.refused[party]) {
+                    after.line.push(party);
+                }
+                true
+            }
+            (Call::Acquire(n, outcome), 2) => match (leave(&mut after), outcome) {
                 (Some(place), Ok(())) => {
                     after.free = state.free.saturating_sub(n);
                     self.may_serve(state, place, n)
@@ -137,17 +147,17 @@ impl Model for Counter {
                 (None, _) => true,
             },
             (Call::Cancelled(n), 0) => {
-                after.line.push(party);
+                after.refused[party] = true;
                 self.may_refuse(state, party, n)
             }
-            (Call::Cancelled(n), 1) => {
+            (Call::Cancelled(n), 2) => {
                 // Not served, or served.
                 next.push(after.clone());
                 let place = leave(&mut after).expect("it has joined the line");
                 after.free = state.free.saturating_sub(n);
                 self.may_serve(state, place, n)
             }
-            (Call::Cancelled(n), 2) => {
+            (Call::Cancelled(n), 3) => {
                 if leave(&mut after).is_none() {
                     after.free += n;
                 }
@@ -527,7 +537,7 @@ fn by_hand(permits: usize, is_fair: bool, chains: &[&[(Call, u64, u64)]]) -> Res
 
 #[test]
 fn histories_written_by_hand_are_judged_as_in_the_textbook() {
-    use Call::{Acquire, Cancelled, Close, Release, Try};
+    use Call::{Acquire, Available, Cancelled, Close, Release, Try};
     const NO: Result<(), TryAcquireError> = Err(TryAcquireError::NoPermits);
     // One permit, two who try.
     let first: &[_] = &[(Try(1, Ok(())), 0, 1), (Release(1), 6, 7)];
@@ -548,6 +558,12 @@ fn histories_written_by_hand_are_judged_as_in_the_textbook() {
     let first: &[_] = &[(Acquire(1, Ok(())), 2, 20), (Release(1), 21, 22)];
     let second: &[_] = &[(Cancelled(1), 3, 4), (Acquire(1, Ok(())), 5, 12), (Release(1), 13, 14)];
     by_hand(1, false, &[&[(Try(1, Ok(())), 0, 1), (Release(1), 10, 11)], first, second]).unwrap();
+    // Whoever comes after one was refused, and before it stands in line, passes nobody; whoever comes later is refused, also
+    // while it has not been served.
+    let holds: &[_] = &[(Try(2, Ok(())), 0, 1), (Release(2), 5, 6)];
+    let waits: &[_] = &[(Acquire(2, Ok(())), 2, 20), (Release(2), 21, 22)];
+    let comes: &[_] = &[(Try(1, Ok(())), 7, 8), (Try(1, NO), 9, 10), (Release(1), 23, 24)];
+    by_hand(3, true, &[holds, waits, comes, &[(Available(2), 11, 12)]]).unwrap();
     // What is lost is missed; what is closed admits nobody, and only one was the first to close it.
     by_hand(1, true, &[&[(Try(1, Ok(())), 0, 1)]]).unwrap_err();
     let closed = |outcome| [(Close(true), 0, 1), (Try(0, outcome), 2, 3)];
