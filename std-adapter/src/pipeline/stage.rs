@@ -352,6 +352,8 @@ where
             });
             let cause = match outcome {
                 Ok(Some(Ok(made))) => {
+                    // The copy is under way as the item is, and no longer.
+                    drop(copy);
                     self.desk.count(Count::Put);
                     let parcel = Parcel { seq, item, closes, load: Some(made), fare };
                     return self.hire.sink.put(parcel, &self.desk);
