@@ -67,6 +67,10 @@ struct Edge<T> {
     batch: usize,
     /// Places of the line; the others are the shelves'.
     places: usize,
+    /// Places that shelves may hold, all together.
+    shelves: usize,
+    /// Places of the line that hands may hold, all together.
+    hands: usize,
     office: Arc<Office>,
 }
 
@@ -136,6 +140,8 @@ pub(super) fn edge<T>(
         room: control.bell(),
         batch,
         places,
+        shelves: (batch - 1) * makers,
+        hands: (batch - 1) * takers,
         office: Arc::clone(office),
     });
     (Entrance::new(&edge), Exit::new(&edge))
@@ -184,6 +190,8 @@ impl<T> Edge<T> {
 pub(super) struct Entrance<T> {
     edge: Arc<Edge<T>>,
     shelf: Arc<Mutex<Shelf<T>>>,
+    /// How many items it moves at a time; 1 if there was no place for a shelf.
+    batch: usize,
     /// On the way from the shelf into the line; empty between calls.
     moving: Vec<Parcel<T>>,
     left: bool,
@@ -194,11 +202,16 @@ impl<T> Entrance<T> {
         let shelf = Arc::new(Mutex::new(Shelf { items: Vec::new(), awaited: false }));
         let mut state = lock(&edge.state);
         state.makers += 1;
-        if edge.batch > 1 {
+        // A maker beyond those that were planned, or one that comes while the line has more than its places, since somebody who left has
+        // emptied a shelf into it: no place of the buffer is free for its shelf.
+        let shelves = (edge.batch - 1) * (state.shelves.len() + 1);
+        let has_place = shelves <= edge.shelves && state.line.len() + state.held <= edge.places;
+        let batch = if has_place { edge.batch } else { 1 };
+        if batch > 1 {
             lock(&shelf).awaited = state.asleep > 0;
             state.shelves.push(Arc::clone(&shelf));
         }
-        Self { edge: Arc::clone(edge), shelf, moving: Vec::new(), left: false }
+        Self { edge: Arc::clone(edge), shelf, batch, moving: Vec::new(), left: false }
     }
 
     /// Takes what is on the shelf away, and out of the count of makers. What nobody will take is returned.
@@ -240,10 +253,10 @@ fn recall<T>(parcels: &[Parcel<T>], desk: &Desk) {
 impl<T: Send> Sink<T> for Entrance<T> {
     /// Puts it on the shelf, and what is there into the line when it is enough, or awaited.
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
-        if self.edge.batch > 1 {
+        if self.batch > 1 {
             let mut shelf = lock(&self.shelf);
             shelf.items.push(parcel);
-            if !shelf.awaited && shelf.items.len() < self.edge.batch {
+            if !shelf.awaited && shelf.items.len() < self.batch {
                 return;
             }
             self.moving.append(&mut shelf.items);
@@ -257,7 +270,7 @@ impl<T: Send> Sink<T> for Entrance<T> {
             let free = self.edge.places.saturating_sub(state.line.len() + state.held);
             let fit = free.min(self.moving.len());
             state.line.extend(self.moving.drain(..fit));
-            if self.edge.batch > 1 {
+            if self.batch > 1 {
                 lock(&self.shelf).awaited = state.asleep > 0;
             }
             let done = self.moving.is_empty();
@@ -442,7 +455,8 @@ impl<T> Exit<T> {
         if let Some(item) = state.line.pop_front() {
             // An even share, for the others may be about to come.
             let share = state.line.len() / state.takers.max(1);
-            let more = if state.asleep > 0 { 0 } else { share.min(self.edge.batch - 1) };
+            let room = self.edge.hands.saturating_sub(state.held).min(self.edge.batch - 1);
+            let more = if state.asleep > 0 { 0 } else { share.min(room) };
             if more > 0 {
                 lock(&self.hand).extend(state.line.drain(..more));
                 state.held += more;
