@@ -6,6 +6,7 @@ mod context;
 mod fan;
 mod pipeline;
 mod pipeline_books;
+mod pipeline_bounds;
 mod pool;
 mod queue;
 mod runtimes;

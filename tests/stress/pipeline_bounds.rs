@@ -1,0 +1,364 @@
+//! How much of a pipeline of random shape is under way at a time: never more than its buffers, workers, windows and caps add up to.
+
+use aqueduct::Context;
+use aqueduct::pipeline::{Backoff, Batch, Flow, Pipeline, Policy, StageError};
+use aqueduct_tests::share;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// What is under way now, and what was at most.
+#[derive(Debug, Default)]
+struct Gauge {
+    items: AtomicUsize,
+    most_items: AtomicUsize,
+    weight: AtomicUsize,
+    most_weight: AtomicUsize,
+}
+
+/// An item of the source. It is under way from when it is made until the last thing that was made of it is gone.
+struct Item {
+    number: usize,
+    weight: usize,
+    gauge: Arc<Gauge>,
+}
+
+type Step = Arc<Item>;
+
+impl Item {
+    fn new(number: usize, weight: usize, gauge: &Arc<Gauge>) -> Step {
+        let items = gauge.items.fetch_add(1, SeqCst) + 1;
+        gauge.most_items.fetch_max(items, SeqCst);
+        let weighs = gauge.weight.fetch_add(weight, SeqCst) + weight;
+        gauge.most_weight.fetch_max(weighs, SeqCst);
+        Arc::new(Self { number, weight, gauge: Arc::clone(gauge) })
+    }
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        self.gauge.weight.fetch_sub(self.weight, SeqCst);
+        self.gauge.items.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Gauge {
+    /// Waits until so many are under way. Then gives those who would let in more some time to do it: what is asserted does not depend
+    /// on it, but what it is worth does.
+    fn fill(&self, least: usize) {
+        let start = Instant::now();
+        while self.items.load(SeqCst) < least {
+            assert!(start.elapsed() < Duration::from_secs(60), "{least} do not fit in: {self:?}");
+            std::thread::yield_now();
+        }
+        (0..100).for_each(|_| std::thread::yield_now());
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Map,
+    /// The same worker for the same key.
+    Keyed,
+    /// So many of one: of each remainder modulo 3. What is 0 modulo 5 fails at first.
+    List([usize; 3]),
+    /// So many are put together, and taken apart again by a stage behind.
+    Batch(usize),
+}
+
+/// One stage of a random pipeline.
+#[derive(Clone, Debug)]
+struct Shape {
+    kind: Kind,
+    least: usize,
+    more: usize,
+    buffer: usize,
+    /// An ordered point behind the stage, with this much more room than it needs.
+    ordered: Option<usize>,
+}
+
+fn buffer() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => 1_usize..8, 1 => 30_usize..80]
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let list = [0_usize..3, 1_usize..2, 0_usize..4];
+    let kind = prop_oneof![
+        3 => Just(Kind::Map),
+        1 => Just(Kind::Keyed),
+        2 => list.prop_map(Kind::List),
+        1 => (1_usize..9).prop_map(Kind::Batch),
+    ];
+    let ordered = proptest::option::of(0_usize..12);
+    (kind, 1_usize..4, 0_usize..3, buffer(), ordered).prop_map(
+        |(kind, least, more, buffer, ordered)| {
+            let more = if kind == Kind::Keyed { 0 } else { more };
+            Shape { kind, least, more, buffer, ordered }
+        },
+    )
+}
+
+impl Shape {
+    fn most(&self) -> usize {
+        self.least + self.more
+    }
+
+    /// It has to have room for the workers of all stages between two ordered points.
+    fn window(&self, shapes: &[Self]) -> Option<usize> {
+        let widest = shapes.iter().map(Self::most).max().unwrap_or(1);
+        self.ordered.map(|room| widest + room)
+    }
+
+    /// How many items are in front of the stage and in its workers' hands, at most. A keyed stage has a part of its buffer in front of each of
+    /// its workers, and room for one there in any case.
+    fn places(&self) -> usize {
+        match self.kind {
+            Kind::Keyed => self.least * (self.buffer / self.least).max(1) + self.least,
+            _ => self.buffer + self.most(),
+        }
+    }
+}
+
+/// What is done to a pipeline as a whole.
+#[derive(Clone, Debug)]
+struct Whole {
+    /// A cap in weight, and how heavy the heaviest item is.
+    cap: Option<usize>,
+    heaviest: usize,
+    output_buffer: usize,
+    items: usize,
+}
+
+impl Whole {
+    fn cap(&self) -> usize {
+        self.cap.unwrap_or(usize::MAX)
+    }
+
+    /// What an item weighs. One that is heavier than the cap counts as much as that.
+    fn weight(&self, number: usize) -> usize {
+        (number * 7 % self.heaviest + 1).min(self.cap())
+    }
+}
+
+fn whole() -> impl Strategy<Value = Whole> {
+    (proptest::option::of(1_usize..20), 1_usize..9, buffer(), 0_usize..120).prop_map(
+        |(cap, heaviest, output_buffer, items)| Whole { cap, heaviest, output_buffer, items },
+    )
+}
+
+/// Stages with no step between them that numbers the items anew; `window` is that of the ordered point at their end.
+struct Part {
+    window: Option<usize>,
+    places: usize,
+    /// How many items of the source one of theirs was made of.
+    times: usize,
+}
+
+impl Part {
+    fn new(window: Option<usize>) -> Self {
+        Self { window, places: 0, times: 1 }
+    }
+
+    fn most(&self) -> usize {
+        match self.window {
+            Some(window) if self.places > 0 => window * self.times,
+            _ => self.places,
+        }
+    }
+}
+
+/// How many items of the source can be under way, as the documentation of [`aqueduct::pipeline`] says.
+fn bound(shapes: &[Shape], output_buffer: usize) -> usize {
+    // In the hands of the source and of the consumer.
+    let mut sum = 1 + output_buffer + 1;
+    let mut part = Part::new(None);
+    for shape in shapes.iter().rev() {
+        if let Some(window) = shape.window(shapes) {
+            sum += part.most();
+            part = Part::new(Some(window));
+        }
+        if matches!(shape.kind, Kind::List(_) | Kind::Batch(_)) && part.window.is_some() {
+            // The lists are in order before the items are numbered: in a window that is as large.
+            sum += part.most();
+            part = Part::new(part.window);
+        }
+        match shape.kind {
+            Kind::Map | Kind::Keyed | Kind::List(_) => part.places += shape.places(),
+            Kind::Batch(several) => {
+                part.places += several * shape.places();
+                part.times = several;
+                sum += part.most() + shape.buffer + several;
+                part = Part::new(None);
+            }
+        }
+    }
+    sum + part.most()
+}
+
+/// What surely gets in while nobody takes the output, where no stage makes several of one, or one of several. Whoever waits for room is
+/// let in when half of it is free.
+fn least(shapes: &[Shape], whole: &Whole) -> usize {
+    if shapes.iter().any(|shape| shape.kind != Kind::Map) {
+        return 1;
+    }
+    let mut sum = whole.output_buffer / 4;
+    let (mut window, mut part) = (usize::MAX, 0);
+    for shape in shapes.iter().rev() {
+        if let Some(next) = shape.window(shapes) {
+            sum += part.min(window);
+            (window, part) = (next, 0);
+        }
+        part += shape.buffer / 4 + shape.least;
+    }
+    (sum + part.min(window)).min(whole.cap().div_ceil(whole.heaviest)).max(1)
+}
+
+/// What the stages of one run share.
+struct Shared<'a> {
+    shapes: &'a [Shape],
+    whole: &'a Whole,
+    gauge: &'a Gauge,
+}
+
+/// Adds a stage and goes on with the next. Each way is another type, so there is a function for each length.
+macro_rules! add_stage {
+    ($name:ident, $index:literal, then $next:ident) => {
+        fn $name<N: Flow<Item = Step>>(pipeline: Pipeline<N>, shared: &Shared<'_>) {
+            let Some(shape) = shared.shapes.get($index) else { return finish(pipeline, shared) };
+            let (workers, buffer) = (shape.least..=shape.most(), shape.buffer);
+            macro_rules! and_then {
+                ($staged:expr) => {{
+                    let staged = $staged.concurrency_auto(workers).buffer(buffer);
+                    match shape.window(shared.shapes) {
+                        None => $next(staged, shared),
+                        Some(window) => $next(staged.ordered(window), shared),
+                    }
+                }};
+            }
+            let name = stringify!($name);
+            match shape.kind {
+                Kind::Map => and_then!(pipeline.map(name, |step| step)),
+                Kind::Keyed => {
+                    and_then!(pipeline.map(name, |step| step).keyed(|step: &Step| step.number % 5))
+                }
+                Kind::List(makes) => {
+                    let again = |error: &StageError| match error.attempt() {
+                        1 => Policy::Retry(Backoff::new(2, Duration::ZERO, Duration::ZERO)),
+                        _ => Policy::Skip,
+                    };
+                    let tries = AtomicUsize::new(0);
+                    let list = move |step: Step| {
+                        let fails = step.number % 5 == 0 && tries.fetch_add(1, SeqCst) % 3 < 2;
+                        assert!(!fails, "on purpose");
+                        vec![Arc::clone(&step); makes[step.number % 3]]
+                    };
+                    and_then!(pipeline.flat_map(name, list).on_error_keeping(again))
+                }
+                Kind::Batch(several) => {
+                    let batches = pipeline.batch("batch", Batch::of(several)).buffer(buffer);
+                    and_then!(batches.flat_map(name, |steps: Vec<Step>| steps))
+                }
+            }
+        }
+    };
+}
+
+add_stage!(first, 0, then second);
+add_stage!(second, 1, then finish);
+
+/// Runs it: the output is taken when it can hold no more, and then until enough has come.
+fn finish<N: Flow<Item = Step>>(pipeline: Pipeline<N>, shared: &Shared<'_>) {
+    let enough = Context::background();
+    let mut taken = 0;
+    let pipeline = pipeline.output_buffer(shared.whole.output_buffer).drain_on(&enough);
+    let report = pipeline.run(|step| {
+        if taken == 0 {
+            shared.gauge.fill(least(shared.shapes, shared.whole));
+        }
+        taken += 1;
+        if taken >= shared.whole.items {
+            enough.cancel();
+        }
+        drop(step);
+    });
+    let report = report.expect("nothing stops it");
+    assert_eq!(report.cancelled() + report.undelivered(), 0, "a drain delivers all");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: share(300) as u32, ..ProptestConfig::default() })]
+
+    /// R35, R79: from an endless source, into an output that is not taken until it is full.
+    #[test]
+    fn no_more_is_under_way_than_the_bounds_add_up_to(
+        shapes in vec(shape(), 0..3),
+        whole in whole(),
+    ) {
+        let gauge = Arc::new(Gauge::default());
+        let items = (0..).map(|number| Item::new(number, whole.weight(number), &gauge));
+        let source = Pipeline::from_iter(items)
+            .max_weight_in_flight(whole.cap(), |step: &Step| step.weight);
+        first(source, &Shared { shapes: &shapes, whole: &whole, gauge: &gauge });
+
+        let most = gauge.most_items.load(SeqCst);
+        let bound = bound(&shapes, whole.output_buffer);
+        prop_assert!(most <= bound, "{most} under way, bound {bound}");
+        // A batch takes items out of the cap.
+        if let Some(cap) = whole.cap && !shapes.iter().any(|s| matches!(s.kind, Kind::Batch(_))) {
+            let most = gauge.most_weight.load(SeqCst);
+            let in_hand = whole.heaviest.min(cap);
+            prop_assert!(most <= cap + in_hand, "{most} under way, cap {cap}");
+        }
+        prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");
+    }
+}
+
+/// What a stage is resized to, and after how many items.
+fn resizes() -> impl Strategy<Value = Vec<(bool, usize, usize)>> {
+    vec((any::<bool>(), 1_usize..7, 0_usize..3), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: share(100) as u32, ..ProptestConfig::default() })]
+
+    /// R35: so it is while workers come and go: they bring no room with them but for what they are at.
+    #[test]
+    fn workers_that_come_and_go_bring_no_room_with_them(
+        buffers in [buffer(), buffer(), buffer()],
+        resizes in resizes(),
+    ) {
+        let gauge = Arc::new(Gauge::default());
+        let made = Arc::clone(&gauge);
+        let running = Pipeline::from_iter((0..).map(move |number| Item::new(number, 1, &made)))
+            .map("a", |step| step)
+            .buffer(buffers[0])
+            .map("b", |step| step)
+            .buffer(buffers[1])
+            .output_buffer(buffers[2])
+            .spawn()
+            .expect("it can be built");
+        let controller = running.controller();
+        let most = |of_a: bool| {
+            let workers = resizes.iter().filter(|resize| resize.0 == of_a).map(|resize| resize.1 + resize.2);
+            workers.max().unwrap_or(1)
+        };
+        let bound = 1 + buffers.iter().sum::<usize>() + most(true) + most(false) + 1;
+        for (of_a, min, more) in &resizes {
+            let stage = if *of_a { "a" } else { "b" };
+            controller.resize(stage, *min..=min + more).expect("it can be resized");
+            // It gets full again with the workers that it has now.
+            for _ in 0..4 * (min + more) {
+                drop(running.output().recv().expect("there are endlessly many"));
+            }
+            gauge.fill(buffers.iter().sum::<usize>() / 4);
+        }
+        running.drain();
+        running.output().iter().for_each(drop);
+        running.wait().expect("it was drained");
+        let most = gauge.most_items.load(SeqCst);
+        prop_assert!(most <= bound, "{most} under way, bound {bound}");
+        prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");
+    }
+}
