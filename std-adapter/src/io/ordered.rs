@@ -62,6 +62,7 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
         while state.failed.is_none() && number.saturating_sub(state.due) >= self.window {
             state = self.moved.wait(state);
         }
+        // After a failure nothing more: what is written is what comes before it.
         state.check()?;
         if number < state.due || state.early.contains_key(&number) {
             let text = format!("block {number} has come before");
@@ -75,8 +76,7 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
     fn write<'a>(&'a self, mut state: MutexGuard<'a, State<W, B>>) -> io::Result<()> {
         loop {
             let due = state.due;
-            // After a failure nothing more: what is written is what comes before it.
-            if state.failed.is_some() || !state.early.contains_key(&due) {
+            if !state.early.contains_key(&due) {
                 return Ok(());
             }
             // Whoever has the writer looks again when it brings it back.
@@ -88,9 +88,14 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
             let back = Back { to: self };
             let written = writer.write_all(block.as_ref());
             drop(block);
-            back.give(writer, &written);
-            written?;
-            state = self.state.lock_blocking();
+            // The lock is kept from here to the next look: nobody else writes, or fails, in between.
+            state = back.give(writer);
+            if let Err(error) = written {
+                state.failed = Some((error.kind(), error.to_string()));
+                drop(state);
+                self.moved.notify_all();
+                return Err(error);
+            }
         }
     }
 
@@ -126,18 +131,12 @@ struct Back<'a, W, B> {
     to: &'a OrderedWriter<W, B>,
 }
 
-impl<W, B> Back<'_, W, B> {
-    fn give(self, writer: W, written: &io::Result<()>) {
+impl<'a, W, B> Back<'a, W, B> {
+    fn give(self, writer: W) -> MutexGuard<'a, State<W, B>> {
         let mut state = self.to.state.lock_blocking();
         state.writer = Some(writer);
-        if let Err(error) = written {
-            state.failed = Some((error.kind(), error.to_string()));
-        }
-        drop(state);
-        if written.is_err() {
-            self.to.moved.notify_all();
-        }
         mem::forget(self);
+        state
     }
 }
 
