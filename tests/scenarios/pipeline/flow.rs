@@ -3,9 +3,12 @@
 use super::assert_adds_up;
 use crate::support::eventually;
 use aqueduct::channel::{self, TryRecvError};
-use aqueduct::pipeline::{BuildError, Pipeline, PipelineError, Policy, StageError, Stopped};
+use aqueduct::pipeline::{
+    BuildError, Pipeline, PipelineError, PipelineMetrics, Policy, StageError, Stopped,
+};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The end of input crosses all stages and all workers, and the output ends once, after the last item.
 ///
@@ -236,9 +239,16 @@ fn an_item_by_itself_is_not_kept_for_a_batch() {
     let (sender, receiver) = channel::bounded(4);
     let running = Pipeline::from_receiver(receiver).map("a", |n: u64| n).map("b", |n| n);
     let running = running.map("c", |n| n).spawn().unwrap();
+    let waited = |metrics: &PipelineMetrics| -> Vec<Duration> {
+        metrics.stages[1..].iter().map(|stage| stage.so_far.starved()).collect()
+    };
     for n in 0..20 {
-        // Long enough for all to fall asleep, as a rule; what is waited for does not depend on it.
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        // They nap before they sleep, for less time than this.
+        let before = waited(&running.metrics());
+        eventually("all have nothing to do", || {
+            let now = waited(&running.metrics());
+            now.iter().zip(&before).all(|(now, before)| *now - *before > Duration::from_millis(1))
+        });
         sender.send(n).unwrap();
         assert_eq!(running.output().recv(), Ok(n));
     }
