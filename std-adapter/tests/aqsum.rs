@@ -1,6 +1,8 @@
 //! The example `aqsum`, as a program: its output beside that of coreutils, its exit statuses, its signals.
 #![cfg(target_os = "linux")]
 
+mod program;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,22 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::LazyLock;
 
-/// The program, built as this test was.
-static AQSUM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let test = std::env::current_exe().expect("we run from a file");
-    let profile = test.parent().and_then(Path::parent).expect("TARGET/PROFILE/deps/TEST");
-    // `cargo test` builds examples, `cargo test --test aqsum` does not, and an old one would tell nothing.
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "aqueduct", "--example", "aqsum"]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    build.arg("--target-dir").arg(profile.parent().expect("TARGET/PROFILE"));
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    let status = build.status().expect("cargo started this test");
-    assert!(status.success(), "the example is built");
-    profile.join("examples/aqsum")
-});
+/// The program.
+static AQSUM: LazyLock<PathBuf> = LazyLock::new(|| program::example("aqsum"));
 
 /// The sum of `hello\n`.
 const HELLO: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
