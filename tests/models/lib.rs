@@ -5,6 +5,7 @@
 //! - [`history`]: is there a sequential order that explains what several parties saw of a queue?
 //! - [`party`]: operations of one party among several, for histories.
 //! - [`bell`]: wakers that count.
+//! - [`process`]: the threads of the process, and how to wait for what comes by itself.
 //!
 //! Operation lists, applied to an object and to a plain model side by side:
 //!
@@ -22,6 +23,7 @@ pub mod channel;
 pub mod history;
 pub mod ledger;
 pub mod party;
+pub mod process;
 pub mod queue;
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 pub mod rwlock;

@@ -1,12 +1,13 @@
 //! What several scenarios need: wakers that count, polls by hand, a process of one's own.
 
+use aqueduct_tests::process::LOOKS_FOR_LEAKS;
+pub(crate) use aqueduct_tests::process::{eventually, threads};
 use std::future::Future;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
 
 /// A waker that counts its calls, and whose clones can be counted.
 #[derive(Default)]
@@ -57,18 +58,6 @@ impl Drop for DropItem {
     }
 }
 
-/// Waits for what must come true without anybody's help; fails after a time that no load explains.
-pub(crate) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_true() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Set in a process that runs tests to see what they leave behind; see `without_leaks.rs`.
-pub(crate) const LOOKS_FOR_LEAKS: &str = "AQUEDUCT_TEST_LEAKS";
-
 /// Runs `test`, which is called `name`, in a process of its own: for what counts the threads, the timers or the memory of
 /// the process, and would count those of other tests.
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
@@ -91,11 +80,6 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
         "{text}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// How many threads this process has; `None` where that cannot be told.
-pub(crate) fn threads() -> Option<usize> {
-    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
 /// The bytes of memory that this process has resident; `None` where that cannot be told.

@@ -15,3 +15,5 @@ mod select;
 mod sync;
 mod tokio_style;
 mod wait;
+#[path = "../scenarios/without_leaks.rs"]
+mod without_leaks;
