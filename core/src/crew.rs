@@ -205,6 +205,57 @@ impl fmt::Debug for Numbers {
     }
 }
 
+/// A number on a wall: somebody shows it, and whoever passes sees it, or an earlier one. It says nothing about anything else.
+///
+/// # Examples
+///
+/// ```
+/// use aqueduct_core::crew::Notice;
+///
+/// static MINUTES: Notice = Notice::new();
+/// assert_eq!(MINUTES.seen(), 0);
+/// MINUTES.show(7);
+/// assert_eq!(MINUTES.seen(), 7);
+/// ```
+pub struct Notice {
+    number: AtomicUsize,
+}
+
+impl Notice {
+    const_unless_loom! {
+        /// It shows 0.
+        pub const fn new() -> Self {
+            Self { number: AtomicUsize::new(0) }
+        }
+    }
+
+    /// From now on it shows this.
+    #[inline]
+    pub fn show(&self, number: usize) {
+        // notice:show - Relaxed: the number is all that is said.
+        self.number.store(number, Relaxed);
+    }
+
+    /// What it shows. By the time you look it may have changed.
+    #[inline]
+    pub fn seen(&self) -> usize {
+        // notice:see - Relaxed: the number is all that is used.
+        self.number.load(Relaxed)
+    }
+}
+
+impl Default for Notice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice").field("number", &self.seen()).finish()
+    }
+}
+
 #[cfg(all(test, not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The types of aqueduct-core.
 
 use crate::{generic, has, others, plain, send_sync};
-use aqueduct_core::crew::{Crew, Numbers};
+use aqueduct_core::crew::{Crew, Notice, Numbers};
 use aqueduct_core::job::InlineFn;
 use aqueduct_core::latch::Latch;
 use aqueduct_core::queue::{self, ArrayQueue, StaticQueue, spsc};
@@ -38,6 +38,7 @@ fn waiting() {
     plain! {
         Crew, "SS", "UWR";
         Latch, "SS", "UWR";
+        Notice, "SS", "UWR";
         Numbers, "SS", "UWR";
         // What it holds is Send, and is never looked at through a reference.
         InlineFn<2>, "SS", "UWR";

@@ -18,13 +18,14 @@ const BUCKETS: usize = FINE * POWERS;
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
-    sum: Duration,
-    max: Duration,
+    /// In nanoseconds: 500 years fit.
+    sum: u64,
+    max: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), count: 0, sum: Duration::ZERO, max: Duration::ZERO }
+        Self { counts: Box::new([0; BUCKETS]), count: 0, sum: 0, max: 0 }
     }
 }
 
@@ -44,11 +45,14 @@ fn upper_bound(bucket: usize) -> u64 {
 
 impl Histogram {
     pub(super) fn record(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.record_nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn record_nanos(&mut self, nanos: u64) {
         self.counts[bucket(nanos)] += 1;
         self.count += 1;
-        self.sum = self.sum.saturating_add(time);
-        self.max = self.max.max(time);
+        self.sum = self.sum.saturating_add(nanos);
+        self.max = self.max.max(nanos);
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -78,12 +82,12 @@ impl Histogram {
 
     /// All of them together, exactly.
     pub fn sum(&self) -> Duration {
-        self.sum
+        Duration::from_nanos(self.sum)
     }
 
     /// The longest, exactly.
     pub fn max(&self) -> Duration {
-        self.max
+        Duration::from_nanos(self.max)
     }
 
     /// A duration that a share `q` of them (0 to 1) did not exceed, too long by a fourth at most; `None` if there were none.
@@ -96,10 +100,10 @@ impl Histogram {
         for (bucket, count) in self.counts.iter().enumerate() {
             seen += count;
             if seen >= rank && bucket < BUCKETS - 1 {
-                return Some(Duration::from_nanos(upper_bound(bucket)).min(self.max));
+                return Some(Duration::from_nanos(upper_bound(bucket).min(self.max)));
             }
         }
-        Some(self.max)
+        Some(self.max())
     }
 
     /// The buckets that are not empty, shortest first: the duration below which its values are, and how many.

@@ -2,7 +2,8 @@
 //!
 //! [`Pool::execute`](super::Pool::execute) hands out no handle, so that there is no outcome to keep, nobody to wake, and nothing to
 //! cancel: no cell, no lock and, as a rule, no allocation. The books are the same as for other jobs, but a worker writes up one
-//! light job as it begins the next, under one lock, and reads the clock once for both.
+//! light job as it begins the next, under one lock, and jobs that are short [share readings](super::stretch) of the clock; their
+//! submitters go by what the workers have read.
 
 use super::job::{JobId, Priority};
 use super::outcome::{JobError, Rejection};
@@ -11,59 +12,62 @@ use super::queue::Queued;
 use super::shared::Shared;
 use super::submit::{Full, Refusal, SubmitError, wait_for};
 use super::trace::Trace;
-use super::worker::{Slot, is_worker_of, on_this_thread};
+use super::worker::{Slot, is_worker_of, run_on_this_worker};
 use crate::core::channel::TrySendError;
 use crate::core::job::InlineFn;
 use crate::thread::catch;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The words that a closure may have without being boxed: with what is known about it, and the queue's own word, that makes a slot
 /// of 64 bytes.
 pub(super) const WORDS: usize = 4;
 
+/// The time that workers show is in units of two to this power, in nanoseconds: a line that is read with each submission is
+/// written once in 4 us, and fetched once in dozens of jobs.
+pub(super) const TICK: u32 = 12;
+
 /// A job in a queue that nobody waits for. Its priority is [`Normal`](Priority::Normal).
 pub(super) struct Light {
     f: InlineFn<WORDS>,
     /// In nanoseconds of the pool's life.
-    submitted: u64,
+    pub(super) submitted: u64,
     id: JobId,
 }
 
-/// A light job that has been run, and is not in the books yet.
+/// A light job that has been run, and is on the desk yet.
 #[derive(Clone, Copy)]
 pub(super) struct Done {
     pub(super) id: JobId,
     pub(super) end: End,
-    pub(super) ran_for: Duration,
-    /// When it ended, in nanoseconds of the pool's life.
-    ended: u64,
 }
 
 impl Light {
-    /// Runs it, if it may still be begun on this desk; what came before it is entered in the books in passing.
-    pub(super) fn run(self, shared: &Shared, desk: &Slot, before: Option<Done>) -> Option<Done> {
-        // One job after the other: the end of the first is the beginning of the next.
-        let began = before.map_or_else(|| shared.now(), |before| before.ended);
-        let waited = Duration::from_nanos(began.saturating_sub(self.submitted));
+    /// Runs it, if it may still be begun on this desk; what came before it is taken down in passing.
+    pub(super) fn run(self, desk: &Slot, before: Option<Done>) -> Option<Done> {
         let Self { f, id, .. } = self;
-        if !desk.begin_light(id, waited, before) {
+        if !desk.begin_light(id, before) {
             let _ = catch(|| drop(f));
             return None;
         }
         let end = if catch(|| f.call()).is_ok() { End::Completed } else { End::Panicked };
-        let ended = shared.now();
-        Some(Done { id, end, ran_for: Duration::from_nanos(ended.saturating_sub(began)), ended })
+        Some(Done { id, end })
     }
 
     /// Runs it on a thread that submitted it, or that ends the pool.
     pub(super) fn run_here(self, shared: &Arc<Shared>) {
-        on_this_thread(shared, |desk| {
-            if let Some(done) = self.run(shared, desk, None) {
-                desk.end_light(done);
-            }
-        });
-        shared.tell_quiet();
+        if let Err(light) = run_on_this_worker(shared, self) {
+            light.run_timed(shared, &shared.outside);
+            shared.tell_quiet();
+        }
+    }
+
+    /// Runs it, with two readings of the clock for it alone.
+    pub(super) fn run_timed(self, shared: &Shared, desk: &Slot) {
+        let (began, submitted) = (shared.now(), self.submitted);
+        if let Some(done) = self.run(desk, None) {
+            let ran = shared.now().saturating_sub(began);
+            desk.end_light(Some(done), |books| books.light(began.saturating_sub(submitted), ran));
+        }
     }
 
     /// Ends it unrun.
@@ -80,6 +84,20 @@ impl Shared {
         self.built.elapsed().as_nanos() as u64
     }
 
+    /// About [`now`](Self::now): what the workers have read last, while they run one short job after the other.
+    fn about_now(&self) -> u64 {
+        match self.tick.seen() {
+            0 => self.now(),
+            ticks => (ticks as u64) << TICK,
+        }
+    }
+
+    /// A worker that runs one short job after the other has read this, and shows it to submitters.
+    pub(super) fn show_time(&self, now: u64) {
+        // From a pool's fifth hour on, where a word is that short, everybody reads for himself.
+        self.tick.show(usize::try_from(now >> TICK).unwrap_or(0));
+    }
+
     /// Submits a function that nobody waits for.
     pub(super) fn execute<F>(self: &Arc<Self>, f: F) -> Result<(), SubmitError<F>>
     where
@@ -90,8 +108,11 @@ impl Shared {
         if limited || self.door.is_some() || Trace::is_wanted() {
             return self.submit_plain(f).map(drop);
         }
-        let light =
-            Light { id: JobId(self.numbers.give()), f: InlineFn::boxed(f), submitted: self.now() };
+        let light = Light {
+            id: JobId(self.numbers.give()),
+            f: InlineFn::boxed(f),
+            submitted: self.about_now(),
+        };
         match self.queues.level(Priority::Normal).try_send(Queued::Light(light)) {
             Ok(()) => {
                 self.call_if_needed();
@@ -163,5 +184,30 @@ impl Shared {
         self.count(End::Rejected);
         let job = light.into_light().f.into_inner();
         SubmitError { job: job.expect("the function that was submitted"), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pool::Pool;
+
+    /// Else a job that comes an hour later would seem to have waited for an hour.
+    #[test]
+    fn workers_that_have_nothing_to_do_show_no_time() {
+        let pool = Pool::builder().max_workers(2).build().unwrap();
+        let mut was_shown = false;
+        for _ in 0..20 {
+            for _ in 0..2_000 {
+                pool.execute(|| ()).unwrap();
+                was_shown |= pool.shared().tick.seen() > 0;
+            }
+            pool.wait_idle();
+            assert_eq!(pool.shared().tick.seen(), 0);
+        }
+        // Not on a machine on which nothing is short.
+        println!("a time was shown: {was_shown}");
+        let books = pool.metrics();
+        let times = (books.queue_wait(Default::default()), books.run_time(Default::default()));
+        assert_eq!((times.0.count(), times.1.count()), (40_000, 40_000));
     }
 }

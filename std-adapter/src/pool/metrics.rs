@@ -38,6 +38,13 @@ impl Tally {
         self.times(priority).runs.record(time);
     }
 
+    /// A light job waited and ran so long, in nanoseconds.
+    pub(super) fn light(&mut self, wait: u64, run: u64) {
+        let times = self.times(Priority::Normal);
+        times.waits.record_nanos(wait);
+        times.runs.record_nanos(run);
+    }
+
     fn times(&mut self, priority: Priority) -> &mut Times {
         self.times[priority.level()].get_or_insert_default()
     }

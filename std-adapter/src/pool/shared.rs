@@ -8,7 +8,7 @@ use super::phase::End;
 use super::queue::{Entry, Queues};
 use super::roster::Roster;
 use super::worker::Slot;
-use crate::core::crew::{Crew, Numbers};
+use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::{lock, park};
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) queues: CachePadded<Queues>,
     pub(super) crew: CachePadded<Crew>,
     pub(super) numbers: CachePadded<Numbers>,
+    /// The time, while workers [show](Self::show_time) it; else 0.
+    pub(super) tick: CachePadded<Notice>,
     pub(super) lines: Lines,
     pub(super) door: Option<Arc<Door>>,
     pub(super) roster: CachePadded<Mutex<Roster>>,
@@ -53,6 +55,7 @@ impl Shared {
             settings,
             crew: Crew::new().into(),
             numbers: Numbers::new().into(),
+            tick: Notice::new().into(),
             door,
             roster,
             outside: Slot::new(WorkerId(usize::MAX)),

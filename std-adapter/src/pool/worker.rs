@@ -1,13 +1,14 @@
 //! A worker: takes jobs until there are none, looks a little longer, rests.
 
 use super::cell::Meta;
-use super::job::{JobId, Priority, WorkerId};
-use super::light::{Done, Light};
+use super::job::{JobId, WorkerId};
+use super::light::{Done, Light, TICK};
 use super::metrics::Tally;
 use super::phase::End;
 use super::queue::{Entry, Queued};
 use super::roster::{Exit, Rest};
 use super::shared::Shared;
+use super::stretch::Stretch;
 use crate::lock;
 use crate::park::{Parker, Patience};
 use crate::thread::catch;
@@ -82,7 +83,7 @@ impl Slot {
     }
 
     /// Puts a light job on the desk, if jobs may still be begun, and takes down the one before it.
-    pub(super) fn begin_light(&self, id: JobId, waited: Duration, before: Option<Done>) -> bool {
+    pub(super) fn begin_light(&self, id: JobId, before: Option<Done>) -> bool {
         let mut desk = lock(&self.desk);
         if let Some(before) = before {
             desk.end_light(before);
@@ -91,14 +92,17 @@ impl Slot {
             desk.tally.count(End::Cancelled);
             return false;
         }
-        desk.tally.waited(Priority::Normal, waited);
         desk.lights.push(id);
         true
     }
 
-    /// Takes a light job down.
-    pub(super) fn end_light(&self, done: Done) {
-        lock(&self.desk).end_light(done);
+    /// Takes a light job down, if there is one, and notes times.
+    pub(super) fn end_light(&self, done: Option<Done>, times: impl FnOnce(&mut Tally)) {
+        let mut desk = lock(&self.desk);
+        if let Some(done) = done {
+            desk.end_light(done);
+        }
+        times(&mut desk.tally);
     }
 
     /// The light jobs that run here.
@@ -134,7 +138,6 @@ impl Desk {
             self.lights.swap_remove(at);
         }
         self.tally.count(done.end);
-        self.tally.ran(Priority::Normal, done.ran_for);
     }
 }
 
@@ -149,8 +152,12 @@ pub(super) struct Worker {
     slot: Arc<Slot>,
     /// Whether the crew counts it as searching.
     searching: Cell<bool>,
-    /// A light job that is done, and not yet in the books: it is taken down with the next, or before anything else is done.
+    /// A light job that is done, and on the desk yet: it is taken down with the next, or before anything else is done.
     done: Cell<Option<Done>>,
+    /// The times of light jobs that are over and not yet in the books.
+    stretch: RefCell<Stretch>,
+    /// The [tick](Shared::show_time) that this worker has shown; 0 if it shows none.
+    shown: Cell<u64>,
 }
 
 /// Whether this thread is a worker of this pool.
@@ -180,11 +187,14 @@ pub(super) fn pool_of_this_thread<T>(f: impl FnOnce(Option<&Arc<Shared>>) -> T) 
     f(worker.as_ref().map(|worker| &worker.shared))
 }
 
-/// What is to be done at this thread's desk: its own, if it is a worker of this pool.
-pub(super) fn on_this_thread(shared: &Arc<Shared>, work: impl FnOnce(&Slot)) {
+/// Runs a light job inside of another, if this thread is a worker of this pool; else hands it back.
+pub(super) fn run_on_this_worker(shared: &Arc<Shared>, light: Light) -> Result<(), Light> {
     match current(shared) {
-        Some(worker) => work(&worker.slot),
-        None => work(&shared.outside),
+        Some(worker) => {
+            worker.run_inside(light);
+            Ok(())
+        }
+        None => Err(light),
     }
 }
 
@@ -233,7 +243,14 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
 impl Worker {
     /// One that was called, and is counted as searching.
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        Self { shared, slot, searching: Cell::new(true), done: Cell::new(None) }
+        Self {
+            shared,
+            slot,
+            searching: Cell::new(true),
+            done: Cell::new(None),
+            stretch: RefCell::default(),
+            shown: Cell::new(0),
+        }
     }
 
     /// The life of a worker's thread.
@@ -328,15 +345,57 @@ impl Worker {
     }
 
     fn run_light(&self, light: Light) {
-        let before = self.done.take();
-        self.done.set(light.run(&self.shared, &self.slot, before));
+        if !self.stretch.borrow().is_open() {
+            self.stretch.borrow_mut().open(self.shared.now());
+        }
+        let submitted = light.submitted;
+        self.done.set(light.run(&self.slot, self.done.take()));
+        // One that was not begun any more has no times.
+        if self.done.get().is_some() && self.stretch.borrow_mut().add(submitted) {
+            let now = self.note_times();
+            let tick = if self.stretch.borrow().is_brisk() { now >> TICK } else { 0 };
+            if self.shown.replace(tick) != tick {
+                self.shared.show_time(tick << TICK);
+            }
+        }
     }
 
-    /// Enters the last light job in the books.
-    fn write_up(&self) {
-        if let Some(done) = self.done.take() {
-            self.slot.end_light(done);
+    /// Runs a light job inside of another one that could not queue it. Among short ones it shares their readings.
+    fn run_inside(&self, light: Light) {
+        if !self.stretch.borrow().may_take_in() {
+            return light.run_timed(&self.shared, &self.slot);
         }
+        let submitted = light.submitted;
+        if let Some(done) = light.run(&self.slot, None) {
+            let mut stretch = self.stretch.borrow_mut();
+            let now = stretch.add(submitted).then(|| self.shared.now());
+            self.slot.end_light(Some(done), |books| {
+                if let Some(now) = now {
+                    stretch.read(now, |wait, run| books.light(wait, run));
+                }
+            });
+        }
+    }
+
+    /// Reads the clock, takes the last light job down, and notes how long it and those before it took.
+    fn note_times(&self) -> u64 {
+        let now = self.shared.now();
+        let mut stretch = self.stretch.borrow_mut();
+        let note = |books: &mut Tally| stretch.read(now, |wait, run| books.light(wait, run));
+        self.slot.end_light(self.done.take(), note);
+        now
+    }
+
+    /// Enters the last light jobs in the books. What comes next is none, and may take its time.
+    fn write_up(&self) {
+        // First, since whoever sees that all is done may submit the next.
+        if self.shown.take() != 0 {
+            self.shared.show_time(0);
+        }
+        if !self.stretch.borrow().is_told() {
+            self.note_times();
+        }
+        self.stretch.borrow_mut().close();
     }
 
     fn run(&self, job: &Entry) {
