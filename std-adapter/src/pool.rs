@@ -69,6 +69,7 @@ mod group;
 mod handle;
 mod histogram;
 mod job;
+mod kept;
 mod keyed;
 mod light;
 mod metrics;
@@ -85,6 +86,7 @@ mod shared;
 mod shutdown;
 mod stretch;
 mod submit;
+mod told;
 mod trace;
 mod worker;
 

@@ -5,9 +5,11 @@
 //! counted. Order of locks: this one before a worker's or the pool's books; never with the roster's.
 
 use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId};
+use super::kept::Kept;
 use super::outcome::{JobError, JobResult, Limit, Outcome};
 use super::phase::{End, Phase};
 use super::shared::Shared;
+use super::told::Told;
 use super::trace::Trace;
 use super::worker::Slot;
 use crate::context::StopHandle;
@@ -21,14 +23,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// What does not change about a job.
+/// What does not change about a job, and every job has.
 pub(super) struct Meta {
     pub(super) id: JobId,
+    /// In nanoseconds of the pool's life.
+    pub(super) submitted: u64,
     pub(super) priority: Priority,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) submitted: Instant,
-    pub(super) run_timeout: Option<Duration>,
-    pub(super) key: Option<u64>,
+    is_keyed: bool,
     pub(super) trace: Trace,
 }
 
@@ -38,6 +39,7 @@ pub(super) struct Meta {
 /// lowers, would be a cache line that all of them write.
 pub(super) trait Runnable: Send + Sync {
     fn meta(&self) -> &Meta;
+    fn name(&self) -> Option<Arc<str>>;
     /// Takes it in hand; false if that is too late. After true the caller [performs](Self::perform) it, or cancels it.
     fn begin(&self, shared: &Arc<Shared>) -> bool;
     /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other; takes it off the desk.
@@ -99,22 +101,29 @@ struct Stage<W: Work> {
     waker: Option<Waker>,
     /// Asked to stop.
     stopped: bool,
+    /// Which attempt it is.
+    attempt: u32,
     /// A worker that runs it beyond its end must be taken off the list of those that are late.
     overdue: bool,
-    /// Which worker runs it, and whether it is the outermost job there.
-    at: Option<WorkerId>,
     rare: Option<Box<Rare<W::Output>>>,
 }
 
 enum Body<W: Work> {
     Work(W),
     /// In the hands of whoever runs it; or taken.
-    Away,
-    Outcome(Outcome<W::Output>),
+    Away {
+        /// Which worker runs it, if it is the outermost job there.
+        at: Option<WorkerId>,
+    },
+    Done(Kept<W::Output>),
+    Error(Box<JobError>),
 }
 
 /// What few jobs have.
 struct Rare<R> {
+    name: Option<Arc<str>>,
+    run_timeout: Option<Duration>,
+    key: Option<u64>,
     /// The limit that is running now: of waiting, then of running.
     timer: Option<Timer>,
     context: Option<Context>,
@@ -132,6 +141,9 @@ struct Rare<R> {
 impl<R> Default for Rare<R> {
     fn default() -> Self {
         Self {
+            name: None,
+            run_timeout: None,
+            key: None,
             timer: None,
             context: None,
             source: None,
@@ -165,14 +177,17 @@ impl<W: Work> Cell<W> {
     ) -> Arc<Self> {
         let meta = Meta {
             id,
+            submitted: shared.now(),
             priority: options.priority,
-            name: options.name.clone(),
-            submitted: Instant::now(),
-            run_timeout: options.run_timeout.or(shared.settings.run_timeout),
-            key: options.key,
+            is_keyed: options.key.is_some(),
             trace: Trace::submitted(id, options),
         };
-        let rare = sink.map(|sink| Box::new(Rare { sink: Some(sink), ..Rare::default() }));
+        let Options { name, run_timeout, key, .. } = options;
+        let is_rare = sink.is_some() || name.is_some() || run_timeout.is_some() || key.is_some();
+        let rare = is_rare.then(|| {
+            let (name, run_timeout, key) = (name.clone(), *run_timeout, *key);
+            Box::new(Rare { name, run_timeout, key, sink, ..Rare::default() })
+        });
         Arc::new(Self {
             meta,
             stage: Mutex::new(Stage {
@@ -180,8 +195,8 @@ impl<W: Work> Cell<W> {
                 body: Body::Work(work),
                 waker: None,
                 stopped: false,
+                attempt: 1,
                 overdue: false,
-                at: None,
                 rare,
             }),
         })
@@ -199,12 +214,12 @@ impl<W: Work> Cell<W> {
         }
         shared.count(End::Rejected);
         let rare = stage.rare.take();
-        let body = mem::replace(&mut stage.body, Body::Away);
+        let body = mem::replace(&mut stage.body, Body::Away { at: None });
         drop(stage);
         drop(rare);
         match body {
             Body::Work(work) => Some(work),
-            Body::Away | Body::Outcome(_) => None,
+            Body::Away { .. } | Body::Done(_) | Body::Error(_) => None,
         }
     }
 
@@ -287,9 +302,12 @@ impl<W: Work> Cell<W> {
         }
         shared.count(end);
         stage.stopped = true;
-        let late = was_running.then_some(stage.at).flatten();
+        let late = match stage.body {
+            Body::Away { at } if was_running => at,
+            _ => None,
+        };
         stage.overdue = late.is_some();
-        let (body, told) = stage.settle(Err(error), was_running);
+        let (body, told) = stage.settle(Err(error), 0, was_running);
         if let Some(worker) = late {
             // Listed as late before the worker can be done, and taken off: the cell is still locked.
             shared.note_overdue(worker, true);
@@ -316,6 +334,7 @@ impl<W: Work> Stage<W> {
     fn settle(
         &mut self,
         outcome: Outcome<W::Output>,
+        began: u64,
         is_running: bool,
     ) -> (Body<W>, Told<W::Output>) {
         let waker = self.waker.take();
@@ -336,40 +355,11 @@ impl<W: Work> Stage<W> {
             }
         }
         let body = match outcome {
-            Some(outcome) => mem::replace(&mut self.body, Body::Outcome(outcome)),
-            None => mem::replace(&mut self.body, Body::Away),
+            Some(Ok(result)) => Body::Done(Kept::new(result, began)),
+            Some(Err(error)) => Body::Error(Box::new(error)),
+            None => Body::Away { at: None },
         };
-        (body, told)
-    }
-}
-
-/// What is done about an end with the lock released.
-struct Told<R> {
-    waker: Option<Waker>,
-    context: Option<Context>,
-    timer: Option<Timer>,
-    tie: Option<StopHandle>,
-    permit: Option<OwnedSemaphorePermit<Fair, Growable>>,
-    sink: Option<(Sink<R>, Outcome<R>)>,
-}
-
-impl<R> Told<R> {
-    fn tell(self) {
-        drop(self.timer);
-        if let Some(tie) = self.tie {
-            tie.stop();
-        }
-        drop(self.permit);
-        // Foreign code, each for itself: one that panics keeps nothing from the others.
-        if let Some((sink, outcome)) = self.sink {
-            let _ = catch(|| sink(outcome));
-        }
-        if let Some(waker) = self.waker {
-            let _ = catch(|| waker.wake());
-        }
-        if let Some(context) = self.context {
-            let _ = catch(|| context.cancel());
-        }
+        (mem::replace(&mut self.body, body), told)
     }
 }
 
@@ -386,6 +376,10 @@ pub(super) fn end_of(error: &JobError) -> End {
 impl<W: Work> Runnable for Cell<W> {
     fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.stage().rare.as_ref()?.name.clone()
     }
 
     fn begin(&self, shared: &Arc<Shared>) -> bool {
@@ -407,15 +401,16 @@ impl<W: Work> Runnable for Cell<W> {
         depth: usize,
     ) {
         let mut stage = self.stage();
-        let Body::Work(work) = mem::replace(&mut stage.body, Body::Away) else {
+        // A job inside another is not listed as late: the one around it waits for it.
+        let at = worker.filter(|_| depth == 0).map(Slot::id);
+        let Body::Work(work) = mem::replace(&mut stage.body, Body::Away { at }) else {
             unreachable!("whoever has begun a job has it alone, until a limit is set below")
         };
-        // A job inside another is not listed as late: the one around it waits for it.
-        stage.at = worker.filter(|_| depth == 0).map(Slot::id);
         let waiting = stage.rare.as_mut().and_then(|rare| rare.timer.take());
+        let run_timeout = stage.rare.as_ref().and_then(|rare| rare.run_timeout);
         drop(stage);
         drop(waiting);
-        let run_timeout = self.meta.run_timeout;
+        let run_timeout = run_timeout.or(shared.settings.run_timeout);
         if let Some(limit) = run_timeout {
             self.set_timer(shared, limit, Phase::Running, Limit::Run);
         }
@@ -428,6 +423,7 @@ impl<W: Work> Runnable for Cell<W> {
         };
         let result = self.meta.trace.run(|| work.run(&mut context));
         let ran_for = began.elapsed();
+        let began = shared.age_at(began);
         let outcome = match result {
             Ok(_) if run_timeout.is_some_and(|limit| ran_for > limit) => {
                 Err(JobError::TimedOut(Limit::Run))
@@ -435,7 +431,7 @@ impl<W: Work> Runnable for Cell<W> {
             Ok(value) => Ok(JobResult {
                 value,
                 id: self.meta.id,
-                queued_for: began.saturating_duration_since(self.meta.submitted),
+                queued_for: Duration::from_nanos(began.saturating_sub(self.meta.submitted)),
                 ran_for,
                 worker: context.worker,
                 attempt: context.attempt,
@@ -446,8 +442,9 @@ impl<W: Work> Runnable for Cell<W> {
         let end = outcome.as_ref().map_or_else(end_of, |_| End::Completed);
         let mut stage = self.stage();
         if stage.phase.end(end) {
+            stage.attempt = context.attempt;
             let entry = desk.leave(&self.meta, Some(end), ran_for);
-            let (body, told) = stage.settle(outcome, false);
+            let (body, told) = stage.settle(outcome, began, false);
             drop(stage);
             drop((entry, body));
             self.meta.trace.over(end.label());
@@ -529,14 +526,16 @@ impl<W: Work> Runnable for Cell<W> {
     }
 
     fn take_turn(&self) -> Option<u64> {
-        let key = self.meta.key?;
+        if !self.meta.is_keyed {
+            return None;
+        }
         let mut stage = self.stage();
         // Whoever runs it passes the turn on.
         if stage.phase == Phase::Running {
             return None;
         }
-        let turn = &mut stage.rare().turn;
-        (mem::replace(turn, Turn::Passed) == Turn::Has).then_some(key)
+        let rare = stage.rare();
+        if mem::replace(&mut rare.turn, Turn::Passed) == Turn::Has { rare.key } else { None }
     }
 
     fn give_turn(&self) {
@@ -544,8 +543,7 @@ impl<W: Work> Runnable for Cell<W> {
     }
 
     fn has_turn(&self) -> bool {
-        self.meta.key.is_none()
-            || self.stage().rare.as_ref().is_some_and(|rare| rare.turn == Turn::Has)
+        !self.meta.is_keyed || self.stage().rare.as_ref().is_some_and(|rare| rare.turn == Turn::Has)
     }
 }
 
@@ -559,13 +557,36 @@ impl<W: Work> Awaited<W::Output> for Cell<W> {
             drop(stage);
             return Poll::Pending;
         }
-        match mem::replace(&mut stage.body, Body::Away) {
-            Body::Outcome(outcome) => Poll::Ready(outcome),
-            Body::Work(_) | Body::Away => panic!("the outcome of this job was already taken"),
+        match mem::replace(&mut stage.body, Body::Away { at: None }) {
+            Body::Done(kept) => {
+                Poll::Ready(Ok(kept.into_result(self.meta.id, self.meta.submitted, stage.attempt)))
+            }
+            Body::Error(error) => Poll::Ready(Err(*error)),
+            Body::Work(_) | Body::Away { .. } => {
+                panic!("the outcome of this job was already taken")
+            }
         }
     }
 
     fn as_runnable(self: Arc<Self>) -> Arc<dyn Runnable> {
         self
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64", not(feature = "tracing")))]
+mod tests {
+    use super::Cell;
+    use crate::pool::job::Plain;
+
+    /// With the two counts of its `Arc`.
+    #[test]
+    fn a_job_with_a_small_function_and_a_small_result_is_120_bytes() {
+        fn size<F: FnOnce() -> u64 + Send + 'static>(_: &F) -> usize {
+            size_of::<Cell<Plain<F>>>() + 2 * size_of::<usize>()
+        }
+
+        let words = [1_u64, 2, 3, 4];
+        let sum = move || words.iter().sum();
+        assert_eq!((size(&sum), sum()), (120, 10));
     }
 }

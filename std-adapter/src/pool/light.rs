@@ -5,18 +5,21 @@
 //! light job as it begins the next, under one lock, and jobs that are short [share readings](super::stretch) of the clock; their
 //! submitters go by what the workers have read.
 
+use super::cell::end_of;
 use super::job::{JobId, Priority};
-use super::outcome::{JobError, Rejection};
+use super::kept::nanos;
+use super::outcome::JobError;
 use super::phase::End;
 use super::queue::Queued;
 use super::shared::Shared;
-use super::submit::{Full, Refusal, SubmitError, wait_for};
+use super::submit::{Refusal, SubmitError};
 use super::trace::Trace;
-use super::worker::{Slot, is_worker_of, run_on_this_worker};
+use super::worker::{Slot, run_on_this_worker};
 use crate::core::channel::TrySendError;
 use crate::core::job::InlineFn;
 use crate::thread::catch;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The words that a closure may have without being boxed: with what is known about it, and the queue's own word, that makes a slot
 /// of 64 bytes.
@@ -72,16 +75,21 @@ impl Light {
 
     /// Ends it unrun.
     pub(super) fn end(self, shared: &Shared, error: &JobError) {
-        shared.count(super::cell::end_of(error));
+        shared.count(end_of(error));
         let _ = catch(|| drop(self.f));
         shared.tell_quiet();
     }
 }
 
 impl Shared {
-    /// How old the pool is, in nanoseconds: 500 years fit.
+    /// How old the pool is, in nanoseconds.
     pub(super) fn now(&self) -> u64 {
-        self.built.elapsed().as_nanos() as u64
+        nanos(self.built.elapsed())
+    }
+
+    /// How old it was then.
+    pub(super) fn age_at(&self, time: Instant) -> u64 {
+        nanos(time.saturating_duration_since(self.built))
     }
 
     /// About [`now`](Self::now): what the workers have read last, while they run one short job after the other.
@@ -119,59 +127,11 @@ impl Shared {
                 Ok(())
             }
             Err(TrySendError::Closed(refused)) => Err(self.refuse(refused, Refusal::ShutDown)),
-            Err(TrySendError::Full(light)) => self.execute_in_full(light),
-        }
-    }
-
-    /// What the policy says.
-    fn execute_in_full<F>(self: &Arc<Self>, light: Queued) -> Result<(), SubmitError<F>>
-    where
-        F: FnOnce() + Send + 'static,
-    {
-        let level = self.queues.level(Priority::Normal);
-        let limit = match self.settings.full {
-            Full::Reject => return Err(self.refuse(light, Refusal::Full)),
-            Full::DropNewest => {
-                light.into_light().end(self, &JobError::Rejected(Rejection::Dropped));
-                return Ok(());
-            }
-            Full::DropOldest => {
-                return match level.force_send(light) {
-                    Ok(displaced) => {
-                        if let Some(displaced) = displaced {
-                            self.displace(displaced);
-                        }
-                        self.call_if_needed();
-                        Ok(())
-                    }
-                    Err(closed) => {
-                        if let Some(oldest) = closed.displaced {
-                            self.run_queued(oldest);
-                        }
-                        Err(self.refuse(closed.value, Refusal::ShutDown))
-                    }
-                };
-            }
-            Full::CallerRuns => None,
-            // A worker may be the one that makes room.
-            _ if is_worker_of(self) => None,
-            Full::Block => Some(None),
-            Full::BlockTimeout(limit) => Some(Some(limit)),
-        };
-        let Some(limit) = limit else {
-            light.into_light().run_here(self);
-            return Ok(());
-        };
-        let mut room = level.send(light);
-        match wait_for(&mut room, limit, None) {
-            Ok(Ok(())) => {
-                self.call_if_needed();
-                Ok(())
-            }
-            Ok(Err(closed)) => Err(self.refuse(closed.0, Refusal::ShutDown)),
-            Err(reason) => {
-                let light = room.into_value().expect("it did not get in");
-                Err(self.refuse(light, reason))
+            Err(TrySendError::Full(light)) => {
+                match self.place_in_full(Priority::Normal, light, settings.full, None) {
+                    Ok(_) => Ok(()),
+                    Err((light, reason)) => Err(self.refuse(light, reason)),
+                }
             }
         }
     }

@@ -3,7 +3,10 @@
 use super::cell::Runnable;
 use super::job::Priority;
 use super::light::Light;
-use crate::core::channel::{Channel, ForceSendError, TrySendError};
+use super::outcome::JobError;
+use super::shared::Shared;
+use super::worker::run_here;
+use crate::core::channel::{Channel, TrySendError};
 use std::sync::{Arc, OnceLock};
 
 /// A job that has an outcome, whatever it returns.
@@ -16,19 +19,30 @@ pub(super) enum Queued {
 }
 
 impl Queued {
-    /// That which somebody has just put in as a job.
-    fn into_job(self) -> Entry {
-        match self {
-            Self::Job(job) => job,
-            Self::Light(_) => unreachable!("what is refused is what was to be queued"),
-        }
-    }
-
-    /// That which somebody has just put in as a light one.
+    /// That which somebody wanted to put in as a light one.
     pub(super) fn into_light(self) -> Light {
         match self {
             Self::Light(light) => light,
             Self::Job(_) => unreachable!("what is refused is what was to be queued"),
+        }
+    }
+
+    /// Runs it on this thread.
+    pub(super) fn run_here(self, shared: &Arc<Shared>) {
+        match self {
+            Self::Job(job) => run_here(shared, &job),
+            Self::Light(light) => light.run_here(shared),
+        }
+    }
+
+    /// Ends it unrun; false if it was over, or runs.
+    pub(super) fn end(self, shared: &Arc<Shared>, error: JobError) -> bool {
+        match self {
+            Self::Job(job) => job.end_queued(shared, error),
+            Self::Light(light) => {
+                light.end(shared, &error);
+                true
+            }
         }
     }
 }
@@ -68,20 +82,8 @@ impl Queues {
         self.levels[priority.level()].get_or_init(|| Channel::new(self.capacity))
     }
 
-    pub(super) fn push(&self, priority: Priority, job: Entry) -> Result<(), TrySendError<Entry>> {
-        self.level(priority).try_send(Queued::Job(job)).map_err(|refused| match refused {
-            TrySendError::Full(job) => TrySendError::Full(job.into_job()),
-            TrySendError::Closed(job) => TrySendError::Closed(job.into_job()),
-        })
-    }
-
-    /// Puts a job in, in the place of the oldest, if there is none.
-    pub(super) fn force(
-        &self,
-        priority: Priority,
-        job: Entry,
-    ) -> Result<Option<Queued>, ForceSendError<Queued>> {
-        self.level(priority).force_send(Queued::Job(job))
+    pub(super) fn push(&self, priority: Priority, job: Entry) -> Result<(), TrySendError<Queued>> {
+        self.level(priority).try_send(Queued::Job(job))
     }
 
     /// The job for a worker's dispatch number `turn`.

@@ -2,10 +2,10 @@
 
 use super::job::{JobId, WorkerId};
 use super::outcome::JobError;
-use super::queue::{Entry, Queued};
+use super::queue::Entry;
 use super::roster::Life;
 use super::shared::Shared;
-use super::worker::{Slot, is_worker_of, run_here};
+use super::worker::{Slot, is_worker_of};
 use crate::lock;
 use std::cell::RefCell;
 use std::fmt;
@@ -123,7 +123,7 @@ impl Shared {
                 // With no worker, and none to be had, what is in is run here.
                 let _clearing = Clearing::begin(self);
                 if let Some(job) = self.queues.take(0) {
-                    self.run_queued(job);
+                    job.run_here(self);
                 }
                 return false;
             }
@@ -142,7 +142,8 @@ impl Shared {
         slots.push(Arc::clone(&self.outside));
         let running: Vec<Entry> = slots.iter().flat_map(|slot| slot.close()).collect();
         let waiting = std::iter::from_fn(|| self.queues.take(0));
-        let cancelled = waiting.map(|job| usize::from(self.cancel_queued(job))).sum::<usize>();
+        let cancelled =
+            waiting.map(|job| usize::from(job.end(self, JobError::Cancelled))).sum::<usize>();
         let cancelled = cancelled + self.cancel_lines();
         running.iter().for_each(|job| job.stop());
         self.tell_quiet();
@@ -155,28 +156,9 @@ impl Shared {
         let _clearing = Clearing::begin(self);
         while let Some(job) = self.queues.take(0) {
             if aborted {
-                self.cancel_queued(job);
+                job.end(self, JobError::Cancelled);
             } else {
-                self.run_queued(job);
-            }
-        }
-    }
-
-    /// Runs what was in a queue, on this thread.
-    pub(super) fn run_queued(self: &Arc<Self>, queued: Queued) {
-        match queued {
-            Queued::Job(job) => run_here(self, &job),
-            Queued::Light(light) => light.run_here(self),
-        }
-    }
-
-    /// Cancels what was in a queue; false if it was over, or runs.
-    fn cancel_queued(self: &Arc<Self>, queued: Queued) -> bool {
-        match queued {
-            Queued::Job(job) => job.end_queued(self, JobError::Cancelled),
-            Queued::Light(light) => {
-                light.end(self, &JobError::Cancelled);
-                true
+                job.run_here(self);
             }
         }
     }
@@ -208,7 +190,7 @@ impl Shared {
         let mut add = |slot: &Slot, worker| {
             running.extend(slot.jobs().iter().map(|job| RunningJob {
                 id: job.meta().id,
-                name: job.meta().name.clone(),
+                name: job.name(),
                 worker,
             }));
             running.extend(slot.lights().into_iter().map(|id| RunningJob {

@@ -2,7 +2,7 @@
 
 use super::cell::{Cell, Runnable, Sink};
 use super::handle::JobHandle;
-use super::job::{Job, JobId, Options, Plain, Work};
+use super::job::{Job, JobId, Options, Plain, Priority, Work};
 use super::outcome::{JobError, Outcome, Rejection};
 use super::queue::{Entry, Queued};
 use super::shared::Shared;
@@ -114,7 +114,7 @@ impl<J> fmt::Debug for SubmitError<J> {
 impl<J> Error for SubmitError<J> {}
 
 /// Where an accepted job is.
-enum Placed {
+pub(super) enum Placed {
     Queued,
     /// It is over, or in somebody's hands.
     Settled,
@@ -193,63 +193,80 @@ impl Shared {
         if let Some(key) = options.key {
             return self.place_keyed(key, entry(), full, context);
         }
-        match self.queues.push(options.priority, entry()) {
+        let priority = options.priority;
+        match self.queues.push(priority, entry()) {
             Ok(()) => {
                 self.call_if_needed();
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
-            Err(TrySendError::Full(job)) => self.place_in_full(job, full, context),
+            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
         }
     }
 
-    /// What the policy says.
-    fn place_in_full(
+    /// As [`place_in_full`](Self::place_in_full), for a job that its submitter has yet.
+    fn place_job_in_full(
         self: &Arc<Self>,
-        job: Entry,
+        job: Queued,
+        priority: Priority,
         full: Full,
         context: Option<&Context>,
     ) -> Result<Placed, Refusal> {
-        let priority = job.meta().priority;
+        let placed = self.place_in_full(priority, job, full, context);
+        placed.map_err(|(_, reason)| reason)
+    }
+
+    /// What the policy says of a job for which there is no room; refused, it comes back.
+    pub(super) fn place_in_full(
+        self: &Arc<Self>,
+        priority: Priority,
+        job: Queued,
+        full: Full,
+        context: Option<&Context>,
+    ) -> Result<Placed, (Queued, Refusal)> {
         let limit = match full {
-            Full::Reject => return Err(Refusal::Full),
-            Full::CallerRuns => {
-                run_here(self, &job);
-                return Ok(Placed::Settled);
-            }
+            Full::Reject => return Err((job, Refusal::Full)),
             Full::DropNewest => {
-                job.end_queued(self, JobError::Rejected(Rejection::Dropped));
+                job.end(self, JobError::Rejected(Rejection::Dropped));
                 return Ok(Placed::Settled);
             }
             Full::DropOldest => {
-                return match self.queues.force(priority, Arc::clone(&job)) {
+                return match self.queues.level(priority).force_send(job) {
                     Ok(displaced) => {
                         if let Some(displaced) = displaced {
                             self.displace(displaced);
                         }
                         self.call_if_needed();
-                        Ok(if job.is_over() { Placed::Settled } else { Placed::Queued })
+                        Ok(Placed::Queued)
                     }
                     Err(closed) => {
                         // Closed half-way: the oldest is out, and nobody came in its place.
                         if let Some(oldest) = closed.displaced {
-                            self.run_queued(oldest);
+                            oldest.run_here(self);
                         }
-                        Err(Refusal::ShutDown)
+                        Err((closed.value, Refusal::ShutDown))
                     }
                 };
             }
-            Full::Block => None,
-            Full::BlockTimeout(limit) => Some(limit),
+            Full::CallerRuns => None,
+            // A worker may be the one that makes room.
+            Full::Block | Full::BlockTimeout(_) if is_worker_of(self) => None,
+            Full::Block => Some(None),
+            Full::BlockTimeout(limit) => Some(Some(limit)),
         };
-        if is_worker_of(self) {
-            run_here(self, &job);
+        let Some(limit) = limit else {
+            job.run_here(self);
             return Ok(Placed::Settled);
+        };
+        let mut room = self.queues.level(priority).send(job);
+        match wait_for(&mut room, limit, context) {
+            Ok(Ok(())) => {
+                self.call_if_needed();
+                Ok(Placed::Queued)
+            }
+            Ok(Err(closed)) => Err((closed.0, Refusal::ShutDown)),
+            Err(reason) => Err((room.into_value().expect("it did not get in"), reason)),
         }
-        let sent = wait_for(self.queues.level(priority).send(Queued::Job(job)), limit, context)?;
-        sent.map_err(|_| Refusal::ShutDown)?;
-        self.call_if_needed();
-        Ok(Placed::Queued)
     }
 
     /// A job that lost its place to a newer one.
@@ -304,13 +321,14 @@ impl Shared {
             return Ok(Placed::Queued);
         };
         job.give_turn();
-        let placed = match self.queues.push(job.meta().priority, Arc::clone(&job)) {
+        let priority = job.meta().priority;
+        let placed = match self.queues.push(priority, Arc::clone(&job)) {
             Ok(()) => {
                 self.call_if_needed();
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
-            Err(TrySendError::Full(full_job)) => self.place_in_full(full_job, full, context),
+            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
         };
         // Not in the queue, nor in anybody's hands: others wait for the turn.
         if (placed.is_err() || job.is_over())
@@ -371,44 +389,43 @@ impl Shared {
         full: Full,
         context: Option<&Context>,
     ) -> Result<Placed, Refusal> {
+        let priority = cell.meta().priority;
+        let settle = |full| {
+            let job = Queued::Job(Arc::clone(cell) as Entry);
+            self.place_job_in_full(job, priority, full, context)
+        };
         let permit = match Arc::clone(door).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) if self.queues_closed() => return Err(Refusal::ShutDown),
             Err(_) => {
                 let limit = match full {
+                    Full::Block | Full::BlockTimeout(_) if is_worker_of(self) => {
+                        return settle(Full::CallerRuns);
+                    }
                     Full::Block => None,
                     Full::BlockTimeout(limit) => Some(limit),
                     // There is no oldest one in a queue that holds none.
-                    Full::DropOldest => {
-                        return self.place_in_full(
-                            Arc::clone(cell) as _,
-                            Full::DropNewest,
-                            context,
-                        );
-                    }
-                    _ => return self.place_in_full(Arc::clone(cell) as _, full, context),
+                    Full::DropOldest => return settle(Full::DropNewest),
+                    _ => return settle(full),
                 };
-                if is_worker_of(self) {
-                    return self.place_in_full(Arc::clone(cell) as _, Full::CallerRuns, context);
-                }
                 let entry = Arc::clone(door).acquire_owned();
                 wait_for(entry, limit, context)?.map_err(|_| Refusal::ShutDown)?
             }
         };
         cell.keep(permit);
-        match self.queues.push(cell.meta().priority, Arc::clone(cell) as Entry) {
+        match self.queues.push(priority, Arc::clone(cell) as Entry) {
             Ok(()) => {
                 self.call_if_needed();
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
-            Err(TrySendError::Full(job)) => self.place_in_full(job, Full::CallerRuns, context),
+            Err(TrySendError::Full(_)) => settle(Full::CallerRuns),
         }
     }
 }
 
 /// Waits for room: up to the limit, if there is one, and until the context is done.
-pub(super) fn wait_for<F: Future>(
+fn wait_for<F: Future>(
     room: F,
     limit: Option<Duration>,
     context: Option<&Context>,

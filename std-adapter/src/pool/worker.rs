@@ -232,7 +232,7 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
     }
     let slot = worker.unwrap_or(&shared.outside);
     let began = Instant::now();
-    let waited = began.saturating_duration_since(job.meta().submitted);
+    let waited = Duration::from_nanos(shared.age_at(began).saturating_sub(job.meta().submitted));
     let Some(depth) = slot.enter(job, waited) else {
         job.give_up(shared);
         return;
