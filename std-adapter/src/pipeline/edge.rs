@@ -7,6 +7,9 @@ use crate::core::wait::{Growable, WaitQueue};
 use crate::lock;
 use crate::park::{Impatience, Patience, drive};
 use aqueduct_core::queue::MAX_CAPACITY;
+use aqueduct_core::queue::spsc::{Consumer, Producer, ring};
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -43,6 +46,12 @@ pub trait Sink<T>: Clone + Send {
     #[doc(hidden)]
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk);
 
+    /// Whether it is certain that the next [`put`](Self::put) will not wait.
+    #[doc(hidden)]
+    fn has_room(&self) -> bool {
+        false
+    }
+
     /// Ends the use of this one, and counts what only it knows.
     #[doc(hidden)]
     fn finish(self, desk: &Desk);
@@ -58,11 +67,13 @@ pub(super) type Bell = WaitQueue<Growable>;
 
 /// The queue, and all that is under way in front of it and behind.
 struct Edge<T> {
-    state: Mutex<State<T>>,
+    /// On lines of its own: the fields below are read for each item, and this is written for each batch.
+    state: CachePadded<Mutex<State<T>>>,
     /// Rung for those who wait for items.
     items: Arc<Bell>,
     /// Rung for those who wait for room.
     room: Arc<Bell>,
+    buffer: usize,
     /// How many items a shelf or a hand may have at a time.
     batch: usize,
     /// Places of the line; the others are the shelves'.
@@ -94,18 +105,48 @@ struct State<T> {
     let_in: bool,
     /// Nobody takes any more.
     closed: bool,
-    shelves: Vec<Arc<Mutex<Shelf<T>>>>,
+    /// The takers' ends of the shelves.
+    shelves: Vec<Shelf<T>>,
     hands: Vec<Hand<T>>,
 }
 
 /// What a taker has taken and not begun.
 type Hand<T> = Arc<Mutex<VecDeque<Parcel<T>>>>;
 
-/// What a maker has made and not put into the line yet. Hungry takers help themselves.
+/// What a maker has made and not put into the line yet: a ring that it alone fills. Whoever holds the edge's lock may empty it.
 struct Shelf<T> {
-    items: Vec<Parcel<T>>,
+    items: Consumer<'static, Parcel<T>>,
+    bill: Bill,
+}
+
+/// What a maker writes each item on that it has laid on its shelf, so that it hears of those who wait for it.
+///
+/// The maker lays the item down, and then writes; a taker that is about to sleep writes, and then looks. One of the two comes second, and
+/// sees what the other did before.
+#[derive(Clone)]
+struct Bill(Arc<CachePadded<AtomicCell<usize>>>);
+
+impl Bill {
     /// A taker looked here in vain and sleeps until it is called: items go into the line one by one.
-    awaited: bool,
+    const AWAITED: usize = 1;
+    const ITEM: usize = 2;
+
+    fn new(awaited: bool) -> Self {
+        Self(Arc::new(CachePadded::new(AtomicCell::new(usize::from(awaited)))))
+    }
+
+    /// One more item lies there; whether it is awaited.
+    fn write(&self) -> bool {
+        self.0.fetch_add(Self::ITEM) & Self::AWAITED != 0
+    }
+
+    fn await_items(&self) {
+        self.0.fetch_or(Self::AWAITED);
+    }
+
+    fn forget(&self) {
+        self.0.fetch_and(!Self::AWAITED);
+    }
 }
 
 /// An edge in front of a stage, one of so many that share its buffer, between so many makers and takers.
@@ -117,11 +158,11 @@ pub(super) fn edge<T>(
     takers: usize,
 ) -> (Entrance<T>, Exit<T>) {
     let buffer = (office.buffer / lanes).max(1);
-    let batch = (buffer / (2 * (makers + takers)).max(1)).clamp(1, BATCH);
+    let batch = (buffer / (makers + takers).max(1)).clamp(1, BATCH);
     // A maker that waits for room has a whole batch in its hand; one of these is its own.
     let places = buffer - (batch - 1) * makers;
     let edge = Arc::new(Edge {
-        state: Mutex::new(State {
+        state: CachePadded::new(Mutex::new(State {
             line: VecDeque::new(),
             held: 0,
             noted: 0,
@@ -135,9 +176,10 @@ pub(super) fn edge<T>(
             closed: false,
             shelves: Vec::new(),
             hands: Vec::new(),
-        }),
+        })),
         items: control.bell(),
         room: control.bell(),
+        buffer,
         batch,
         places,
         shelves: (batch - 1) * makers,
@@ -189,39 +231,43 @@ impl<T> Edge<T> {
 /// The end of an edge where items go in.
 pub(super) struct Entrance<T> {
     edge: Arc<Edge<T>>,
-    shelf: Arc<Mutex<Shelf<T>>>,
-    /// How many items it moves at a time; 1 if there was no place for a shelf.
-    batch: usize,
-    /// On the way from the shelf into the line; empty between calls.
-    moving: Vec<Parcel<T>>,
+    /// None where the buffer is too small for batches, or was when this maker came.
+    shelf: Option<Producer<'static, Parcel<T>>>,
+    bill: Bill,
     left: bool,
 }
 
 impl<T> Entrance<T> {
     fn new(edge: &Arc<Edge<T>>) -> Self {
-        let shelf = Arc::new(Mutex::new(Shelf { items: Vec::new(), awaited: false }));
         let mut state = lock(&edge.state);
         state.makers += 1;
+        let bill = Bill::new(state.asleep > 0);
         // A maker beyond those that were planned, or one that comes while the line has more than its places, since somebody who left has
         // emptied a shelf into it: no place of the buffer is free for its shelf.
         let shelves = (edge.batch - 1) * (state.shelves.len() + 1);
         let has_place = shelves <= edge.shelves && state.line.len() + state.held <= edge.places;
-        let batch = if has_place { edge.batch } else { 1 };
-        if batch > 1 {
-            lock(&shelf).awaited = state.asleep > 0;
-            state.shelves.push(Arc::clone(&shelf));
-        }
-        Self { edge: Arc::clone(edge), shelf, batch, moving: Vec::new(), left: false }
+        let shelf = (edge.batch > 1 && has_place).then(|| {
+            let (shelf, items) = ring(edge.batch - 1);
+            state.shelves.push(Shelf { items, bill: bill.clone() });
+            shelf
+        });
+        drop(state);
+        Self { edge: Arc::clone(edge), shelf, bill, left: false }
     }
 
     /// Takes what is on the shelf away, and out of the count of makers. What nobody will take is returned.
     fn leave(&mut self) -> Vec<Parcel<T>> {
+        let mut rest = Vec::new();
         if std::mem::replace(&mut self.left, true) {
-            return Vec::new();
+            return rest;
         }
         let mut state = lock(&self.edge.state);
-        let mut rest = std::mem::take(&mut lock(&self.shelf).items);
-        state.shelves.retain(|shelf| !Arc::ptr_eq(shelf, &self.shelf));
+        if let Some(at) = state.shelf_of(&self.bill) {
+            let mut shelf = state.shelves.swap_remove(at);
+            while let Some(parcel) = shelf.items.pop() {
+                rest.push(parcel);
+            }
+        }
         state.makers -= 1;
         let ends = state.makers == 0;
         if !state.closed {
@@ -237,6 +283,26 @@ impl<T> Entrance<T> {
         self.edge.ring(call, false);
         rest
     }
+
+    /// Moves what is on the shelf into the line, and the parcel behind it, as far as there are places; or the parcel onto the shelf.
+    fn move_on(&mut self, state: &mut State<T>, parcel: Option<Parcel<T>>) -> Option<Parcel<T>> {
+        let mut free = self.edge.places.saturating_sub(state.line.len() + state.held);
+        let asleep = state.asleep > 0;
+        if let Some(at) = state.shelf_of(&self.bill) {
+            let State { shelves, line, .. } = &mut *state;
+            free -= shelves[at].items.pop_many(free, |parcel| line.push_back(parcel));
+            if !asleep {
+                self.bill.forget();
+            }
+        }
+        match (parcel, &mut self.shelf) {
+            (Some(parcel), _) if free > 0 => state.line.push_back(parcel),
+            // No place is free, and hands never have them all: so there is something in the line, for which somebody is called.
+            (Some(parcel), Some(shelf)) => return shelf.push(parcel).err(),
+            (parcel, _) => return parcel,
+        }
+        None
+    }
 }
 
 impl<T> Clone for Entrance<T> {
@@ -251,60 +317,71 @@ fn recall<T>(parcels: &[Parcel<T>], desk: &Desk) {
 }
 
 impl<T: Send> Sink<T> for Entrance<T> {
-    /// Puts it on the shelf, and what is there into the line when it is enough, or awaited.
+    /// Lays it on the shelf, and moves what is there into the line when it is enough, or awaited.
+    #[inline]
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
-        if self.batch > 1 {
-            let mut shelf = lock(&self.shelf);
-            shelf.items.push(parcel);
-            if !shelf.awaited && shelf.items.len() < self.batch {
-                return;
-            }
-            self.moving.append(&mut shelf.items);
-        } else {
-            self.moving.push(parcel);
+        let Some(shelf) = &mut self.shelf else { return self.hand_over(Some(parcel), desk) };
+        match shelf.push(parcel) {
+            Ok(()) if !self.bill.write() => {}
+            Ok(()) => self.hand_over(None, desk),
+            Err(parcel) => self.hand_over(Some(parcel), desk),
         }
-        let patience = Patience::until(None);
-        let (mut patient, mut aborted) = (true, false);
-        let mut state = lock(&self.edge.state);
-        while !state.closed && !aborted {
-            let free = self.edge.places.saturating_sub(state.line.len() + state.held);
-            let fit = free.min(self.moving.len());
-            state.line.extend(self.moving.drain(..fit));
-            if self.batch > 1 {
-                lock(&self.shelf).awaited = state.asleep > 0;
-            }
-            let done = self.moving.is_empty();
-            let call = self.edge.call(&mut state);
-            let let_in = done && self.edge.let_in(&mut state);
-            self.edge.note_depth(&mut state);
-            if done || patient {
-                drop(state);
-                self.edge.ring(call, let_in);
-                if done {
-                    return;
-                }
-                patient = patience.wait();
-                state = lock(&self.edge.state);
-                continue;
-            }
-            state.blocked += 1;
-            // Made under the lock: whoever closes the edge from now on reaches it.
-            let mut wait = self.edge.room.wait();
-            drop(state);
-            self.edge.ring(call, false);
-            aborted = desk.during(Wait::Blocked, || {
-                matches!(drive(Pin::new(&mut wait), None, Impatience::Spun), Some(Err(_)))
-            });
-            state = lock(&self.edge.state);
-            state.blocked -= 1;
-            state.let_in = false;
-        }
-        drop(state);
-        recall(&std::mem::take(&mut self.moving), desk);
+    }
+
+    fn has_room(&self) -> bool {
+        self.shelf.as_ref().is_some_and(|shelf| !shelf.is_full())
     }
 
     fn finish(mut self, desk: &Desk) {
         recall(&self.leave(), desk);
+    }
+}
+
+impl<T> Entrance<T> {
+    /// Moves the shelf's items into the line, and the one that it has no place for; waits while there is none in the line either.
+    #[cold]
+    fn hand_over(&mut self, mut parcel: Option<Parcel<T>>, desk: &Desk) {
+        let patience = Patience::for_hand_over(self.edge.buffer, None);
+        let (mut patient, mut aborted) = (true, false);
+        let edge = Arc::clone(&self.edge);
+        let mut state = lock(&edge.state);
+        while !state.closed && !aborted {
+            parcel = self.move_on(&mut state, parcel);
+            let done = parcel.is_none();
+            let call = edge.call(&mut state);
+            let let_in = done && edge.let_in(&mut state);
+            edge.note_depth(&mut state);
+            if done || patient {
+                drop(state);
+                edge.ring(call, let_in);
+                if done {
+                    return;
+                }
+                patient = patience.wait();
+                state = lock(&edge.state);
+                continue;
+            }
+            state.blocked += 1;
+            // Made under the lock: whoever closes the edge from now on reaches it.
+            let mut wait = edge.room.wait();
+            drop(state);
+            edge.ring(call, false);
+            aborted = desk.during(Wait::Blocked, || {
+                matches!(drive(Pin::new(&mut wait), None, Impatience::Spun), Some(Err(_)))
+            });
+            state = lock(&edge.state);
+            state.blocked -= 1;
+            state.let_in = false;
+        }
+        // Nobody will take what is on the shelf, nor what comes.
+        let mut lost: Vec<_> = parcel.into_iter().collect();
+        if let Some(at) = state.shelf_of(&self.bill) {
+            while let Some(parcel) = state.shelves[at].items.pop() {
+                lost.push(parcel);
+            }
+        }
+        drop(state);
+        recall(&lost, desk);
     }
 }
 
@@ -367,7 +444,7 @@ impl<T> Exit<T> {
         {
             return Taken::Item(item);
         }
-        let patience = Patience::until(deadline);
+        let patience = Patience::for_hand_over(self.edge.buffer, deadline);
         let (mut patient, mut napped, mut aborted, mut late) =
             (true, self.edge.batch == 1, false, false);
         // How it last waited.
@@ -420,10 +497,10 @@ impl<T> Exit<T> {
                 rest = Rest::Asleep;
                 state.asleep += 1;
                 for shelf in &state.shelves {
-                    lock(shelf).awaited = true;
+                    shelf.bill.await_items();
                 }
-                // What was put on a shelf since we looked.
-                if state.sweep() {
+                // What was laid on a shelf since we looked.
+                if state.shelves.iter().any(|shelf| !shelf.items.is_empty()) {
                     continue;
                 }
             } else {
@@ -446,34 +523,53 @@ impl<T> Exit<T> {
         }
     }
 
-    /// An item: from the line, then from shelves, then from others' hands; and how many places this hand has now, which is filled
-    /// if nobody is hungry.
+    /// An item: from the line, then from shelves, then from others' hands. What is next goes into this hand, if nobody sleeps.
     fn find(&self, state: &mut State<T>) -> (Option<Parcel<T>>, usize) {
-        if state.line.is_empty() {
-            state.sweep();
-        }
-        if let Some(item) = state.line.pop_front() {
-            // An even share, for the others may be about to come.
-            let share = state.line.len() / state.takers.max(1);
-            let room = self.edge.hands.saturating_sub(state.held).min(self.edge.batch - 1);
-            let more = if state.asleep > 0 { 0 } else { share.min(room) };
-            if more > 0 {
-                lock(&self.hand).extend(state.line.drain(..more));
-                state.held += more;
+        let queued = state.queued();
+        let Some(first) = state.next() else {
+            if self.edge.batch == 1 {
+                return (None, 0);
             }
-            return (Some(item), more);
+            let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, &self.hand));
+            let Some(mut stolen) = others.find_map(|hand| {
+                let mut hand = lock(hand);
+                let half = hand.len() / 2;
+                Some(hand.split_off(half)).filter(|stolen| !stolen.is_empty())
+            }) else {
+                return (None, 0);
+            };
+            let first = stolen.pop_front();
+            let held = stolen.len();
+            state.held += held;
+            *lock(&self.hand) = stolen;
+            return (first, held);
+        };
+        // An even share, for the others may be about to come.
+        let room = self.edge.hands.saturating_sub(state.held);
+        let share = queued.min(self.edge.batch).min(room + 1);
+        if state.asleep > 0 || share <= 1 {
+            return (Some(first), 0);
         }
-        if self.edge.batch == 1 {
-            return (None, 0);
+        let State { line, shelves, held, .. } = state;
+        let free = self.edge.places.saturating_sub(line.len() + *held);
+        let mut hand = lock(&self.hand);
+        let of_line = line.len().min(share - 1);
+        hand.extend(line.drain(..of_line));
+        // The places of a shelf are not the line's; those of a hand are.
+        let most = (share - 1 - of_line).min(free);
+        let mut wanted = most;
+        for shelf in shelves {
+            wanted -= shelf.items.pop_many(wanted, |parcel| hand.push_back(parcel));
         }
-        let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, &self.hand));
-        (others.find_map(|hand| lock(hand).pop_front()), 0)
+        let taken = of_line + most - wanted;
+        *held += taken;
+        (Some(first), taken)
     }
 
     /// How many items wait, and how many of those who take them are free to.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = lock(&self.edge.state);
-        (state.line.len(), state.hungry)
+        (state.queued(), state.hungry)
     }
 
     /// Whether the next item has to be looked for, and is not in the hand.
@@ -489,12 +585,20 @@ impl<T> Clone for Exit<T> {
 }
 
 impl<T> State<T> {
-    /// Clears the shelves into the line; whether there was something.
-    fn sweep(&mut self) -> bool {
-        for shelf in &self.shelves {
-            self.line.extend(lock(shelf).items.drain(..));
-        }
-        !self.line.is_empty()
+    /// How many items wait for a taker, those in hands not counted.
+    fn queued(&self) -> usize {
+        let laid: usize = self.shelves.iter().map(|shelf| shelf.items.len()).sum();
+        self.line.len() + laid
+    }
+
+    /// The next of the line, or else of a shelf.
+    fn next(&mut self) -> Option<Parcel<T>> {
+        let next = self.line.pop_front();
+        next.or_else(|| self.shelves.iter_mut().find_map(|shelf| shelf.items.pop()))
+    }
+
+    fn shelf_of(&self, bill: &Bill) -> Option<usize> {
+        self.shelves.iter().position(|shelf| Arc::ptr_eq(&shelf.bill.0, &bill.0))
     }
 }
 
