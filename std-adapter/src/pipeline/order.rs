@@ -8,6 +8,8 @@ use super::flow::{Below, Flow, Launch, Pump};
 use crate::lock;
 use crate::park::{Impatience, drive};
 use crate::thread::SpawnError;
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -130,9 +132,12 @@ impl Gate {
 }
 
 impl Seats {
-    fn give_back(&self) {
+    fn give_back(&self, seats: usize) {
+        if seats == 0 {
+            return;
+        }
         let mut free = lock(&self.free);
-        free.seats += 1;
+        free.seats += seats;
         let call = std::mem::take(&mut free.awaited);
         drop(free);
         if call {
@@ -143,39 +148,29 @@ impl Seats {
 
 /// What the workers in front of an ordered point share.
 struct Window<T, S, C> {
-    line: Mutex<Line<T>>,
-    /// Locked by whoever serves the line, and by nobody else.
+    /// Parcel `n` is left at `n` modulo the length. The gate sees to it that the place is free.
+    places: Box<[Place<T>]>,
+    /// Parcels that were left since the last look for those whose turn it is. Whoever makes it 1 looks, and goes on looking until it is 0
+    /// again; the others only leave their parcels.
+    left: CachePadded<AtomicCell<usize>>,
+    /// Locked by whoever looks, and by nobody else.
     counter: Mutex<Counter<T, S, C>>,
     /// Where seats are given back.
     seats: Arc<Seats>,
 }
 
-struct Line<T> {
-    /// The number whose turn it is.
-    next: u64,
-    /// Parcel `n` waits at `n` modulo the length. The gate sees to it that the place is free.
-    places: Box<[Option<Parcel<T>>]>,
-    /// One of the workers is handing on what has its turn. The others only leave their parcels.
-    serving: bool,
-}
+/// A lock for each place: those who leave parcels do not meet.
+type Place<T> = Mutex<Option<Parcel<T>>>;
 
-impl<T> Line<T> {
-    fn place(&mut self, seq: u64) -> &mut Option<Parcel<T>> {
-        // The remainder is smaller than the length, which is a `usize`.
-        &mut self.places[(seq % self.places.len() as u64) as usize]
-    }
-
-    /// Moves all that have their turn to `batch`.
-    fn take_turns(&mut self, batch: &mut Vec<Parcel<T>>) {
-        while let Some(parcel) = self.place(self.next).take() {
-            self.next += 1;
-            batch.push(parcel);
-        }
-    }
+fn place<T>(places: &[Place<T>], seq: u64) -> &Place<T> {
+    // The remainder is smaller than the length, which is a `usize`.
+    &places[(seq % places.len() as u64) as usize]
 }
 
 /// Where the line is served.
 struct Counter<T, S, C> {
+    /// The number whose turn it is.
+    next: u64,
     /// The one way downstream for all workers: so what they serve in order stays in order.
     sink: S,
     below: Below,
@@ -188,15 +183,27 @@ struct Counter<T, S, C> {
 }
 
 impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
-    fn serve(&mut self, seats: &Seats, desk: &Desk) {
+    /// Hands on all that have their turn; whether there was one.
+    fn serve(&mut self, places: &[Place<T>], seats: &Seats, desk: &Desk) -> bool {
+        while let Some(parcel) = lock(place(places, self.next)).take() {
+            self.next += 1;
+            self.batch.push(parcel);
+        }
+        if self.batch.is_empty() {
+            return false;
+        }
         let mut batch = std::mem::take(&mut self.batch);
-        let mut done = None;
+        let (mut done, mut free) = (None, 0);
         for parcel in batch.drain(..) {
             if self.control.admits(parcel.item) {
                 done = Some(parcel.item + u64::from(parcel.closes));
             }
             let loaded = parcel.load.is_some();
             if loaded || self.below.every_number {
+                if !self.sink.has_room() || self.below.gate.is_some() {
+                    // Those who wait for seats need not wait for this.
+                    seats.give_back(std::mem::take(&mut free));
+                }
                 // No number may follow one that was left out, so an abort is looked for in front of each.
                 let aborted = self.below.gate.is_some() && self.control.work().is_done();
                 if !aborted && self.below.gate.as_mut().is_none_or(|gate| gate.enter(desk)) {
@@ -207,19 +214,21 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
                 }
             }
             // Only now: the window bounds all that is between the gate and what follows the window.
-            seats.give_back();
+            free += 1;
         }
+        seats.give_back(free);
         self.batch = batch;
         if let Some(items) = done.filter(|items| *items > self.done) {
             self.done = items;
             self.commit.done(items);
         }
+        true
     }
 }
 
 /// The sink that puts parcels in order.
 ///
-/// There is no thread behind it. Whoever leaves the parcel whose turn it is serves the line, until the next one is
+/// There is no thread behind it. Whoever leaves a parcel while nobody serves does, until the next one is
 /// missing; whoever comes meanwhile leaves a parcel and goes back to work. So nobody waits for the server but the
 /// server itself, when there is no room downstream.
 pub(super) struct Reorder<T, S, C>(Arc<Window<T, S, C>>);
@@ -243,46 +252,52 @@ impl<T, S, C> Reorder<T, S, C> {
         let seats = Arc::new(Seats { free, bell: control.bell() });
         let gate = Gate { seats: Arc::clone(&seats), mine: 0 };
         let above = Below { every_number: true, gate: Some(gate), window };
-        let places = (0..window).map(|_| None).collect();
-        let line = Mutex::new(Line { next: 0, places, serving: false });
+        let places = (0..window).map(|_| Mutex::new(None)).collect();
+        let left = CachePadded::new(AtomicCell::new(0));
         let control = Arc::clone(control);
-        let counter =
-            Mutex::new(Counter { sink, below, control, commit, done: 0, batch: Vec::new() });
-        (Self(Arc::new(Window { line, counter, seats })), above)
+        let counter = Mutex::new(Counter {
+            next: 0,
+            sink,
+            below,
+            control,
+            commit,
+            done: 0,
+            batch: Vec::new(),
+        });
+        (Self(Arc::new(Window { places, left, counter, seats })), above)
     }
 }
 
 impl<T: Send, S: Sink<T>, C: Commit> Sink<T> for Reorder<T, S, C> {
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
-        let Window { line, counter, seats } = &*self.0;
-        let mut places = lock(line);
-        let seq = parcel.seq;
-        let before = places.place(seq).replace(parcel);
+        let Window { places, left, counter, seats } = &*self.0;
+        let before = lock(place(places, parcel.seq)).replace(parcel);
         debug_assert!(before.is_none(), "two parcels in one place of the window");
-        if places.serving || places.next != seq {
+        // Left before it is counted, and counted before it is looked for.
+        if left.fetch_add(1) > 0 {
             return;
         }
-        places.serving = true;
-        // It is free: who served before has left it before saying so.
+        let mut seen = 1;
+        // If it is not free, whoever served before is just about to go.
         let mut counter = lock(counter);
         loop {
-            places.take_turns(&mut counter.batch);
-            if counter.batch.is_empty() {
-                drop(counter);
-                places.serving = false;
+            while counter.serve(places, seats, desk) {}
+            let there = left.fetch_sub(seen);
+            if there == seen {
                 return;
             }
-            drop(places);
-            counter.serve(seats, desk);
-            places = lock(line);
+            seen = there - seen;
         }
     }
 
     fn finish(self, desk: &Desk) {
         // The last one to leave counts what an abort left behind.
         let Some(window) = Arc::into_inner(self.0) else { return };
-        let line = window.line.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let left = line.places.iter().flatten().filter(|parcel| parcel.load.is_some()).count();
+        let places = window.places.into_iter();
+        let left = places
+            .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))
+            .filter(|parcel| parcel.load.is_some())
+            .count();
         desk.add(Count::Recalled, left as u64);
         window.counter.into_inner().unwrap_or_else(PoisonError::into_inner).sink.finish(desk);
     }
