@@ -82,12 +82,27 @@ impl Shape {
 struct Whole {
     cap: Option<usize>,
     output_buffer: usize,
-    /// After so many delivered items the context is cancelled.
-    cancel: Option<usize>,
+    cancel: Option<Cut>,
+}
+
+/// When the context is cancelled.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// After so many delivered items.
+    Delivered(usize),
+    /// While this stage is at this item, in whatever attempt.
+    At(usize, u64),
+    /// While the source makes this item.
+    Made(u64),
 }
 
 fn whole(cut: bool) -> impl Strategy<Value = Whole> {
-    let cancel = if cut { (0_usize..60).prop_map(Some).boxed() } else { Just(None).boxed() };
+    let at = prop_oneof![
+        (0_usize..60).prop_map(Cut::Delivered),
+        (1_usize..3, 0_u64..60).prop_map(|(stage, item)| Cut::At(stage, item)),
+        (0_u64..60).prop_map(Cut::Made),
+    ];
+    let cancel = if cut { at.prop_map(Some).boxed() } else { Just(None).boxed() };
     (proptest::option::of(1_usize..20), 1_usize..40, cancel)
         .prop_map(|(cap, output_buffer, cancel)| Whole { cap, output_buffer, cancel })
 }
@@ -143,11 +158,16 @@ struct Shared<'a> {
     buried: Mutex<BTreeSet<(usize, Step)>>,
     /// Items of the source that have come in, and those below which everything is done.
     made: AtomicU64,
+    context: Context,
+    cut: Option<Cut>,
 }
 
 impl Shared<'_> {
     fn work(&self, index: usize, step: Step) -> Vec<Step> {
         let shape = &self.shapes[index - 1];
+        if matches!(self.cut, Some(Cut::At(stage, item)) if (stage, item) == (index, step.0)) {
+            self.context.cancel();
+        }
         if shape.fails(step) {
             let mut attempts = self.attempts.lock().unwrap();
             let attempt = attempts.entry((index, step)).or_default();
@@ -220,19 +240,16 @@ where
     finish(pipeline, shared, whole)
 }
 
-fn finish(pipeline: Pipeline<impl Flow<Item = Step>>, _: &Shared<'_>, whole: &Whole) -> Run {
-    let context = Context::background();
+fn finish(pipeline: Pipeline<impl Flow<Item = Step>>, shared: &Shared<'_>, whole: &Whole) -> Run {
     let mut output = Vec::new();
-    let mut cancelled = false;
-    let pipeline = pipeline.context(&context).output_buffer(whole.output_buffer);
+    let pipeline = pipeline.context(&shared.context).output_buffer(whole.output_buffer);
     let result = pipeline.keep_errors(10_000).run(|step| {
         output.push(step);
-        if whole.cancel.is_some_and(|at| output.len() > at) && !cancelled {
-            cancelled = true;
-            context.cancel();
+        if matches!(whole.cancel, Some(Cut::Delivered(at)) if output.len() > at) {
+            shared.context.cancel();
         }
     });
-    Run { result, output, cancelled }
+    Run { result, output, cancelled: shared.context.is_done() }
 }
 
 fn assert_adds_up(report: &Report) {
@@ -256,9 +273,14 @@ fn check(shapes: &[Shape], items: u64, whole: &Whole) {
         attempts: Mutex::default(),
         buried: Mutex::default(),
         made: AtomicU64::new(0),
+        context: Context::background(),
+        cut: whole.cancel,
     };
     let source = Pipeline::from_iter((0..items).map(|item| {
         shared.made.fetch_add(1, SeqCst);
+        if matches!(shared.cut, Some(Cut::Made(at)) if at == item) {
+            shared.context.cancel();
+        }
         (item, 0)
     }));
     let run = match whole.cap {
@@ -280,13 +302,26 @@ fn check(shapes: &[Shape], items: u64, whole: &Whole) {
     if shapes[behind..].iter().all(|shape| shape.most() == 1) && serial.stopped.is_none() {
         assert!(serial.output.starts_with(&run.output), "{:?}", run.output);
     }
-    if run.cancelled || serial.stopped.is_some() {
-        assert!(run.cancelled || matches!(run.result, Err(PipelineError::Stopped { .. })));
+    let expected: BTreeSet<_> = serial.output.iter().copied().collect();
+    if let Some(stopped) = serial.stopped {
+        // All that came before is there; what came behind it may be.
+        match &run.result {
+            Err(PipelineError::Stopped { error, .. }) if !run.cancelled => {
+                assert_eq!(error.item(), stopped);
+                assert!(output.is_superset(&expected), "{:?}", run.output);
+            }
+            result => assert!(run.cancelled, "{result:?}"),
+        }
+        return;
+    }
+    assert!(output.is_subset(&expected), "{:?}", run.output);
+    assert!(shared.buried.lock().unwrap().is_subset(&serial.buried));
+    if run.cancelled {
         return;
     }
     let report = run.result.expect("nothing stops it");
     assert!(report.is_complete());
-    assert_eq!(output, serial.output.iter().copied().collect());
+    assert_eq!(output, expected);
     assert_eq!(*shared.buried.lock().unwrap(), serial.buried);
     let sum = |f: fn(&aqueduct::pipeline::StageReport) -> u64| -> u64 {
         report.stages().iter().map(f).sum()

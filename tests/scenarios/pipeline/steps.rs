@@ -5,7 +5,7 @@ use aqueduct::channel;
 use aqueduct::pipeline::{
     Backoff, Batch, BuildError, Pipeline, PipelineError, Policy, StageError, StageReport,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -257,4 +257,43 @@ fn fused_steps_fail_as_one_stage() {
     assert_eq!(report.errors()[0].stage(), "trim + parse + double");
     assert_eq!((report.delivered(), report.failed()), (2, 1));
     assert_adds_up(&report);
+}
+
+/// Whoever looks on sees each item, and changes none; a panic of it is one of the stage.
+///
+/// R40
+#[test]
+fn who_looks_on_changes_nothing() {
+    let seen = Mutex::new(Vec::new());
+    let mut output = Vec::new();
+    let report = Pipeline::from_iter(0..50)
+        .inspect("look", |n| {
+            assert_ne!(*n, 7, "on purpose");
+            seen.lock().unwrap().push(*n);
+        })
+        .concurrency(3)
+        .on_error(Policy::Skip)
+        .ordered(6)
+        .run(|n| output.push(n))
+        .unwrap();
+    assert!(output.iter().copied().eq((0..50).filter(|n| *n != 7)));
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort_unstable();
+    assert_eq!(seen, output);
+    assert_eq!(report.stages()[1].skipped(), 1);
+}
+
+/// Waits between attempts grow up to the longest, and differ, so that those who fail together do not try again together.
+///
+/// R42
+#[test]
+fn waits_between_attempts_grow_and_differ() {
+    let (first, most) = (Duration::from_millis(8), Duration::from_millis(100));
+    let backoff = Backoff::new(9, first, most);
+    for attempt in [1, 2, 3, 4, 5, 40, u32::MAX] {
+        let longest = first.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(most);
+        let waits: BTreeSet<_> = (0..50).map(|_| backoff.wait_after(attempt)).collect();
+        assert!(waits.iter().all(|wait| (longest / 2..=longest).contains(wait)), "{waits:?}");
+        assert!(waits.len() > 10, "{waits:?}");
+    }
 }
