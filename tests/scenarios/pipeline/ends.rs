@@ -117,6 +117,46 @@ fn an_abort_reports_what_was_lost() {
     assert_eq!(drops.count() as u64, made);
 }
 
+/// An item that waits in a window for one that will not come any more is counted: the run was aborted while the older one was at work, and the
+/// next stage is gone when it is done.
+///
+/// R31
+#[test]
+fn what_waits_behind_a_gap_is_counted() {
+    struct Tells(channel::Sender<()>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let context = Context::background();
+    let (tells, has_gone) = channel::bounded(1);
+    let error = Pipeline::from_iter(0..10)
+        .map("older", |n| {
+            if n == 0 {
+                has_gone.recv().unwrap();
+            }
+            n
+        })
+        .concurrency(2)
+        .stage_init(
+            "newer",
+            || Tells(tells.clone()),
+            |_, n| {
+                context.cancel();
+                Ok::<_, std::fmt::Error>(n)
+            },
+        )
+        .ordered(4)
+        .context(&context)
+        .run(drop)
+        .unwrap_err();
+    assert_error_adds_up(&error);
+    let report = error.report().unwrap();
+    assert_eq!(report.delivered() + report.undelivered(), 0);
+    assert_eq!(report.stages()[2].received() - report.stages()[2].cancelled(), 0, "{report:#?}");
+}
+
 /// Producers that race the end of a run have each item taken, or given back.
 ///
 /// R32, R68
