@@ -77,6 +77,16 @@ fn the_urgent_come_first_and_nobody_starves() {
             assert_eq!(stretch.iter().filter(|(p, _)| *p == priority).count(), 1, "{priority:?}");
         }
     }
+    // Each priority has books of its own.
+    let books = pool.metrics();
+    for priority in Priority::ALL {
+        let jobs = 4 * AGING + usize::from(priority == Priority::Normal);
+        let (waits, runs) = (books.queue_wait(priority), books.run_time(priority));
+        assert_eq!((waits.count(), runs.count()), (jobs as u64, jobs as u64), "{priority:?}");
+    }
+    // Those that are served last have waited longer than those before them.
+    let longest = Priority::ALL.map(|priority| books.queue_wait(priority).max());
+    assert!(longest.is_sorted() && longest[0] < longest[3], "{longest:?}");
 }
 
 /// R17: A panic is the outcome of its job, with its message and its place, and costs the pool no worker.

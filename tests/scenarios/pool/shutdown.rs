@@ -3,7 +3,7 @@
 use super::{Gate, join_all};
 use crate::support::{alone, eventually, threads};
 use aqueduct::pool::{Job, JobError, Pool, Refusal};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -148,23 +148,30 @@ fn a_drain_runs_all_and_an_abort_cancels_all_that_waits() {
 fn nothing_begins_after_an_abort() {
     for _ in 0..200 {
         let pool = Pool::builder().max_workers(2).build().unwrap();
-        let over = Arc::new(AtomicBool::new(false));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let job = || {
+            let begun = Arc::clone(&begun);
+            move || {
+                begun.fetch_add(1, SeqCst);
+            }
+        };
         let jobs: Vec<_> = (0..20)
             .map(|_| {
-                let over = Arc::clone(&over);
-                pool.submit(move || assert!(!over.load(SeqCst), "begun after the abort")).unwrap()
+                pool.execute(job()).unwrap();
+                pool.submit(job()).unwrap()
             })
             .collect();
-        // Jobs that have begun may end after this, having looked before.
-        let running = pool.shutdown_now().running;
-        if running.is_empty() {
-            over.store(true, SeqCst);
-        }
+        // Whatever is on a desk has begun, and says so before the abort returns, or is on the list.
+        let running = pool.shutdown_now().running.len();
+        let before = begun.load(SeqCst);
         pool.shutdown();
+        assert!(begun.load(SeqCst) <= before + running, "begun after the abort");
         for job in jobs {
             assert!(matches!(job.join(), Ok(_) | Err(JobError::Cancelled)));
         }
-        assert_eq!(pool.metrics().panicked, 0);
+        let metrics = pool.metrics();
+        assert_eq!((metrics.submitted, metrics.in_flight), (40, 0));
+        assert_eq!(metrics.completed, begun.load(SeqCst) as u64);
     }
 }
 
