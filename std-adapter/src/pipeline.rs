@@ -62,6 +62,7 @@ mod report;
 mod run;
 mod running;
 mod serial;
+mod shelf;
 mod source;
 mod stage;
 mod unpack;

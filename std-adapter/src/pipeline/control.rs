@@ -119,10 +119,13 @@ impl Control {
     /// Whether an item of this position in the source is still to be worked on and delivered.
     ///
     /// While the run goes on, this is a look at one flag.
+    #[inline]
     pub(super) fn admits(&self, item: u64) -> bool {
-        if !self.intake.is_done() {
-            return true;
-        }
+        !self.intake.is_done() || self.is_in_front_of_the_cut(item)
+    }
+
+    #[cold]
+    fn is_in_front_of_the_cut(&self, item: u64) -> bool {
         !self.work.is_done() && lock(&self.ending).cut.as_ref().is_none_or(|cut| item < cut.item())
     }
 

@@ -3,13 +3,13 @@
 use super::control::Control;
 use super::desk::{Count, Desk, Office, Wait};
 use super::flow::Fare;
+use super::shelf::{Bill, Shelf};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::lock;
 use crate::park::{Impatience, Patience, drive};
 use aqueduct_core::queue::MAX_CAPACITY;
-use aqueduct_core::queue::spsc::{Consumer, Producer, ring};
+use aqueduct_core::queue::spsc::{Producer, ring};
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -82,6 +82,8 @@ struct Edge<T> {
     shelves: usize,
     /// Places of the line that hands may hold, all together.
     hands: usize,
+    /// There is one taker, and there will be no other.
+    one_taker: bool,
     office: Arc<Office>,
 }
 
@@ -112,42 +114,6 @@ struct State<T> {
 
 /// What a taker has taken and not begun.
 type Hand<T> = Arc<Mutex<VecDeque<Parcel<T>>>>;
-
-/// What a maker has made and not put into the line yet: a ring that it alone fills. Whoever holds the edge's lock may empty it.
-struct Shelf<T> {
-    items: Consumer<'static, Parcel<T>>,
-    bill: Bill,
-}
-
-/// What a maker writes each item on that it has laid on its shelf, so that it hears of those who wait for it.
-///
-/// The maker lays the item down, and then writes; a taker that is about to sleep writes, and then looks. One of the two comes second, and
-/// sees what the other did before.
-#[derive(Clone)]
-struct Bill(Arc<CachePadded<AtomicCell<usize>>>);
-
-impl Bill {
-    /// A taker looked here in vain and sleeps until it is called: items go into the line one by one.
-    const AWAITED: usize = 1;
-    const ITEM: usize = 2;
-
-    fn new(awaited: bool) -> Self {
-        Self(Arc::new(CachePadded::new(AtomicCell::new(usize::from(awaited)))))
-    }
-
-    /// One more item lies there; whether it is awaited.
-    fn write(&self) -> bool {
-        self.0.fetch_add(Self::ITEM) & Self::AWAITED != 0
-    }
-
-    fn await_items(&self) {
-        self.0.fetch_or(Self::AWAITED);
-    }
-
-    fn forget(&self) {
-        self.0.fetch_and(!Self::AWAITED);
-    }
-}
 
 /// An edge in front of a stage, one of so many that share its buffer, between so many makers and takers.
 pub(super) fn edge<T>(
@@ -184,6 +150,7 @@ pub(super) fn edge<T>(
         places,
         shelves: (batch - 1) * makers,
         hands: (batch - 1) * takers,
+        one_taker: takers == 1 && office.is_fixed,
         office: Arc::clone(office),
     });
     (Entrance::new(&edge), Exit::new(&edge))
@@ -205,6 +172,72 @@ impl<T> Edge<T> {
         let let_in = state.blocked > 0 && !state.let_in && free;
         state.let_in |= let_in;
         let_in
+    }
+
+    /// Moves what is on a maker's shelf into the line, and the parcel behind it, as far as there are places; or the parcel onto the shelf.
+    fn move_on(
+        &self,
+        state: &mut State<T>,
+        shelf: Option<&mut Producer<'static, Parcel<T>>>,
+        bill: &Bill,
+        parcel: Option<Parcel<T>>,
+    ) -> Option<Parcel<T>> {
+        let mut free = self.places.saturating_sub(state.line.len() + state.held);
+        if let Some(at) = state.shelf_of(bill) {
+            let State { shelves, line, asleep, .. } = state;
+            free -= shelves[at].items.pop_many(free, |parcel| line.push_back(parcel));
+            if *asleep == 0 {
+                bill.forget();
+            }
+        }
+        match (parcel, shelf) {
+            (Some(parcel), _) if free > 0 => state.line.push_back(parcel),
+            // No place is free, and hands never have them all: so there is something in the line, for which somebody is called.
+            (Some(parcel), Some(shelf)) => return shelf.push(parcel).err(),
+            (parcel, _) => return parcel,
+        }
+        None
+    }
+
+    /// An item: from the line, then from shelves, then from others' hands; and how many places the hand has now. What is next goes into it,
+    /// if nobody sleeps.
+    fn find(
+        &self,
+        state: &mut State<T>,
+        hand: &mut VecDeque<Parcel<T>>,
+        mine: &Hand<T>,
+    ) -> (Option<Parcel<T>>, usize) {
+        let Some(first) = state.next() else {
+            let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, mine));
+            let half = others.find_map(|other| {
+                let mut other = lock(other);
+                let half = other.len() / 2;
+                Some(other.split_off(half)).filter(|half| !half.is_empty())
+            });
+            let Some(half) = half else { return (None, 0) };
+            *hand = half;
+            let first = hand.pop_front();
+            state.held += hand.len();
+            return (first, hand.len());
+        };
+        let room = self.hands.saturating_sub(state.held);
+        let more = state.queued().min(self.batch - 1).min(room);
+        if state.asleep > 0 || more == 0 {
+            return (Some(first), 0);
+        }
+        let State { line, shelves, held, .. } = state;
+        let free = self.places.saturating_sub(line.len() + *held);
+        let of_line = line.len().min(more);
+        hand.extend(line.drain(..of_line));
+        // The places of a shelf are not the line's; those of a hand are.
+        let most = (more - of_line).min(free);
+        let mut wanted = most;
+        for shelf in shelves {
+            wanted -= shelf.items.pop_many(wanted, |parcel| hand.push_back(parcel));
+        }
+        let taken = of_line + most - wanted;
+        *held += taken;
+        (Some(first), taken)
     }
 
     fn ring(&self, items: bool, room: bool) {
@@ -283,26 +316,6 @@ impl<T> Entrance<T> {
         self.edge.ring(call, false);
         rest
     }
-
-    /// Moves what is on the shelf into the line, and the parcel behind it, as far as there are places; or the parcel onto the shelf.
-    fn move_on(&mut self, state: &mut State<T>, parcel: Option<Parcel<T>>) -> Option<Parcel<T>> {
-        let mut free = self.edge.places.saturating_sub(state.line.len() + state.held);
-        let asleep = state.asleep > 0;
-        if let Some(at) = state.shelf_of(&self.bill) {
-            let State { shelves, line, .. } = &mut *state;
-            free -= shelves[at].items.pop_many(free, |parcel| line.push_back(parcel));
-            if !asleep {
-                self.bill.forget();
-            }
-        }
-        match (parcel, &mut self.shelf) {
-            (Some(parcel), _) if free > 0 => state.line.push_back(parcel),
-            // No place is free, and hands never have them all: so there is something in the line, for which somebody is called.
-            (Some(parcel), Some(shelf)) => return shelf.push(parcel).err(),
-            (parcel, _) => return parcel,
-        }
-        None
-    }
 }
 
 impl<T> Clone for Entrance<T> {
@@ -343,10 +356,10 @@ impl<T> Entrance<T> {
     fn hand_over(&mut self, mut parcel: Option<Parcel<T>>, desk: &Desk) {
         let patience = Patience::for_hand_over(self.edge.buffer, None);
         let (mut patient, mut aborted) = (true, false);
-        let edge = Arc::clone(&self.edge);
+        let Self { edge, shelf, bill, .. } = self;
         let mut state = lock(&edge.state);
         while !state.closed && !aborted {
-            parcel = self.move_on(&mut state, parcel);
+            parcel = edge.move_on(&mut state, shelf.as_mut(), bill, parcel);
             let done = parcel.is_none();
             let call = edge.call(&mut state);
             let let_in = done && edge.let_in(&mut state);
@@ -375,7 +388,7 @@ impl<T> Entrance<T> {
         }
         // Nobody will take what is on the shelf, nor what comes.
         let mut lost: Vec<_> = parcel.into_iter().collect();
-        if let Some(at) = state.shelf_of(&self.bill) {
+        if let Some(at) = state.shelf_of(bill) {
             while let Some(parcel) = state.shelves[at].items.pop() {
                 lost.push(parcel);
             }
@@ -394,6 +407,8 @@ impl<T> Drop for Entrance<T> {
 /// The end of an edge where items come out. All of an edge's share the items.
 pub(super) struct Exit<T> {
     edge: Arc<Edge<T>>,
+    /// What is next here, where nobody else takes: it needs no lock.
+    own: VecDeque<Parcel<T>>,
     /// Items that are next here, unless somebody else has nothing to do and takes them.
     hand: Hand<T>,
     /// How many of the edge's places the hand was given.
@@ -423,8 +438,11 @@ impl<T> Exit<T> {
         let hand = Arc::new(Mutex::default());
         let mut state = lock(&edge.state);
         state.takers += 1;
-        state.hands.push(Arc::clone(&hand));
-        Self { edge: Arc::clone(edge), hand, held: 0 }
+        if !edge.one_taker {
+            state.hands.push(Arc::clone(&hand));
+        }
+        drop(state);
+        Self { edge: Arc::clone(edge), own: VecDeque::new(), hand, held: 0 }
     }
 
     /// The next item; `None` at the end of input.
@@ -439,10 +457,14 @@ impl<T> Exit<T> {
 
     /// The next item, if it comes by then.
     pub(super) fn take_until(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
-        if self.held > 0
-            && let Some(item) = lock(&self.hand).pop_front()
-        {
-            return Taken::Item(item);
+        if self.held > 0 {
+            let next = match self.edge.one_taker {
+                true => self.own.pop_front(),
+                false => lock(&self.hand).pop_front(),
+            };
+            if let Some(item) = next {
+                return Taken::Item(item);
+            }
         }
         let patience = Patience::for_hand_over(self.edge.buffer, deadline);
         let (mut patient, mut napped, mut aborted, mut late) =
@@ -460,7 +482,10 @@ impl<T> Exit<T> {
                     state.called = false;
                 }
             }
-            let (found, held) = self.find(&mut state);
+            let (found, held) = match self.edge.one_taker {
+                true => self.edge.find(&mut state, &mut self.own, &self.hand),
+                false => self.edge.find(&mut state, &mut lock(&self.hand), &self.hand),
+            };
             self.held = held;
             if let Some(item) = found {
                 let call = self.edge.call(&mut state);
@@ -523,49 +548,6 @@ impl<T> Exit<T> {
         }
     }
 
-    /// An item: from the line, then from shelves, then from others' hands. What is next goes into this hand, if nobody sleeps.
-    fn find(&self, state: &mut State<T>) -> (Option<Parcel<T>>, usize) {
-        let queued = state.queued();
-        let Some(first) = state.next() else {
-            if self.edge.batch == 1 {
-                return (None, 0);
-            }
-            let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, &self.hand));
-            let Some(mut stolen) = others.find_map(|hand| {
-                let mut hand = lock(hand);
-                let half = hand.len() / 2;
-                Some(hand.split_off(half)).filter(|stolen| !stolen.is_empty())
-            }) else {
-                return (None, 0);
-            };
-            let first = stolen.pop_front();
-            let held = stolen.len();
-            state.held += held;
-            *lock(&self.hand) = stolen;
-            return (first, held);
-        };
-        // An even share, for the others may be about to come.
-        let room = self.edge.hands.saturating_sub(state.held);
-        let share = queued.min(self.edge.batch).min(room + 1);
-        if state.asleep > 0 || share <= 1 {
-            return (Some(first), 0);
-        }
-        let State { line, shelves, held, .. } = state;
-        let free = self.edge.places.saturating_sub(line.len() + *held);
-        let mut hand = lock(&self.hand);
-        let of_line = line.len().min(share - 1);
-        hand.extend(line.drain(..of_line));
-        // The places of a shelf are not the line's; those of a hand are.
-        let most = (share - 1 - of_line).min(free);
-        let mut wanted = most;
-        for shelf in shelves {
-            wanted -= shelf.items.pop_many(wanted, |parcel| hand.push_back(parcel));
-        }
-        let taken = of_line + most - wanted;
-        *held += taken;
-        (Some(first), taken)
-    }
-
     /// How many items wait, and how many of those who take them are free to.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = lock(&self.edge.state);
@@ -574,7 +556,7 @@ impl<T> Exit<T> {
 
     /// Whether the next item has to be looked for, and is not in the hand.
     pub(super) fn hand_is_empty(&self) -> bool {
-        self.held == 0 || lock(&self.hand).is_empty()
+        self.held == 0 || (self.own.is_empty() && lock(&self.hand).is_empty())
     }
 }
 
@@ -598,7 +580,7 @@ impl<T> State<T> {
     }
 
     fn shelf_of(&self, bill: &Bill) -> Option<usize> {
-        self.shelves.iter().position(|shelf| Arc::ptr_eq(&shelf.bill.0, &bill.0))
+        self.shelves.iter().position(|shelf| shelf.bill.is(bill))
     }
 }
 
@@ -610,6 +592,7 @@ impl<T> Drop for Exit<T> {
         state.takers -= 1;
         // There is something only if a panic took the owner away.
         let mut rest = std::mem::take(&mut *lock(&self.hand));
+        rest.append(&mut self.own);
         while let Some(item) = rest.pop_back() {
             state.line.push_front(item);
         }

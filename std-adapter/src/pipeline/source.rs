@@ -58,12 +58,9 @@ where
 
     fn produce(self, emitter: &mut Emitter<'_, I::Item>) -> Result<(), BoxError> {
         let mut items = self.0;
-        loop {
-            // Before `next`: an item that is made is an item that has to be sent.
-            emitter.check()?;
-            let Some(item) = items.next() else { return Ok(()) };
-            emitter.send(item)?;
-        }
+        // Before `next`: an item that is made is an item that has to be sent.
+        emitter.check()?;
+        items.try_for_each(|item| Ok(emitter.send(item)?))
     }
 }
 
