@@ -20,13 +20,18 @@
 //!
 //! # Progress
 //!
-//! With room in the channel, the calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and the
-//! drop of a handle or a future never wait for another party. The others try; then, for about as long as a sleep and a wake-up
+//! With room for three values and more, the calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and
+//! the drop of a handle or a future never wait for another party. The others try; then, for about as long as a sleep and a wake-up
 //! take on this machine, give the CPU away and try again (on a machine with several CPUs also spin, for a tenth of a
 //! microsecond, unless the channel has room for so many that it pays to let some come); and then sleep until they are woken: an
 //! idle program uses no CPU. A future never spins nor gives way.
 //!
-//! Without room, all calls take a lock for a few steps, and under it call nothing of yours. A [`try_recv`](Receiver::try_recv) that meets
+//! With room for one or two, or without, a channel is another one: *it is not lock-free*. All calls, those that begin with `try_` too, take a lock
+//! for a few steps, and under it call nothing of yours; a thread that loses its CPU just there holds up the others until it has it
+//! back. In return whoever waits is served in line, without a second try, which takes a third of the context switches: a sender waits with its value, which
+//! moves in as soon as there is a place, and a thread that receives is handed one.
+//!
+//! Without room, a [`try_recv`](Receiver::try_recv) that meets
 //! the `send` arm of a selection has chosen that arm, and waits until the selection has made its value; so does a selection that
 //! receives. Two who only ever try never meet: one of the two has to wait.
 //!
@@ -34,23 +39,24 @@
 //!
 //! Values are received in the order in which they were sent. What happened before a send happens before what
 //! follows its receive. Sleeping parties are woken in the order of their coming, and compete with those that
-//! have just come; without room they are met in that order, and nobody comes in between. A selection chooses among its arms that
-//! can go on, each with the same chance.
+//! have just come. With room for one or two, senders are let in and blocked threads handed a value in that order instead, and a sender
+//! that has just come overtakes nobody; tasks that receive are woken and compete, since one that is never polled again must not keep a value. Without room all are met in
+//! that order, and nobody comes in between. A selection chooses among its arms that can go on, each with the same chance.
 //!
 //! # Cancel safety
 //!
 //! Every future, and every call with a limit, may end at any time: no value is lost or sent twice, and a wake-up that was meant for it
-//! goes to the next. Without room, a value may have been handed to a receive that goes before it looks; its sender has been
-//! told that it is received, and whoever receives next gets it first.
+//! goes to the next. A send that ends early takes its value with it unless it has been received. Without room, a value may have been handed to a
+//! receive that goes before it looks; its sender has been told that it is received, and whoever receives next gets it first.
 
 mod clock;
 mod error;
 mod flavor;
 mod future;
 mod iter;
+mod locked;
 mod permit;
 mod receiver;
-mod rendezvous;
 mod select;
 mod sender;
 mod side;
@@ -177,9 +183,9 @@ macro_rules! either_end {
                 self.channel.len() == 0
             }
 
-            /// Whether there is no room; where there never is, always.
+            /// Whether there is no place left, also for those that are [reserved](Sender::reserve); without room, always.
             pub fn is_full(&self) -> bool {
-                self.channel.len() == self.channel.capacity()
+                self.channel.is_full()
             }
 
             /// How many values it can hold: what [`bounded`] was asked for.

@@ -109,6 +109,8 @@ pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
 pub(crate) enum Impatience {
     /// Nobody has spun yet: what we wait for may be a microsecond away.
     Spin,
+    /// As `Spin`, for a place in line at a channel with so much room.
+    HandOver(usize),
     /// As `Spin`, but all it does is to give the CPU away: for those in line for a lock or a permit, whose holder may need
     /// this CPU to come to its end.
     GiveWay,
@@ -126,20 +128,36 @@ where
     F: Future + ?Sized,
 {
     let parker = Parker::borrow();
+    match future.as_mut().poll(&mut Context::from_waker(&parker.waker)) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => keep_driving(&parker, future, deadline, impatience),
+    }
+}
+
+/// As [`drive`], for a future that waits already, with the waker of `parker`.
+pub(crate) fn keep_driving<F>(
+    parker: &Parker,
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+    impatience: Impatience,
+) -> Option<F::Output>
+where
+    F: Future + ?Sized,
+{
     let mut context = Context::from_waker(&parker.waker);
     loop {
+        let patience = match impatience {
+            Impatience::Spin => Some(Patience::for_hand_over(1, deadline)),
+            Impatience::HandOver(capacity) => Some(Patience::for_hand_over(capacity, deadline)),
+            Impatience::GiveWay => Some(Patience::giving_way(Patience::YIELDS, deadline)),
+            Impatience::Spun => None,
+        };
+        let is_woken = patience.is_some_and(|patience| parker.sleeper.look(&patience));
+        if !is_woken && !parker.sleep(deadline) {
+            return None;
+        }
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
-        }
-        match impatience {
-            Impatience::Spin => parker.sleeper.spin(deadline),
-            Impatience::GiveWay => {
-                parker.sleeper.look(&Patience::giving_way(Patience::YIELDS, deadline));
-            }
-            Impatience::Spun => {}
-        }
-        if !parker.sleep(deadline) {
-            return None;
         }
     }
 }
@@ -316,9 +334,9 @@ impl Parker {
         self.sleeper.sleep(deadline)
     }
 
-    /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
-    pub(crate) fn spin(&self, deadline: Option<Instant>) {
-        self.sleeper.spin(deadline);
+    /// Looks a few times whether a wake-up is coming, before it is worth a sleep: whether it has come.
+    pub(crate) fn spin(&self, deadline: Option<Instant>) -> bool {
+        self.sleeper.look(&Patience::for_hand_over(1, deadline))
     }
 }
 
@@ -358,20 +376,20 @@ enum Mail {
 }
 
 impl Sleeper {
-    /// Looks a few times whether a wake-up is coming, before it is worth a sleep.
-    fn spin(&self, deadline: Option<Instant>) {
-        self.look(&Patience::for_hand_over(1, deadline));
-    }
-
-    /// The same, as long as `patience` lasts.
-    fn look(&self, patience: &Patience) {
+    /// Looks whether a wake-up is coming, as long as `patience` lasts. True if it has come: then the letter is taken.
+    fn look(&self, patience: &Patience) -> bool {
         while patience.wait() {
             match self.mail.try_lock() {
-                Ok(mail) if !matches!(*mail, Mail::Wake(_)) => {}
-                // It has come, or is being written just now.
-                _ => return,
+                Ok(mut mail) if matches!(*mail, Mail::Wake(_)) => {
+                    *mail = Mail::None;
+                    return true;
+                }
+                Ok(_) => {}
+                // It is being written just now.
+                Err(_) => return false,
             }
         }
+        false
     }
 
     /// Sleeps until woken (true) or until the deadline (false). Takes the letter.

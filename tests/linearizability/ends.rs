@@ -92,6 +92,30 @@ impl Ends {
         received.map_or(Event::RecvClosed, |value| self.received(value))
     }
 
+    /// Reserves a place, if there is one now, and uses it or not.
+    fn reserve(&self, value: Option<u64>) -> Option<Event> {
+        let permit = match self.sender.try_reserve() {
+            Ok(permit) => permit,
+            Err(TrySendError::Full(())) => return Some(Event::Full),
+            Err(TrySendError::Disconnected(())) => return Some(Event::SendClosed),
+        };
+        now_and_then_yield();
+        let value = value?;
+        Some(permit.send(value).map_or(Event::SendClosed, |()| Event::Sent(value)))
+    }
+
+    fn force_send(&self, value: u64) -> Vec<Event> {
+        match self.sender.force_send(value) {
+            Ok(None) => vec![Event::Sent(value)],
+            Ok(Some(back)) if back == value => vec![Event::Bounced],
+            Ok(Some(oldest)) => vec![Event::Displaced(oldest), Event::Sent(value)],
+            Err(closed) => {
+                let displaced = closed.displaced.map(Event::Displaced);
+                displaced.into_iter().chain([Event::SendClosed]).collect()
+            }
+        }
+    }
+
     /// Whichever comes first.
     fn either(&self, value: u64, may_wait: bool) -> Option<Event> {
         let mut select = Select::new();
@@ -112,7 +136,8 @@ impl Ends {
 fn script(ends: &Ends, calls: usize, tape: &mut Tape<'_, Call>) {
     for nth in 0..calls {
         let value = tape.value();
-        let (what, way) = (tape.random(12), tape.random(4));
+        let kinds = if ends.sender.capacity() == Some(0) { 12 } else { 14 };
+        let (what, way) = (tape.random(kinds), tape.random(4));
         let may_wait = tape.party != 0;
         tape.call(|| {
             let event = match what {
@@ -121,6 +146,12 @@ fn script(ends: &Ends, calls: usize, tape: &mut Tape<'_, Call>) {
                 3..=5 if may_wait => Some(ends.recv(way)),
                 6 | 7 => ends.either(value, may_wait),
                 8 | 9 => Some(ends.try_send(value)),
+                12 => ends.reserve((way > 0).then_some(value)),
+                13 => {
+                    let events = ends.force_send(value);
+                    now_and_then_yield();
+                    return Call::new(events, 2);
+                }
                 _ => Some(ends.try_recv()),
             };
             now_and_then_yield();

@@ -5,6 +5,7 @@ mod clock;
 mod crossbeam;
 mod handles;
 mod idle;
+mod little_room;
 mod rendezvous;
 
 use crate::support::{Counter, Drops, poll};
@@ -18,56 +19,65 @@ use std::sync::{Arc, Barrier};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+/// A little room, and more: a channel under a lock, where values are handed over, and a ring, where those who wait compete.
+const CAPACITIES: [usize; 3] = [1, 2, 3];
+
 /// R02, R03: Eight threads close at once, senders and receivers alike: one of them did it, none of them
 /// hangs.
 #[test]
 fn close_is_idempotent_and_may_race_with_itself() {
-    for _ in 0..100 {
-        let (sender, receiver) = bounded::<u8>(1);
-        let barrier = Barrier::new(8);
-        let closed = thread::scope(|scope| {
-            let at_senders = [(); 4].map(|()| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    sender.close()
-                })
-            });
-            let at_receivers = [(); 4].map(|()| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    receiver.close()
-                })
-            });
-            let closers = at_senders.into_iter().chain(at_receivers);
-            closers.map(|closer| closer.unwrap().join().unwrap()).collect::<Vec<_>>()
-        })
-        .unwrap();
-        assert_eq!(closed.iter().filter(|first| **first).count(), 1);
-        assert!(sender.is_closed() && receiver.is_closed());
+    for capacity in CAPACITIES {
+        for _ in 0..50 {
+            let (sender, receiver) = bounded::<u8>(capacity);
+            let barrier = Barrier::new(8);
+            let closed = thread::scope(|scope| {
+                let at_senders = [(); 4].map(|()| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        sender.close()
+                    })
+                });
+                let at_receivers = [(); 4].map(|()| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        receiver.close()
+                    })
+                });
+                let closers = at_senders.into_iter().chain(at_receivers);
+                closers.map(|closer| closer.unwrap().join().unwrap()).collect::<Vec<_>>()
+            })
+            .unwrap();
+            assert_eq!(closed.iter().filter(|first| **first).count(), 1);
+            assert!(sender.is_closed() && receiver.is_closed());
+        }
     }
 }
 
 /// R02: Close while receivers sleep, while senders sleep, and when both have gone already.
 #[test]
 fn close_wakes_whoever_sleeps() {
-    for _ in 0..100 {
-        let (sender, receiver) = bounded::<u8>(1);
-        let waiting = thread::spawn({
-            let receiver = receiver.clone();
-            move || receiver.recv()
-        });
-        sender.close();
-        assert_eq!(waiting.unwrap().join().unwrap(), Err(RecvError));
+    for capacity in CAPACITIES {
+        for _ in 0..50 {
+            let (sender, receiver) = bounded::<u8>(capacity);
+            let waiting = thread::spawn({
+                let receiver = receiver.clone();
+                move || receiver.recv()
+            });
+            sender.close();
+            assert_eq!(waiting.unwrap().join().unwrap(), Err(RecvError));
 
-        let (sender, receiver) = bounded(1);
-        sender.send(1).unwrap();
-        let waiting = thread::spawn({
-            let sender = sender.clone();
-            move || sender.send(2)
-        });
-        receiver.close();
-        assert_eq!(waiting.unwrap().join().unwrap().unwrap_err().into_inner(), 2);
-        assert_eq!(receiver.iter().collect::<Vec<_>>(), [1]);
+            let (sender, receiver) = bounded(capacity);
+            for _ in 0..capacity {
+                sender.send(1).unwrap();
+            }
+            let waiting = thread::spawn({
+                let sender = sender.clone();
+                move || sender.send(2)
+            });
+            receiver.close();
+            assert_eq!(waiting.unwrap().join().unwrap().unwrap_err().into_inner(), 2);
+            assert_eq!(receiver.iter().collect::<Vec<_>>(), vec![1; capacity]);
+        }
     }
 }
 
@@ -179,11 +189,13 @@ fn empty_values_are_not_the_end() {
 /// R65, R75, R78: A consumer that stops early stops the producer, however full the channel is.
 #[test]
 fn a_dropped_receiver_stops_a_blocked_producer() {
-    let (sender, receiver) = bounded(1);
-    let producer = thread::spawn(move || (0..).take_while(|&n| sender.send(n).is_ok()).count());
-    assert_eq!(receiver.recv(), Ok(0));
-    drop(receiver);
-    assert!(producer.unwrap().join().unwrap() < 4);
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded(capacity);
+        let producer = thread::spawn(move || (0..).take_while(|&n| sender.send(n).is_ok()).count());
+        assert_eq!(receiver.recv(), Ok(0));
+        drop(receiver);
+        assert!(producer.unwrap().join().unwrap() < 3 + capacity);
+    }
 }
 
 /// C13: The longest durations do not overflow, and the shortest do not wait.
@@ -217,107 +229,121 @@ fn a_late_value_is_in_one_place_only() {
 /// C28: Two receivers sleep, two values come back to back: both receivers are woken.
 #[test]
 fn two_values_wake_two_receivers() {
-    let (sender, receiver) = bounded(2);
-    let ((one, one_waker), (two, two_waker)) = (Counter::new(), Counter::new());
-    let (mut first, mut second) = (receiver.recv_async(), receiver.recv_async());
-    assert!(poll(&mut first, &one_waker).is_pending());
-    assert!(poll(&mut second, &two_waker).is_pending());
-    sender.send('a').unwrap();
-    sender.send('b').unwrap();
-    assert_eq!((one.wakes(), two.wakes()), (1, 1));
-    assert_eq!(poll(&mut second, &two_waker), Poll::Ready(Ok('a')));
-    assert_eq!(poll(&mut first, &one_waker), Poll::Ready(Ok('b')));
+    for capacity in [2, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let ((one, one_waker), (two, two_waker)) = (Counter::new(), Counter::new());
+        let (mut first, mut second) = (receiver.recv_async(), receiver.recv_async());
+        assert!(poll(&mut first, &one_waker).is_pending());
+        assert!(poll(&mut second, &two_waker).is_pending());
+        sender.send('a').unwrap();
+        sender.send('b').unwrap();
+        assert_eq!((one.wakes(), two.wakes()), (1, 1));
+        assert_eq!(poll(&mut second, &two_waker), Poll::Ready(Ok('a')));
+        assert_eq!(poll(&mut first, &one_waker), Poll::Ready(Ok('b')));
+    }
 }
 
 /// C29: A receiver that was woken and is never polled again holds up one value at most, and that one goes to
 /// whoever asks.
 #[test]
 fn a_forgotten_receiver_does_not_block_the_others() {
-    let (sender, receiver) = bounded(2);
-    let (counter, waker) = Counter::new();
-    let (mut forgotten, mut other) = (receiver.recv_async(), receiver.recv_async());
-    assert!(poll(&mut forgotten, &waker).is_pending());
-    assert!(poll(&mut other, &waker).is_pending());
-    sender.send('a').unwrap();
-    assert_eq!(counter.wakes(), 1);
-    std::mem::forget(forgotten);
-    sender.send('b').unwrap();
-    assert_eq!(counter.wakes(), 2);
-    assert_eq!(poll(&mut other, &waker), Poll::Ready(Ok('a')));
-    assert_eq!(receiver.recv(), Ok('b'));
+    for capacity in [2, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (counter, waker) = Counter::new();
+        let (mut forgotten, mut other) = (receiver.recv_async(), receiver.recv_async());
+        assert!(poll(&mut forgotten, &waker).is_pending());
+        assert!(poll(&mut other, &waker).is_pending());
+        sender.send('a').unwrap();
+        assert_eq!(counter.wakes(), 1);
+        std::mem::forget(forgotten);
+        sender.send('b').unwrap();
+        assert_eq!(counter.wakes(), 2);
+        assert_eq!(poll(&mut other, &waker), Poll::Ready(Ok('a')));
+        assert_eq!(receiver.recv(), Ok('b'));
+    }
 }
 
 /// C31, C32: A receive that was woken, and is dropped instead of polled, passes the wake-up on; the value
 /// stays.
 #[test]
 fn a_receive_dropped_after_its_wake_up_passes_it_on() {
-    let (sender, receiver) = bounded(1);
-    let ((woken, woken_waker), (next, next_waker)) = (Counter::new(), Counter::new());
-    let (mut dropped, mut other) = (receiver.recv_async(), receiver.recv_async());
-    assert!(poll(&mut dropped, &woken_waker).is_pending());
-    assert!(poll(&mut other, &next_waker).is_pending());
-    sender.send('a').unwrap();
-    assert_eq!((woken.wakes(), next.wakes()), (1, 0));
-    drop(dropped);
-    assert_eq!(next.wakes(), 1);
-    assert_eq!(poll(&mut other, &next_waker), Poll::Ready(Ok('a')));
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded(capacity);
+        let ((woken, woken_waker), (next, next_waker)) = (Counter::new(), Counter::new());
+        let (mut dropped, mut other) = (receiver.recv_async(), receiver.recv_async());
+        assert!(poll(&mut dropped, &woken_waker).is_pending());
+        assert!(poll(&mut other, &next_waker).is_pending());
+        sender.send('a').unwrap();
+        assert_eq!((woken.wakes(), next.wakes()), (1, 0));
+        drop(dropped);
+        assert_eq!(next.wakes(), 1);
+        assert_eq!(poll(&mut other, &next_waker), Poll::Ready(Ok('a')));
+    }
 }
 
 /// C33: A receive that registered, and then found a value without having been woken, has taken nobody's
 /// wake-up with it.
 #[test]
 fn a_receive_that_succeeds_by_trying_again_takes_no_wake_up_along() {
-    let (sender, receiver) = bounded(2);
-    let (_, first_waker) = Counter::new();
-    let (second, second_waker) = Counter::new();
-    let (mut early, mut late) = (receiver.recv_async(), receiver.recv_async());
-    assert!(poll(&mut early, &first_waker).is_pending());
-    assert!(poll(&mut late, &second_waker).is_pending());
-    sender.send('a').unwrap();
-    // `early` holds the wake-up for 'a'; it takes 'a' by trying. 'b' must wake `late`.
-    assert_eq!(poll(&mut early, &first_waker), Poll::Ready(Ok('a')));
-    sender.send('b').unwrap();
-    assert_eq!(second.wakes(), 1);
-    assert_eq!(poll(&mut late, &second_waker), Poll::Ready(Ok('b')));
+    for capacity in [2, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (_, first_waker) = Counter::new();
+        let (second, second_waker) = Counter::new();
+        let (mut early, mut late) = (receiver.recv_async(), receiver.recv_async());
+        assert!(poll(&mut early, &first_waker).is_pending());
+        assert!(poll(&mut late, &second_waker).is_pending());
+        sender.send('a').unwrap();
+        // `early` holds the wake-up for 'a'; it takes 'a' by trying. 'b' must wake `late`.
+        assert_eq!(poll(&mut early, &first_waker), Poll::Ready(Ok('a')));
+        sender.send('b').unwrap();
+        assert_eq!(second.wakes(), 1);
+        assert_eq!(poll(&mut late, &second_waker), Poll::Ready(Ok('b')));
+    }
 }
 
 /// C34: A send that stands in line and is dropped, before or after its wake-up, leaves the room to the next
 /// in line.
 #[test]
 fn a_send_dropped_in_line_leaves_its_turn_to_the_next() {
-    let drops = Drops::default();
-    let (sender, receiver) = bounded(1);
-    sender.send(drops.item()).ok().unwrap();
-    let (counter, waker) = Counter::new();
-    let [mut before, mut after, mut last] = [(); 3].map(|()| sender.send_async(drops.item()));
-    for send in [&mut before, &mut after, &mut last] {
-        assert!(poll(send, &waker).is_pending());
+    for capacity in CAPACITIES {
+        let drops = Drops::default();
+        let (sender, receiver) = bounded(capacity);
+        for _ in 0..capacity {
+            sender.send(drops.item()).ok().unwrap();
+        }
+        let (counter, waker) = Counter::new();
+        let [mut before, mut after, mut last] = [(); 3].map(|()| sender.send_async(drops.item()));
+        for send in [&mut before, &mut after, &mut last] {
+            assert!(poll(send, &waker).is_pending());
+        }
+        drop(before);
+        assert_eq!(drops.count(), 1, "its value goes with it");
+        drop(receiver.recv());
+        assert_eq!(counter.wakes(), 1);
+        drop(after);
+        assert_eq!(counter.wakes(), 2, "woken in its place");
+        assert!(matches!(poll(&mut last, &waker), Poll::Ready(Ok(()))));
+        drop((last, receiver));
+        assert_eq!(drops.count(), 3 + capacity);
     }
-    drop(before);
-    assert_eq!(drops.count(), 1, "its value goes with it");
-    drop(receiver.recv());
-    assert_eq!(counter.wakes(), 1);
-    drop(after);
-    assert_eq!(counter.wakes(), 2, "woken in its place");
-    assert!(matches!(poll(&mut last, &waker), Poll::Ready(Ok(()))));
-    drop((last, receiver));
-    assert_eq!(drops.count(), 4);
 }
 
 /// C34: The last sender goes while a receiver sleeps, having left a dropped send in line: the receiver is
 /// told.
 #[test]
 fn a_sleeping_receiver_is_told_when_the_last_sender_goes() {
-    let (sender, receiver) = bounded::<u8>(1);
-    let (counter, waker) = Counter::new();
-    let mut receive = receiver.recv_async();
-    assert!(poll(&mut receive, &waker).is_pending());
-    let clone = sender.clone();
-    drop(sender);
-    assert_eq!(counter.wakes(), 0);
-    drop(clone);
-    assert_eq!(counter.wakes(), 1);
-    assert_eq!(poll(&mut receive, &waker), Poll::Ready(Err(RecvError)));
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded::<u8>(capacity);
+        let (counter, waker) = Counter::new();
+        let mut receive = receiver.recv_async();
+        assert!(poll(&mut receive, &waker).is_pending());
+        let clone = sender.clone();
+        drop(sender);
+        assert_eq!(counter.wakes(), 0);
+        drop(clone);
+        assert_eq!(counter.wakes(), 1);
+        assert_eq!(poll(&mut receive, &waker), Poll::Ready(Err(RecvError)));
+    }
 }
 
 /// C35: A batch receive on a closed channel appends to what the buffer has, and ends; it asks for nothing if
@@ -348,14 +374,16 @@ fn a_batch_receive_appends_and_ends() {
 /// C35: A receive that is dropped drops its waker, though the senders are never dropped.
 #[test]
 fn a_dropped_receive_drops_its_waker() {
-    let (sender, receiver) = bounded::<u8>(1);
-    let (counter, waker) = Counter::new();
-    let mut receive = receiver.recv_async();
-    assert!(poll(&mut receive, &waker).is_pending());
-    std::mem::forget(sender);
-    drop((receive, waker));
-    assert_eq!(Arc::strong_count(&counter), 1);
-    drop(receiver);
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded::<u8>(capacity);
+        let (counter, waker) = Counter::new();
+        let mut receive = receiver.recv_async();
+        assert!(poll(&mut receive, &waker).is_pending());
+        std::mem::forget(sender);
+        drop((receive, waker));
+        assert_eq!(Arc::strong_count(&counter), 1);
+        drop(receiver);
+    }
 }
 
 /// C32, C41: A waker, and the drop of a value, that use the channel they belong to.
@@ -369,12 +397,14 @@ fn wakers_and_destructors_may_use_the_channel() {
             self.0.close();
         }
     }
-    let (sender, receiver) = bounded(2);
-    let waker = Waker::from(Arc::new(Reenters(sender.clone(), receiver.clone())));
-    let mut receive = receiver.recv_async();
-    assert!(poll(&mut receive, &waker).is_pending());
-    sender.send(1).unwrap();
-    assert!(sender.is_closed());
+    for capacity in [2, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let waker = Waker::from(Arc::new(Reenters(sender.clone(), receiver.clone())));
+        let mut receive = receiver.recv_async();
+        assert!(poll(&mut receive, &waker).is_pending());
+        sender.send(1).unwrap();
+        assert!(sender.is_closed());
+    }
 
     struct SendsWhenDropped(Option<channel::Sender<Self>>);
     impl Drop for SendsWhenDropped {
@@ -385,10 +415,16 @@ fn wakers_and_destructors_may_use_the_channel() {
             }
         }
     }
-    let (sender, receiver) = bounded(1);
-    sender.try_send(SendsWhenDropped(Some(sender.clone()))).unwrap();
-    drop(receiver);
-    assert_eq!(sender.sender_count(), 1, "the value, and the sender in it, went with the receiver");
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded(capacity);
+        sender.try_send(SendsWhenDropped(Some(sender.clone()))).unwrap();
+        drop(receiver);
+        assert_eq!(
+            sender.sender_count(),
+            1,
+            "the value, and the sender in it, went with the receiver"
+        );
+    }
 }
 
 /// A request holds the sender of its answer. The server goes with the request unread: whoever waits for the
@@ -425,40 +461,45 @@ fn a_send_during_unwinding_works() {
 /// Threads on one end and tasks on the other, both ways.
 #[test]
 fn a_blocked_thread_and_a_pending_task_wake_each_other() {
-    let (to_task, from_thread) = bounded(1);
-    let (to_thread, from_task) = bounded(1);
-    let task = thread::spawn(move || {
-        block_on(async {
-            while let Ok(value) = from_thread.recv_async().await {
-                to_thread.send_async(value + 1).await.unwrap();
-            }
-        })
-    });
-    for value in 0..1000 {
-        to_task.send(value).unwrap();
-        assert_eq!(from_task.recv(), Ok(value + 1));
+    for capacity in CAPACITIES {
+        let (to_task, from_thread) = bounded(capacity);
+        let (to_thread, from_task) = bounded(capacity);
+        let task = thread::spawn(move || {
+            block_on(async {
+                while let Ok(value) = from_thread.recv_async().await {
+                    to_thread.send_async(value + 1).await.unwrap();
+                }
+            })
+        });
+        for value in 0..500 {
+            to_task.send(value).unwrap();
+            assert_eq!(from_task.recv(), Ok(value + 1));
+        }
+        drop(to_task);
+        assert_eq!(from_task.recv(), Err(RecvError));
+        task.unwrap().join().unwrap();
     }
-    drop(to_task);
-    assert_eq!(from_task.recv(), Err(RecvError));
-    task.unwrap().join().unwrap();
 }
 
 /// C24: `len` never leaves `0..=capacity`, whoever is half-way through.
 #[test]
 fn the_length_stays_within_the_capacity() {
-    let (sender, receiver) = bounded(3);
-    thread::scope(|scope| {
-        let looker = receiver.clone();
-        let producer = scope.spawn(move || (0..20_000).for_each(|n| sender.send(n).unwrap()));
-        let consumer = scope.spawn(move || receiver.iter().count());
-        while !looker.is_closed() {
-            assert!(looker.len() <= 3);
-        }
-        drop(looker);
-        producer.unwrap().join().unwrap();
-        consumer.unwrap().join().unwrap();
-    })
-    .unwrap();
+    for capacity in CAPACITIES {
+        let (sender, receiver) = bounded(capacity);
+        thread::scope(|scope| {
+            let looker = receiver.clone();
+            let producer = scope.spawn(move || (0..1_000).for_each(|n| sender.send(n).unwrap()));
+            let consumer = scope.spawn(move || receiver.iter().count());
+            while !looker.is_closed() {
+                assert!(looker.len() <= capacity);
+                std::thread::yield_now();
+            }
+            drop(looker);
+            producer.unwrap().join().unwrap();
+            consumer.unwrap().join().unwrap();
+        })
+        .unwrap();
+    }
 }
 
 /// Handles are counted, told apart, and say nothing about their values.

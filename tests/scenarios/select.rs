@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-const CAPACITIES: [usize; 3] = [0, 1, 2];
+const CAPACITIES: [usize; 4] = [0, 1, 2, 3];
 
 /// A thread that receives from `receiver`, and stands in line for it.
 fn takes<T: Send + 'static>(receiver: &channel::Receiver<T>) -> thread::JoinHandle<Option<T>> {
@@ -152,83 +152,89 @@ fn bodies_leave_and_change_what_the_arms_borrowed() {
 /// C31, C32: A selection that was woken for one arm, and chose another, passes the wake-up on, and the value stays.
 #[test]
 fn the_wake_up_of_an_arm_that_lost_goes_to_the_next_receiver() {
-    let (sender, receiver) = bounded(1);
-    let (other, other_receiver) = bounded(1);
-    let selects = thread::spawn({
-        let (receiver, other_receiver) = (receiver.clone(), other_receiver.clone());
-        move || {
-            select_biased! {
-                recv(other_receiver) -> value => (value.ok(), None),
-                recv(receiver) -> value => (None, value.ok()),
+    for capacity in [1, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (other, other_receiver) = bounded(capacity);
+        let selects = thread::spawn({
+            let (receiver, other_receiver) = (receiver.clone(), other_receiver.clone());
+            move || {
+                select_biased! {
+                    recv(other_receiver) -> value => (value.ok(), None),
+                    recv(receiver) -> value => (None, value.ok()),
+                }
             }
+        })
+        .unwrap();
+        // Two receivers and a selection in line; two values, and one for the other arm.
+        let waiting = [takes(&receiver), takes(&receiver)];
+        other.send('b').unwrap();
+        sender.send(1).unwrap();
+        sender.send(2).unwrap();
+        let chosen = selects.join().unwrap();
+        if chosen == (None, Some(1)) || chosen == (None, Some(2)) {
+            // It had been too late for the other arm; make good what it took.
+            sender.send(3).unwrap();
+            assert_eq!(other_receiver.recv(), Ok('b'));
+        } else {
+            assert_eq!(chosen, (Some('b'), None));
         }
-    })
-    .unwrap();
-    // Two receivers and a selection in line; two values, and one for the other arm.
-    let waiting = [takes(&receiver), takes(&receiver)];
-    other.send('b').unwrap();
-    sender.send(1).unwrap();
-    sender.send(2).unwrap();
-    let chosen = selects.join().unwrap();
-    if chosen == (None, Some(1)) || chosen == (None, Some(2)) {
-        // It had been too late for the other arm; make good what it took.
-        sender.send(3).unwrap();
-        assert_eq!(other_receiver.recv(), Ok('b'));
-    } else {
-        assert_eq!(chosen, (Some('b'), None));
+        assert!(waiting.map(|waiting| waiting.join().unwrap()).iter().all(Option::is_some));
     }
-    assert!(waiting.map(|waiting| waiting.join().unwrap()).iter().all(Option::is_some));
 }
 
 /// C31: The same by hand: the arm that was woken is not the arm that is tried.
 #[test]
 fn a_selection_that_is_over_stands_in_no_line() {
-    let (sender, receiver) = bounded(1);
-    let (counter, waker) = Counter::new();
-    let timed_out = select! {
-        recv(receiver) -> _ => false,
-        default(Duration::from_millis(1)) => true,
-    };
-    assert!(timed_out);
-    let mut next = receiver.recv_async();
-    assert!(poll(&mut next, &waker).is_pending());
-    sender.send(1).unwrap();
-    assert_eq!(counter.wakes(), 1, "the first in line");
-    assert_eq!(poll(&mut next, &waker), Poll::Ready(Ok(1)));
+    for capacity in [1, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (counter, waker) = Counter::new();
+        let timed_out = select! {
+            recv(receiver) -> _ => false,
+            default(Duration::from_millis(1)) => true,
+        };
+        assert!(timed_out);
+        let mut next = receiver.recv_async();
+        assert!(poll(&mut next, &waker).is_pending());
+        sender.send(1).unwrap();
+        assert_eq!(counter.wakes(), 1, "the first in line");
+        assert_eq!(poll(&mut next, &waker), Poll::Ready(Ok(1)));
+    }
 }
 
 /// Everybody sleeps in a selection at the same empty channel: a value wakes one, who takes it, and the others sleep on; nobody
 /// wakes the others in turn.
 #[test]
 fn sleeping_selections_do_not_wake_each_other() {
-    let (sender, receiver) = bounded(1);
-    let (stop, stopped) = bounded::<()>(1);
-    thread::scope(|scope| {
-        let sleepers: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut got = 0;
-                    loop {
-                        select! {
-                            recv(receiver) -> value => got += value.unwrap_or(0),
-                            recv(stopped) -> _ => return got,
+    for capacity in [1, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (stop, stopped) = bounded::<()>(capacity);
+        thread::scope(|scope| {
+            let sleepers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut got = 0;
+                        loop {
+                            select! {
+                                recv(receiver) -> value => got += value.unwrap_or(0),
+                                recv(stopped) -> _ => return got,
+                            }
                         }
-                    }
+                    })
                 })
-            })
-            .collect();
-        for _ in 0..1000 {
-            sender.send(1).unwrap();
-        }
-        // All that was sent is taken though nobody else comes.
-        while !sender.is_empty() {
-            std::thread::yield_now();
-        }
-        stop.close();
-        let got: usize = sleepers.into_iter().map(|it| it.unwrap().join().unwrap()).sum();
-        assert_eq!(got, 1000);
-    })
-    .unwrap();
+                .collect();
+            for _ in 0..500 {
+                sender.send(1).unwrap();
+            }
+            // All that was sent is taken though nobody else comes.
+            while !sender.is_empty() {
+                std::thread::yield_now();
+            }
+            stop.close();
+            let got: usize = sleepers.into_iter().map(|it| it.unwrap().join().unwrap()).sum();
+            assert_eq!(got, 500);
+        })
+        .unwrap();
+    }
 }
 
 /// If several arms can go on, each has the same chance.
@@ -311,14 +317,16 @@ fn a_selection_is_completed_with_any_handle_of_the_channel() {
 /// C11: An operation that was selected is forgotten: the channel goes on, at worst with a place less.
 #[test]
 fn a_forgotten_selected_operation_harms_nobody_else() {
-    let (sender, receiver) = bounded(2);
-    let mut select = Select::new();
-    select.send(&sender);
-    std::mem::forget(select.select());
-    sender.send(1).unwrap();
-    assert_eq!(receiver.recv(), Ok(1));
-    sender.send(2).unwrap();
-    assert_eq!(receiver.recv(), Ok(2));
+    for capacity in [2, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let mut select = Select::new();
+        select.send(&sender);
+        std::mem::forget(select.select());
+        sender.send(1).unwrap();
+        assert_eq!(receiver.recv(), Ok(1));
+        sender.send(2).unwrap();
+        assert_eq!(receiver.recv(), Ok(2));
+    }
 }
 
 /// The dynamic form: indices stay, arms come and go, all limits.

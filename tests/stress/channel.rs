@@ -134,6 +134,7 @@ fn every_send_with_every_receive_alone() {
     for send in SENDS {
         for collect in COLLECTS {
             transfer(1, &[send], &[collect]);
+            transfer(3, &[send], &[collect]);
             // Two who only try never meet where there is no room.
             if !(std::ptr::fn_addr_eq(send, SENDS[1]) && std::ptr::fn_addr_eq(collect, COLLECTS[5]))
             {

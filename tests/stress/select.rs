@@ -143,7 +143,7 @@ fn every_turn_beside_every_other(capacities: [usize; 2], turns: &[Turn], help: b
 
 #[test]
 fn selections_beside_everything_else() {
-    for capacities in [[0, 0], [0, 1], [1, 1], [2, 0]] {
+    for capacities in [[0, 0], [0, 1], [1, 1], [2, 0], [3, 3], [1, 3]] {
         every_turn_beside_every_other(capacities, &TURNS, true);
     }
 }
@@ -154,6 +154,8 @@ fn selections_beside_everything_else() {
 fn selections_alone() {
     every_turn_beside_every_other([1, 1], &[TURNS[0]; 4], false);
     every_turn_beside_every_other([2, 1], &[TURNS[0]; 3], false);
+    every_turn_beside_every_other([3, 3], &[TURNS[0]; 4], false);
+    every_turn_beside_every_other([1, 3], &[TURNS[0]; 4], false);
     every_turn_beside_every_other([0, 0], &[TURNS[0]; 2], false);
     every_turn_beside_every_other([0, 0], &[TURNS[0]; 4], true);
     every_turn_beside_every_other([0, 1], &[TURNS[0]; 4], false);

@@ -9,7 +9,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("core/src/channel/future.rs", &["Key"]),
     ("core/src/wait/slot.rs", &["Slot"]),
     ("core/src/channel/stream.rs", &["RecvStream", "SendSink"]),
-    ("std-adapter/src/channel/rendezvous/token.rs", &["Token"]),
+    ("std-adapter/src/channel/locked/token.rs", &["Token"]),
     ("std-adapter/src/channel/select/arm.rs", &["RecvArm", "SendArm", "Chosen", "DoneArm"]),
     ("std-adapter/src/channel/select/run.rs", &["Limit"]),
     ("std-adapter/src/sync/deadlock.rs", &["Cycle", "Step"]),

@@ -2,7 +2,7 @@
 
 use super::error::{RecvError, SendError};
 use super::flavor::Flavor;
-use super::rendezvous::{Receiving, Sending};
+use super::locked::{Receiving, Sending, Waiter};
 use super::{Receiver, Sender};
 use aqueduct_core::channel::{self as core, Channel};
 use std::fmt;
@@ -26,21 +26,21 @@ pub struct SendFuture<'a, T> {
 }
 
 enum Send<'a, T> {
-    IntoRoom(core::Send<'a, Channel<T>>),
-    ToReceiver(Sending<'a, T>),
+    Ring(core::Send<'a, Channel<T>>),
+    Locked(Sending<'a, T>),
 }
 
 impl<'a, T> SendFuture<'a, T> {
-    pub(super) fn new(sender: &'a Sender<T>, value: T) -> Self {
+    pub(super) fn new(sender: &'a Sender<T>, value: T, waiter: Waiter) -> Self {
         let send = match &sender.channel.flavor {
-            Flavor::Ring(ring) => Send::IntoRoom(ring.send(value)),
-            Flavor::Rendezvous(rendezvous) => Send::ToReceiver(Sending::new(rendezvous, value)),
+            Flavor::Ring(ring) => Send::Ring(ring.send(value)),
+            Flavor::Locked(locked) => Send::Locked(Sending::new(locked, value, waiter)),
         };
         Self { sender, send }
     }
 
-    /// Gives up sending, and takes the value back; `None` if it has given the value away: it has been ready, or, without
-    /// room in the channel, a receiver has taken the value and the next poll would have said so.
+    /// Gives up sending, and takes the value back; `None` if it has given the value away: it has been ready, or a
+    /// receiver has taken the value and the next poll would have said so.
     ///
     /// # Examples
     ///
@@ -50,8 +50,8 @@ impl<'a, T> SendFuture<'a, T> {
     /// ```
     pub fn into_value(self) -> Option<T> {
         match self.send {
-            Send::IntoRoom(send) => send.into_value(),
-            Send::ToReceiver(mut sending) => sending.take_back(),
+            Send::Ring(send) => send.into_value(),
+            Send::Locked(mut sending) => sending.take_back(),
         }
     }
 }
@@ -61,10 +61,10 @@ impl<T> Future for SendFuture<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.send {
-            Send::IntoRoom(send) => Pin::new(send)
+            Send::Ring(send) => Pin::new(send)
                 .poll(context)
                 .map(|sent| sent.map_err(|core::SendError(value)| SendError(value))),
-            Send::ToReceiver(sending) => Pin::new(sending).poll(context),
+            Send::Locked(sending) => Pin::new(sending).poll(context),
         }
     }
 }
@@ -88,24 +88,24 @@ pub struct RecvFuture<'a, T> {
 }
 
 enum Recv<'a, T> {
-    FromRoom(core::Recv<'a, Channel<T>>),
-    FromSender(Receiving<'a, T>),
+    Ring(core::Recv<'a, Channel<T>>),
+    Locked(Receiving<'a, T>),
 }
 
 impl<'a, T> RecvFuture<'a, T> {
-    pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
+    pub(super) fn new(receiver: &'a Receiver<T>, waiter: Waiter) -> Self {
         let recv = match &receiver.channel.flavor {
-            Flavor::Ring(ring) => Recv::FromRoom(ring.recv()),
-            Flavor::Rendezvous(rendezvous) => Recv::FromSender(Receiving::new(rendezvous)),
+            Flavor::Ring(ring) => Recv::Ring(ring.recv()),
+            Flavor::Locked(locked) => Recv::Locked(Receiving::new(locked, waiter)),
         };
         Self { receiver, recv }
     }
 
-    /// A value that was handed over and that no poll has seen: its sender believes that it was received.
-    pub(super) fn take_handed(&mut self) -> Option<T> {
+    /// Gives up waiting; a value that was handed over and that no poll has seen: its sender believes that it was received.
+    pub(super) fn give_up(mut self) -> Option<T> {
         match &mut self.recv {
-            Recv::FromRoom(_) => None,
-            Recv::FromSender(receiving) => receiving.take_handed(),
+            Recv::Ring(_) => None,
+            Recv::Locked(receiving) => receiving.give_up(),
         }
     }
 }
@@ -115,10 +115,10 @@ impl<T> Future for RecvFuture<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.recv {
-            Recv::FromRoom(recv) => Pin::new(recv)
+            Recv::Ring(recv) => Pin::new(recv)
                 .poll(context)
                 .map(|received| received.map_err(|core::RecvError| RecvError)),
-            Recv::FromSender(receiving) => Pin::new(receiving).poll(context),
+            Recv::Locked(receiving) => Pin::new(receiving).poll(context),
         }
     }
 }

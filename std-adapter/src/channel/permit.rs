@@ -3,7 +3,7 @@
 use super::Sender;
 use super::error::{SendError, TrySendError};
 use super::flavor::Flavor;
-use super::rendezvous::{Promise, Reserving};
+use super::locked::{Reserving, Right};
 use aqueduct_core::channel::{self as core, Channel};
 use std::fmt;
 use std::future::Future;
@@ -15,6 +15,9 @@ use std::task::{Context, Poll};
 ///
 /// In a channel with room it is a place: the value comes out as if it had been sent when the place was reserved, unless a
 /// receiver came by that place meanwhile; then, as if it were sent when it is. It holds up nobody.
+///
+/// With room for one or two values it is a place as well, and the value comes out as one that is sent when it is. If all places are reserved,
+/// a receiver takes a value from a sender that waits.
 ///
 /// In a channel without room it is a receiver, who waits for this value and for nothing else. If it gives up waiting,
 /// the value goes to whoever receives next; so `send` never waits.
@@ -37,23 +40,23 @@ pub struct Permit<'a, T> {
 }
 
 enum Kind<'a, T> {
-    Place(core::Permit<'a, Channel<T>>),
-    Promise(Promise<'a, T>),
+    Ring(core::Permit<'a, Channel<T>>),
+    Locked(Right<'a, T>),
 }
 
 impl<'a, T> Permit<'a, T> {
-    pub(super) fn place(permit: core::Permit<'a, Channel<T>>) -> Self {
-        Self { kind: Kind::Place(permit) }
+    pub(super) fn of_ring(permit: core::Permit<'a, Channel<T>>) -> Self {
+        Self { kind: Kind::Ring(permit) }
     }
 
-    pub(super) fn promise(promise: Promise<'a, T>) -> Self {
-        Self { kind: Kind::Promise(promise) }
+    pub(super) fn of_locked(right: Right<'a, T>) -> Self {
+        Self { kind: Kind::Locked(right) }
     }
 
     pub(super) fn try_new(sender: &'a Sender<T>) -> Result<Self, TrySendError<()>> {
         match &sender.channel.flavor {
-            Flavor::Ring(ring) => Ok(Self::place(ring.try_reserve()?)),
-            Flavor::Rendezvous(rendezvous) => Ok(Self::promise(rendezvous.try_reserve()?)),
+            Flavor::Ring(ring) => Ok(Self::of_ring(ring.try_reserve()?)),
+            Flavor::Locked(locked) => Ok(Self::of_locked(locked.try_reserve()?)),
         }
     }
 
@@ -61,11 +64,12 @@ impl<'a, T> Permit<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the value, if the channel was closed meanwhile and nobody can receive it any more.
+    /// [`SendError`], with the value, if the channel was closed meanwhile. (Where a receiver has been claimed, or at a place of a
+    /// channel with more room that no receiver has come by, it may still be sent.)
     pub fn send(self, value: T) -> Result<(), SendError<T>> {
         match self.kind {
-            Kind::Place(permit) => permit.send(value).map_err(|refused| SendError(refused.0)),
-            Kind::Promise(promise) => promise.keep(value),
+            Kind::Ring(permit) => permit.send(value).map_err(|refused| SendError(refused.0)),
+            Kind::Locked(right) => right.send(value),
         }
     }
 }
@@ -87,15 +91,15 @@ pub struct ReserveFuture<'a, T> {
 }
 
 enum Waiting<'a, T> {
-    Place(core::Reserve<'a, Channel<T>>),
-    Receiver(Reserving<'a, T>),
+    Ring(core::Reserve<'a, Channel<T>>),
+    Locked(Reserving<'a, T>),
 }
 
 impl<'a, T> ReserveFuture<'a, T> {
     pub(super) fn new(sender: &'a Sender<T>) -> Self {
         let kind = match &sender.channel.flavor {
-            Flavor::Ring(ring) => Waiting::Place(ring.reserve()),
-            Flavor::Rendezvous(rendezvous) => Waiting::Receiver(Reserving::new(rendezvous)),
+            Flavor::Ring(ring) => Waiting::Ring(ring.reserve()),
+            Flavor::Locked(locked) => Waiting::Locked(Reserving::new(locked)),
         };
         Self { kind }
     }
@@ -106,11 +110,11 @@ impl<'a, T> Future for ReserveFuture<'a, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.kind {
-            Waiting::Place(reserve) => Pin::new(reserve)
+            Waiting::Ring(reserve) => Pin::new(reserve)
                 .poll(cx)
-                .map(|reserved| reserved.map(Permit::place).map_err(|_| SendError(()))),
-            Waiting::Receiver(reserving) => {
-                Pin::new(reserving).poll(cx).map(|reserved| reserved.map(Permit::promise))
+                .map(|reserved| reserved.map(Permit::of_ring).map_err(|_| SendError(()))),
+            Waiting::Locked(reserving) => {
+                Pin::new(reserving).poll(cx).map(|reserved| reserved.map(Permit::of_locked))
             }
         }
     }

@@ -4,6 +4,7 @@ use super::error::{RecvCtxError, RecvError, RecvTimeoutError, TryRecvError};
 use super::flavor::{Flavor, Shared};
 use super::future::RecvFuture;
 use super::iter::{Iter, TryIter};
+use super::locked::Waiter;
 use super::side::ReceiverSide;
 #[cfg(feature = "futures")]
 use super::stream::{OwnedRecvStream, RecvStream};
@@ -149,15 +150,15 @@ impl<T> Receiver<T> {
             TryRecvError::Empty => self.try_patiently(context.deadline()),
             closed => Err(closed),
         };
-        match self.try_at_once().or_else(patiently) {
+        match self.try_recv().or_else(patiently) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
             Err(TryRecvError::Empty) => {}
         }
-        let mut receiving = self.recv_async();
+        let mut receiving = RecvFuture::new(self, Waiter::Thread);
         match context.block_on(Pin::new(&mut receiving)) {
             Ok(received) => received.map_err(|RecvError| RecvCtxError::Disconnected),
-            Err(error) => receiving.take_handed().ok_or(RecvCtxError::Done(error)),
+            Err(error) => receiving.give_up().ok_or(RecvCtxError::Done(error)),
         }
     }
 
@@ -181,7 +182,7 @@ impl<T> Receiver<T> {
     ///
     /// [`RecvError`] if there is nothing and nothing will ever come, also while this waits.
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        RecvFuture::new(self)
+        RecvFuture::new(self, Waiter::Task)
     }
 
     /// Receives up to `max` values into `buffer`, and sleeps while there is not even one. Says how many came: 0 if nothing
@@ -206,12 +207,12 @@ impl<T> Receiver<T> {
     pub fn recv_many(&self, buffer: &mut Vec<T>, max: usize) -> usize {
         let ring = match &self.channel.flavor {
             Flavor::Ring(ring) => ring,
-            Flavor::Rendezvous(_) => {
+            Flavor::Locked(locked) => {
                 let before = buffer.len();
-                if max > 0 {
+                if locked.try_recv_many(buffer, max) == 0 && max > 0 {
                     // After the end there is nothing to try for, either.
                     buffer.extend(self.recv());
-                    buffer.extend(self.try_iter().take(max - 1));
+                    locked.try_recv_many(buffer, max - 1);
                 }
                 return buffer.len() - before;
             }
@@ -260,11 +261,11 @@ impl<T> Receiver<T> {
                 // After the end, nothing has come.
                 let _ = ring.recv_many(max, |value| buffer.push(value)).await;
             }
-            Flavor::Rendezvous(_) if max > 0 => {
+            Flavor::Locked(locked) if max > 0 => {
                 buffer.extend(self.recv_async().await);
-                buffer.extend(self.try_iter().take(max - 1));
+                locked.try_recv_many(buffer, max - 1);
             }
-            Flavor::Rendezvous(_) => {}
+            Flavor::Locked(_) => {}
         }
         buffer.len() - before
     }
@@ -355,19 +356,13 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match self.try_at_once() {
+        if let Flavor::Locked(locked) = &self.channel.flavor {
+            return locked.recv_until(deadline);
+        }
+        match self.try_recv() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) => self.wait_until(deadline),
-        }
-    }
-
-    /// In a channel without room only those who stand in line can be met: the line is the place to be patient in.
-    #[inline]
-    fn try_at_once(&self) -> Result<T, TryRecvError> {
-        match &self.channel.flavor {
-            Flavor::Ring(ring) => ring.try_recv().map_err(TryRecvError::from),
-            Flavor::Rendezvous(_) => Err(TryRecvError::Empty),
         }
     }
 
@@ -378,15 +373,14 @@ impl<T> Receiver<T> {
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) => {}
         }
-        let mut receiving = self.recv_async();
-        let impatience = if self.channel.has_room() { Impatience::Spun } else { Impatience::Spin };
-        match drive(Pin::new(&mut receiving), deadline, impatience) {
+        let mut receiving = RecvFuture::new(self, Waiter::Thread);
+        match drive(Pin::new(&mut receiving), deadline, self.channel.impatience()) {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
-            None => receiving.take_handed().ok_or(RecvTimeoutError::Timeout),
+            None => receiving.give_up().ok_or(RecvTimeoutError::Timeout),
         }
     }
 
-    /// Tries again, after a moment, until it is time to sleep.
+    /// Tries again, after a moment, until it is time to sleep; under a lock the line is the place to be patient in.
     fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
         let Flavor::Ring(ring) = &self.channel.flavor else { return Err(TryRecvError::Empty) };
         let attempt = || match ring.try_recv() {

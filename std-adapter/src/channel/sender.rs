@@ -3,13 +3,14 @@
 use super::error::{SendCtxError, SendError, SendTimeoutError, TrySendError};
 use super::flavor::{Flavor, Shared};
 use super::future::SendFuture;
+use super::locked::Waiter;
 use super::permit::{Permit, ReserveFuture};
 use super::side::SenderSide;
 #[cfg(feature = "futures")]
 use super::stream::{OwnedSendSink, SendSink};
 use super::weak::WeakSender;
 use crate::context::Context;
-use crate::park::{Impatience, Patience, deadline_after, drive};
+use crate::park::{Patience, deadline_after, drive};
 use aqueduct_core::channel::{self as core, ForceSendError};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -157,14 +158,14 @@ impl<T> Sender<T> {
             TrySendError::Full(value) => self.try_patiently(value, context.deadline()),
             closed => Err(closed),
         };
-        let value = match self.try_at_once(value).or_else(patiently) {
+        let value = match self.try_send(value).or_else(patiently) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => {
                 return Err(SendCtxError::Disconnected(value));
             }
             Err(TrySendError::Full(value)) => value,
         };
-        let mut sending = self.send_async(value);
+        let mut sending = SendFuture::new(self, value, Waiter::Thread);
         match context.block_on(Pin::new(&mut sending)) {
             Ok(sent) => sent.map_err(|closed| SendCtxError::Disconnected(closed.0)),
             Err(error) => match sending.into_value() {
@@ -198,7 +199,7 @@ impl<T> Sender<T> {
     ///
     /// [`SendError`], with the value, if the channel is closed, also while this waits.
     pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
-        SendFuture::new(self, value)
+        SendFuture::new(self, value, Waiter::Task)
     }
 
     /// Sends at once; if there is no room, in place of the oldest value, which comes back.
@@ -304,13 +305,13 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Nothing, where there is no room.
+    /// As many as there are places for.
     fn try_send_many(&self, values: &mut impl Iterator<Item = T>) -> Result<usize, SendError<T>> {
         match &self.channel.flavor {
             Flavor::Ring(ring) => {
                 ring.try_send_many(values).map_err(|refused| SendError(refused.0))
             }
-            Flavor::Rendezvous(_) => Ok(0),
+            Flavor::Locked(locked) => locked.try_send_many(values),
         }
     }
 
@@ -464,19 +465,13 @@ impl<T> Sender<T> {
 
     #[inline]
     fn send_until(&self, value: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
-        match self.try_at_once(value) {
+        if let Flavor::Locked(locked) = &self.channel.flavor {
+            return locked.send_until(value, deadline);
+        }
+        match self.try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(value)) => Err(SendTimeoutError::Disconnected(value)),
             Err(TrySendError::Full(value)) => self.wait_until(value, deadline),
-        }
-    }
-
-    /// In a channel without room only those who stand in line can be met: the line is the place to be patient in.
-    #[inline]
-    fn try_at_once(&self, value: T) -> Result<(), TrySendError<T>> {
-        match &self.channel.flavor {
-            Flavor::Ring(ring) => ring.try_send(value).map_err(TrySendError::from),
-            Flavor::Rendezvous(_) => Err(TrySendError::Full(value)),
         }
     }
 
@@ -489,8 +484,8 @@ impl<T> Sender<T> {
             }
             Err(TrySendError::Full(value)) => value,
         };
-        let mut sending = self.send_async(value);
-        match drive(Pin::new(&mut sending), deadline, self.impatience()) {
+        let mut sending = SendFuture::new(self, value, Waiter::Thread);
+        match drive(Pin::new(&mut sending), deadline, self.channel.impatience()) {
             Some(sent) => sent.map_err(|closed| SendTimeoutError::Disconnected(closed.0)),
             None => match sending.into_value() {
                 Some(value) => Err(SendTimeoutError::Timeout(value)),
@@ -510,7 +505,7 @@ impl<T> Sender<T> {
             Err(TrySendError::Full(())) => {}
         }
         let mut reserving = self.reserve_async();
-        match drive(Pin::new(&mut reserving), deadline, self.impatience()) {
+        match drive(Pin::new(&mut reserving), deadline, self.channel.impatience()) {
             Some(reserved) => reserved.map_err(SendTimeoutError::from),
             None => Err(SendTimeoutError::Timeout(())),
         }
@@ -525,22 +520,12 @@ impl<T> Sender<T> {
             Err(TrySendError::Full(())) => None,
             result => Some(result),
         };
-        let Flavor::Ring(ring) = &self.channel.flavor else {
-            return Err(TrySendError::Full(()));
-        };
+        let Flavor::Ring(ring) = &self.channel.flavor else { return self.try_reserve() };
         let again = || Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
         attempt().or_else(again).unwrap_or(Err(TrySendError::Full(())))
     }
 
-    /// Whoever has tried patiently need not be patient in line as well.
-    fn impatience(&self) -> Impatience {
-        match self.channel.flavor {
-            Flavor::Ring(_) => Impatience::Spun,
-            Flavor::Rendezvous(_) => Impatience::Spin,
-        }
-    }
-
-    /// Tries again, after a moment, until it is time to sleep.
+    /// Tries again, after a moment, until it is time to sleep; under a lock the line is the place to be patient in.
     fn try_patiently(&self, value: T, deadline: Option<Instant>) -> Result<(), TrySendError<T>> {
         let Flavor::Ring(ring) = &self.channel.flavor else {
             return Err(TrySendError::Full(value));

@@ -12,7 +12,7 @@ use std::task::Poll;
 /// C32: A batch that is dropped in the middle has taken out of its iterator what it has sent, and no more.
 #[test]
 fn a_batch_that_is_dropped_leaves_the_rest_where_it_was() {
-    for (capacity, in_room) in [(0, 0), (1, 1), (3, 3)] {
+    for (capacity, in_room) in [(0, 0), (1, 1), (2, 2), (3, 3)] {
         let (sender, receiver) = bounded(capacity);
         let (counter, waker) = Counter::new();
         let mut values = 0..5;
@@ -29,7 +29,7 @@ fn a_batch_that_is_dropped_leaves_the_rest_where_it_was() {
 /// C32: A batch that meets the close gives one value back, and the rest is where it was; also where it sleeps.
 #[test]
 fn an_awaited_batch_that_meets_the_close_loses_nothing() {
-    for (capacity, in_room) in [(0, 0), (2, 2)] {
+    for (capacity, in_room) in [(0, 0), (2, 2), (3, 3)] {
         let (sender, receiver) = bounded(capacity);
         let (counter, waker) = Counter::new();
         let mut values = 0..5;
@@ -70,26 +70,28 @@ fn awaited_batches_arrive_whole_and_in_order() {
 /// for both were claimed together.
 #[test]
 fn a_value_of_a_batch_is_announced_before_the_next_is_made() {
-    let (sender, receiver) = bounded(4);
-    let received = Barrier::new(2);
-    thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            let mut values = (0..50).inspect(|value| {
-                if *value > 0 {
+    for capacity in [1, 2, 4] {
+        let (sender, receiver) = bounded(capacity);
+        let received = Barrier::new(2);
+        thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut values = (0..50).inspect(|value| {
+                    if *value > 0 {
+                        received.wait();
+                    }
+                });
+                sender.send_many(&mut values)
+            });
+            for value in 0..50 {
+                assert_eq!(receiver.recv(), Ok(value));
+                if value < 49 {
                     received.wait();
                 }
-            });
-            sender.send_many(&mut values)
-        });
-        for value in 0..50 {
-            assert_eq!(receiver.recv(), Ok(value));
-            if value < 49 {
-                received.wait();
             }
-        }
-        assert_eq!(sending.unwrap().join().unwrap(), Ok(50));
-    })
-    .unwrap();
+            assert_eq!(sending.unwrap().join().unwrap(), Ok(50));
+        })
+        .unwrap();
+    }
 }
 
 /// The same, seen step by step: a receiver goes to sleep after the places of the batch were claimed.

@@ -11,27 +11,34 @@ use std::time::Duration;
 /// C34: A permit that is dropped gives its place to the next; a reservation that is dropped in line, its turn.
 #[test]
 fn permits_that_are_not_used_are_the_next_ones() {
-    let (sender, receiver) = bounded(1);
-    let (counter, waker) = Counter::new();
-    let permit = sender.reserve().unwrap();
-    let (mut reserve, mut send) = (sender.reserve_async(), sender.send_async(2));
-    assert!(poll(&mut reserve, &waker).is_pending());
-    assert!(poll(&mut send, &waker).is_pending());
-    assert!(sender.try_reserve().unwrap_err().is_full());
-    drop(permit);
-    assert_eq!(counter.wakes(), 1);
-    drop(reserve);
-    assert_eq!(counter.wakes(), 2);
-    assert_eq!(poll(&mut send, &waker), Poll::Ready(Ok(())));
-    assert!(sender.reserve_timeout(Duration::ZERO).unwrap_err().is_timeout());
-    assert!(sender.reserve_ctx(&Context::background().with_timeout(Duration::ZERO)).is_err());
-    assert_eq!(receiver.recv(), Ok(2));
-    let permit = block_on(sender.reserve_async()).unwrap();
-    sender.close();
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected), "an open place is no value");
-    assert_eq!(permit.send(3), Err(SendError(3)));
-    assert!(sender.reserve().is_err());
-    assert!(sender.reserve_timeout(Duration::MAX).unwrap_err().is_disconnected());
+    for capacity in [1, 3] {
+        let (sender, receiver) = bounded(capacity);
+        let (counter, waker) = Counter::new();
+        let _kept: Vec<_> = (1..capacity).map(|_| sender.reserve().unwrap()).collect();
+        let permit = sender.reserve().unwrap();
+        let (mut reserve, mut send) = (sender.reserve_async(), sender.send_async(2));
+        assert!(poll(&mut reserve, &waker).is_pending());
+        assert!(poll(&mut send, &waker).is_pending());
+        assert!(sender.try_reserve().unwrap_err().is_full());
+        drop(permit);
+        assert_eq!(counter.wakes(), 1);
+        drop(reserve);
+        assert_eq!(counter.wakes(), 2);
+        assert_eq!(poll(&mut send, &waker), Poll::Ready(Ok(())));
+        assert!(sender.reserve_timeout(Duration::ZERO).unwrap_err().is_timeout());
+        assert!(sender.reserve_ctx(&Context::background().with_timeout(Duration::ZERO)).is_err());
+        assert_eq!(receiver.recv(), Ok(2));
+        let permit = block_on(sender.reserve_async()).unwrap();
+        sender.close();
+        assert_eq!(
+            receiver.try_recv(),
+            Err(TryRecvError::Disconnected),
+            "an open place is no value"
+        );
+        assert_eq!(permit.send(3), Err(SendError(3)));
+        assert!(sender.reserve().is_err());
+        assert!(sender.reserve_timeout(Duration::MAX).unwrap_err().is_disconnected());
+    }
 }
 
 /// C32: What a batch could not send comes back: one value in the error, the rest where it was.

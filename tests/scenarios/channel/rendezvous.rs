@@ -404,7 +404,7 @@ fn a_try_that_meets_a_selection_gets_its_value() {
 #[test]
 fn ten_thousand_wait_on_one_channel() {
     const MANY: usize = 10_000;
-    for capacity in [0, 1] {
+    for capacity in [0, 1, 3] {
         let (sender, receiver) = bounded(capacity);
         let (counter, waker) = Counter::new();
         let mut receives: Vec<_> = (0..MANY).map(|_| Some(receiver.recv_async())).collect();

@@ -4,8 +4,8 @@ use super::desk::Desk;
 use crate::Context;
 use crate::channel::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::channel::flavor::{Flavor, Shared};
+use crate::channel::locked::{Key, Locked, Token};
 use crate::channel::permit::Permit;
-use crate::channel::rendezvous::{Key, Rendezvous, Token};
 use crate::channel::{Receiver, Sender};
 use crate::context::{ContextError, Done};
 use aqueduct_core::channel::{self as core, Channel};
@@ -88,7 +88,7 @@ pub struct RecvArm<'a, T> {
 
 enum RecvLine<'a, T> {
     Ring(core::RecvWatch<'a, Channel<T>>),
-    Rendezvous(RecvStand<'a, T>),
+    Locked(RecvStand<'a, T>),
 }
 
 impl<'a, T> RecvArm<'a, T> {
@@ -96,8 +96,8 @@ impl<'a, T> RecvArm<'a, T> {
     pub fn new(receiver: &'a Receiver<T>) -> Self {
         let line = match &receiver.channel.flavor {
             Flavor::Ring(ring) => RecvLine::Ring(ring.watch_recv()),
-            Flavor::Rendezvous(channel) => {
-                RecvLine::Rendezvous(RecvStand { channel, key: None, watcher: None })
+            Flavor::Locked(channel) => {
+                RecvLine::Locked(RecvStand { channel, key: None, watcher: None })
             }
         };
         Self { receiver, line, received: None }
@@ -117,7 +117,7 @@ impl<T> Arm for RecvArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let received = match &mut self.line {
             RecvLine::Ring(watch) => watch.try_recv().map_err(TryRecvError::from),
-            RecvLine::Rendezvous(stand) => stand.channel.try_recv(),
+            RecvLine::Locked(stand) => stand.channel.try_recv(),
         };
         self.received = match received {
             Ok(value) => Some(Ok(value)),
@@ -130,32 +130,32 @@ impl<T> Arm for RecvArm<'_, T> {
     fn is_ready(&mut self) -> bool {
         match &mut self.line {
             RecvLine::Ring(watch) => watch.is_ready(),
-            RecvLine::Rendezvous(stand) => stand.channel.is_recv_ready(),
+            RecvLine::Locked(stand) => stand.channel.is_recv_ready(),
         }
     }
 
     fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         match &mut self.line {
             RecvLine::Ring(watch) => watch.poll_ready(cx),
-            RecvLine::Rendezvous(_) => Poll::Pending,
+            RecvLine::Locked(_) => Poll::Pending,
         }
     }
 
     fn observe(&mut self, waker: &Waker) {
-        if let RecvLine::Rendezvous(stand) = &mut self.line {
+        if let RecvLine::Locked(stand) = &mut self.line {
             stand.unwatch();
-            stand.watcher = Some(stand.channel.watch(Rendezvous::<T>::SENDER, waker));
+            stand.watcher = Some(stand.channel.watch(Locked::<T>::SENDER, waker));
         }
     }
 
     fn has_counterpart(&self) -> bool {
-        matches!(self.line, RecvLine::Rendezvous(_))
+        matches!(self.line, RecvLine::Locked(_))
     }
 
     fn stand(&mut self, token: &Arc<Token>, arm: usize, waker: &Waker) -> bool {
         match &mut self.line {
             RecvLine::Ring(_) => true,
-            RecvLine::Rendezvous(stand) => {
+            RecvLine::Locked(stand) => {
                 stand.key = stand.channel.stand_to_recv(token, arm, waker);
                 stand.key.is_some()
             }
@@ -163,7 +163,7 @@ impl<T> Arm for RecvArm<'_, T> {
     }
 
     fn withdraw(&mut self) -> bool {
-        if let RecvLine::Rendezvous(stand) = &mut self.line
+        if let RecvLine::Locked(stand) = &mut self.line
             && let Some(key) = stand.key.take()
             && let Some(value) = stand.channel.withdraw_recv(key)
         {
@@ -176,7 +176,7 @@ impl<T> Arm for RecvArm<'_, T> {
     fn leave(&mut self) {
         match &mut self.line {
             RecvLine::Ring(watch) => watch.leave(),
-            RecvLine::Rendezvous(stand) => stand.unwatch(),
+            RecvLine::Locked(stand) => stand.unwatch(),
         }
     }
 
@@ -195,9 +195,9 @@ impl<'a, T> Again<'a> for RecvArm<'a, T> {
     }
 }
 
-/// A place in the line of a rendezvous, for an arm.
+/// A place in line at a channel under a lock, for an arm.
 struct RecvStand<'a, T> {
-    channel: &'a Rendezvous<T>,
+    channel: &'a Locked<T>,
     key: Option<Key>,
     watcher: Option<u64>,
 }
@@ -229,7 +229,7 @@ pub struct SendArm<'a, T> {
 
 enum SendLine<'a, T> {
     Ring(core::SendWatch<'a, Channel<T>>),
-    Rendezvous(SendStand<'a, T>),
+    Locked(SendStand<'a, T>),
 }
 
 /// What a chosen arm may do with its value; none if the channel is closed.
@@ -250,8 +250,8 @@ impl<'a, T> SendArm<'a, T> {
     pub fn new(sender: &'a Sender<T>) -> Self {
         let line = match &sender.channel.flavor {
             Flavor::Ring(ring) => SendLine::Ring(ring.watch_send()),
-            Flavor::Rendezvous(channel) => {
-                SendLine::Rendezvous(SendStand { channel, key: None, watcher: None })
+            Flavor::Locked(channel) => {
+                SendLine::Locked(SendStand { channel, key: None, watcher: None })
             }
         };
         Self { sender, line, chosen: None }
@@ -267,9 +267,9 @@ impl<T> Arm for SendArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let permit = match &mut self.line {
             SendLine::Ring(watch) => {
-                watch.try_reserve().map(Permit::place).map_err(TrySendError::from)
+                watch.try_reserve().map(Permit::of_ring).map_err(TrySendError::from)
             }
-            SendLine::Rendezvous(stand) => stand.channel.try_reserve().map(Permit::promise),
+            SendLine::Locked(stand) => stand.channel.try_reserve().map(Permit::of_locked),
         };
         self.chosen = match permit {
             Ok(permit) => Some(Chosen(Some(permit))),
@@ -282,32 +282,32 @@ impl<T> Arm for SendArm<'_, T> {
     fn is_ready(&mut self) -> bool {
         match &mut self.line {
             SendLine::Ring(watch) => watch.is_ready(),
-            SendLine::Rendezvous(stand) => stand.channel.is_send_ready(),
+            SendLine::Locked(stand) => stand.channel.is_send_ready(),
         }
     }
 
     fn watch(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         match &mut self.line {
             SendLine::Ring(watch) => watch.poll_ready(cx),
-            SendLine::Rendezvous(_) => Poll::Pending,
+            SendLine::Locked(_) => Poll::Pending,
         }
     }
 
     fn observe(&mut self, waker: &Waker) {
-        if let SendLine::Rendezvous(stand) = &mut self.line {
+        if let SendLine::Locked(stand) = &mut self.line {
             stand.unwatch();
-            stand.watcher = Some(stand.channel.watch(Rendezvous::<T>::RECEIVER, waker));
+            stand.watcher = Some(stand.channel.watch(Locked::<T>::RECEIVER, waker));
         }
     }
 
     fn has_counterpart(&self) -> bool {
-        matches!(self.line, SendLine::Rendezvous(_))
+        matches!(self.line, SendLine::Locked(_))
     }
 
     fn stand(&mut self, token: &Arc<Token>, arm: usize, waker: &Waker) -> bool {
         match &mut self.line {
             SendLine::Ring(_) => true,
-            SendLine::Rendezvous(stand) => {
+            SendLine::Locked(stand) => {
                 stand.key = stand.channel.stand_to_send(token, arm, waker);
                 stand.key.is_some()
             }
@@ -315,11 +315,11 @@ impl<T> Arm for SendArm<'_, T> {
     }
 
     fn withdraw(&mut self) -> bool {
-        if let SendLine::Rendezvous(stand) = &mut self.line
+        if let SendLine::Locked(stand) = &mut self.line
             && let Some(key) = stand.key.take()
-            && let Some(promise) = stand.channel.withdraw_send(key)
+            && let Some(right) = stand.channel.withdraw_send(key)
         {
-            self.chosen = Some(Chosen(Some(Permit::promise(promise))));
+            self.chosen = Some(Chosen(Some(Permit::of_locked(right))));
             return true;
         }
         false
@@ -328,7 +328,7 @@ impl<T> Arm for SendArm<'_, T> {
     fn leave(&mut self) {
         match &mut self.line {
             SendLine::Ring(watch) => watch.leave(),
-            SendLine::Rendezvous(stand) => stand.unwatch(),
+            SendLine::Locked(stand) => stand.unwatch(),
         }
     }
 
@@ -354,9 +354,9 @@ impl<'a, T> Again<'a> for SendArm<'a, T> {
     }
 }
 
-/// A place in the line of a rendezvous, for an arm.
+/// A place in line at a channel under a lock, for an arm.
 struct SendStand<'a, T> {
-    channel: &'a Rendezvous<T>,
+    channel: &'a Locked<T>,
     key: Option<Key>,
     watcher: Option<u64>,
 }

@@ -1,9 +1,9 @@
 //! How a selection is made.
 //!
 //! 1. Try all arms, in random order, or in the given one. The first that goes on is chosen.
-//! 2. Stand in line for all arms at which one is woken without being chosen: channels with room, contexts. Then try all
+//! 2. Stand in line for all arms at which one is woken without being chosen: rings, contexts. Then try all
 //!    again, for what came in between has woken nobody.
-//! 3. Stand in line for all arms at which one is met, with one [`Token`]: channels without room. Where a counterpart stands already,
+//! 3. Stand in line for all arms at which one is met, with one [`Token`]: channels under a lock. Where it could go on already,
 //!    the lock of that channel says so, and it is 1. again.
 //! 4. Sleep.
 //! 5. Take the token back. If it had been claimed, that arm is chosen. Else it is 1. again: from now on nobody can claim us, so
@@ -13,7 +13,7 @@
 //! on, has used it: else those who sleep at an empty channel would wake each other in turn for ever.
 
 use super::arm::Arm;
-use crate::channel::rendezvous::Token;
+use crate::channel::locked::Token;
 use crate::park::{Parker, Patience, deadline_after};
 use std::cell::Cell;
 use std::ops::DerefMut;
@@ -101,8 +101,7 @@ where
                 .all(|(nth, (_, arm))| arm.stand(&token, nth, parker.waker()));
             is_in_time = if stands {
                 // Those who can be met are patient in line.
-                parker.spin(deadline);
-                parker.sleep(deadline)
+                parker.spin(deadline) || parker.sleep(deadline)
             } else {
                 deadline.is_none_or(|deadline| Instant::now() < deadline)
             };
