@@ -19,6 +19,8 @@
 //! any other context is frozen. Sending and receiving look for sleepers with one load, and touch their
 //! queue only if there is one.
 //!
+//! A [`Channel`] made [`with_progress`](Channel::with_progress) can be faster, and then is **not** lock-free: see [`Progress`].
+//!
 //! # Fairness
 //!
 //! Sleepers are woken in the order in which they went to sleep, one for each value (or place), and then
@@ -42,6 +44,8 @@ pub use future::{AnyChannel, Permit, Recv, RecvMany, Reserve, Send};
 #[cfg(feature = "futures")]
 pub use stream::{RecvStream, SendSink};
 pub use watch::{RecvWatch, SendWatch};
+
+pub use crate::queue::{LockFree, Progress};
 
 use crate::queue::{self, Inline, Ring};
 use crate::sync::const_unless_loom;
@@ -114,6 +118,8 @@ impl<T, const N: usize> Default for StaticChannel<T, N> {
 
 /// A bounded channel on the heap, its capacity chosen at run time, with room for any number of sleepers.
 ///
+/// `P` says whether it is lock-free (the default), or faster: see [`Progress`].
+///
 /// # Examples
 ///
 /// ```
@@ -129,8 +135,8 @@ impl<T, const N: usize> Default for StaticChannel<T, N> {
 /// # Ok::<(), SendError<&str>>(())
 /// ```
 #[cfg(feature = "alloc")]
-pub struct Channel<T> {
-    parts: Parts<queue::Heap<T>, wait::Growable>,
+pub struct Channel<T, P: Progress = LockFree> {
+    parts: Parts<queue::Heap<T>, wait::Growable, P>,
 }
 
 #[cfg(feature = "alloc")]
@@ -141,21 +147,34 @@ impl<T> Channel<T> {
     ///
     /// If `capacity` is 0 or above [`queue::MAX_CAPACITY`].
     pub fn new(capacity: usize) -> Self {
+        Self::with_progress(capacity)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T, P: Progress> Channel<T, P> {
+    /// As `new`, for another choice of [`Progress`], by the type:
+    /// `Channel::<_, Yield>::with_progress(8)`. There is an example there.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0 or above [`queue::MAX_CAPACITY`].
+    pub fn with_progress(capacity: usize) -> Self {
         let ring = Ring::new(queue::Heap::new(capacity));
         Self { parts: Parts::new(ring, wait::Growable::new(), wait::Growable::new()) }
     }
 }
 
 /// The queue and those who wait for it.
-struct Parts<S: queue::Storage, W: wait::Storage> {
-    ring: Ring<S>,
+struct Parts<S: queue::Storage, W: wait::Storage, P: Progress = LockFree> {
+    ring: Ring<S, P>,
     senders: WaitQueue<W>,
     receivers: WaitQueue<W>,
 }
 
-impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
+impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
     const_unless_loom! {
-        const fn new(ring: Ring<S>, senders: W, receivers: W) -> Self {
+        const fn new(ring: Ring<S, P>, senders: W, receivers: W) -> Self {
             Self {
                 ring,
                 senders: WaitQueue::with_storage(senders),
@@ -166,14 +185,20 @@ impl<S: queue::Storage, W: wait::Storage> Parts<S, W> {
 
     fn try_send(&self, value: S::Item) -> Result<(), TrySendError<S::Item>> {
         self.ring.push(value)?;
-        self.receivers.notify(1);
+        Self::announce(&self.receivers);
         Ok(())
     }
 
     fn try_recv(&self) -> Result<S::Item, TryRecvError> {
         let value = self.ring.pop()?;
-        self.senders.notify(1);
+        Self::announce(&self.senders);
         Ok(value)
+    }
+
+    /// Wakes one of those who sleep, if any. Where the last step was a plain store, a sleeper goes by the claim.
+    #[inline]
+    fn announce(sleepers: &WaitQueue<W>) {
+        if P::LOCK_FREE { sleepers.notify(1) } else { sleepers.notify_in_order(1) }
     }
 
     fn try_send_many(
@@ -527,7 +552,7 @@ macro_rules! channel_of {
 
 channel_of!([T, const N: usize, W: wait::Storage] StaticChannel<T, N, W>, W);
 #[cfg(feature = "alloc")]
-channel_of!([T] Channel<T>, wait::Growable);
+channel_of!([T, P: Progress] Channel<T, P>, wait::Growable);
 
 #[cfg(all(test, feature = "alloc", not(any(aqueduct_loom, aqueduct_interrupt))))]
 mod tests;

@@ -6,8 +6,8 @@
 //! can or not, and a guard shows what it guards.
 
 use crate::channel::{
-    AnyChannel, ForceSendError, Permit, RecvError, ReserveError, SendError, StaticChannel,
-    TryRecvError, TrySendError,
+    AnyChannel, ForceSendError, LockFree, Permit, RecvError, ReserveError, SendError,
+    StaticChannel, TryRecvError, TrySendError,
 };
 use crate::crew::{Crew, Numbers};
 use crate::job::InlineFn;
@@ -27,7 +27,11 @@ use defmt::{Format, Formatter};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use crate::semaphore::OwnedSemaphorePermit;
 #[cfg(feature = "alloc")]
-use crate::{channel::Channel, queue::ArrayQueue, wait::Growable};
+use crate::{
+    channel::{Channel, Progress},
+    queue::ArrayQueue,
+    wait::Growable,
+};
 
 macro_rules! formats {
     ($([$($generics:tt)*] $type:ty { $($case:pat => $text:literal $(, $number:expr)*;)+ })*) => {$(
@@ -94,6 +98,7 @@ formats! {
         channel => "StaticChannel {{ len: {=usize}, capacity: {=usize}, closed: {=bool} }}",
             channel.len(), channel.capacity(), channel.is_closed();
     }
+    [] LockFree { _ => "LockFree"; }
     [C: AnyChannel] Permit<'_, C> { _ => "Permit"; }
     [T] TrySendError<T> { Self::Full(_) => "Full(..)"; Self::Closed(_) => "Closed(..)"; }
     [T] SendError<T> { _ => "SendError(..)"; }
@@ -109,7 +114,7 @@ formats! {
         queue => "ArrayQueue {{ len: {=usize}, capacity: {=usize} }}", queue.len(), queue.capacity();
     }
     [] Growable { _ => "Growable"; }
-    [T] Channel<T> {
+    [T, P: Progress] Channel<T, P> {
         channel => "Channel {{ len: {=usize}, capacity: {=usize}, closed: {=bool} }}",
             channel.len(), channel.capacity(), channel.is_closed();
     }

@@ -121,6 +121,59 @@ mod unkept {
     }
 }
 
+/// A copy, perhaps an old one, of a word that others write, for whoever finds out by a compare-and-swap.
+///
+/// On bare metal it is nothing: memory is scarce.
+#[cfg(not(target_os = "none"))]
+pub(crate) use guessed::Guess;
+
+#[cfg(target_os = "none")]
+pub(crate) use unguessed::Guess;
+
+#[cfg(not(target_os = "none"))]
+mod guessed {
+    use super::{AtomicUsize, Relaxed, const_unless_loom};
+
+    pub(crate) struct Guess(AtomicUsize);
+
+    impl Guess {
+        const_unless_loom! {
+            pub(crate) const fn new(value: usize) -> Self {
+                Self(AtomicUsize::new(value))
+            }
+        }
+
+        #[inline(always)]
+        pub(crate) fn get(&self) -> Option<usize> {
+            // Relaxed: nothing is read through it, and an old value only costs a turn.
+            Some(self.0.load(Relaxed))
+        }
+
+        #[inline(always)]
+        pub(crate) fn set(&self, value: usize) {
+            // Relaxed: as above.
+            self.0.store(value, Relaxed);
+        }
+    }
+}
+
+#[cfg(target_os = "none")]
+mod unguessed {
+    pub(crate) struct Guess;
+
+    impl Guess {
+        pub(crate) const fn new(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn get(&self) -> Option<usize> {
+            None
+        }
+
+        pub(crate) fn set(&self, _: usize) {}
+    }
+}
+
 /// Declares a function that is `const` on every floor but loom's, whose atomics are made at run time.
 macro_rules! const_unless_loom {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {

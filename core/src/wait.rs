@@ -226,6 +226,14 @@ impl<W: Storage> WaitQueue<W> {
         }
     }
 
+    /// As `notify`, where what a registrant must see is the caller's last read-modify-write, and not what came after it.
+    #[inline]
+    pub(crate) fn notify_in_order(&self, n: usize) {
+        if self.waiters.is_awaited_in_order() {
+            self.waiters.post(|word| State::of(word).notify(n));
+        }
+    }
+
     /// Completes every wait that was made before this call, polled or not. Nothing is remembered.
     ///
     /// A wait that is dropped instead of completed has nothing to pass on.

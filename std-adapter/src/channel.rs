@@ -20,11 +20,16 @@
 //!
 //! # Progress
 //!
-//! With room for three values and more, the calls that begin with `try_`, [`force_send`](Sender::force_send), [`close`](Sender::close) and
-//! the drop of a handle or a future never wait for another party. The others try; then, for about as long as a sleep and a wake-up
+//! With room for three values and more, the calls that begin with `try_`, [`force_send`](Sender::force_send) and the drop of a future wait
+//! for nobody to send or to receive, and take no lock; but **they are not lock-free**: one that comes just where another is between claiming
+//! a place and putting its value there (or between claiming a value and taking it out) waits for those few instructions. If
+//! the other thread was taken off its CPU just there, that is until it runs again, and the call gives its CPU away meanwhile; threads under a real-time
+//! policy whose priorities keep the other one from running would wait for ever. A [`Permit`], and an iterator that
+//! [`send_many`](Sender::send_many) asks for its next value, hold up nobody. [`close`](Sender::close) waits for no one. For channels that
+//! are lock-free throughout: [`core::channel`](aqueduct_core::channel). The other calls try; then, for about as long as a sleep and a wake-up
 //! take on this machine, give the CPU away and try again (on a machine with several CPUs also spin, for a tenth of a
 //! microsecond, unless the channel has room for so many that it pays to let some come); and then sleep until they are woken: an
-//! idle program uses no CPU. A future never spins nor gives way.
+//! idle program uses no CPU. A future never spins nor gives way, but for a party half-way through as above.
 //!
 //! With room for one or two, or without, a channel is another one: *it is not lock-free*. All calls, those that begin with `try_` too, take a lock
 //! for a few steps, and under it call nothing of yours; a thread that loses its CPU just there holds up the others until it has it

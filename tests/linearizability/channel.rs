@@ -3,7 +3,8 @@
 use crate::record::{Tally, Tape, hold, now_and_then_yield, record};
 use crate::search::{self, Model, Recorded, explain};
 use aqueduct::park::block_on;
-use aqueduct_core::channel::{Channel, TryRecvError, TrySendError};
+use aqueduct_core::channel::{Channel, Progress, TryRecvError, TrySendError};
+use aqueduct_tests::channel::Waiting;
 use aqueduct_tests::share;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -127,7 +128,7 @@ trait Subject: Sync {
     fn close(&self) -> bool;
 }
 
-impl Subject for Channel<u64> {
+impl<P: Progress> Subject for Channel<u64, P> {
     fn try_send(&self, value: u64) -> Event {
         match Channel::try_send(self, value) {
             Ok(()) => Event::Sent(value),
@@ -239,6 +240,16 @@ fn recorded_histories_of_channels_are_linearizable() {
     hold(share(1_500), |round| history(Channel::new, round, 40, &tally)).unwrap();
     hold(share(12), |round| history(Channel::new, round, 2_000, &tally)).unwrap();
     tally.tell("channel");
+}
+
+/// Empty and full are as exact where parties may wait for each other.
+#[test]
+fn recorded_histories_of_channels_whose_parties_may_wait_are_linearizable() {
+    let tally = Tally::default();
+    let waiting = Channel::<_, Waiting>::with_progress;
+    hold(share(1_500), |round| history(waiting, round, 40, &tally)).unwrap();
+    hold(share(12), |round| history(waiting, round, 2_000, &tally)).unwrap();
+    tally.tell("channel whose parties may wait");
 }
 
 /// The channel with a bug; it never waits.

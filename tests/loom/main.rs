@@ -9,6 +9,7 @@
 
 mod channel;
 mod crew;
+mod half_way;
 mod latch;
 mod queue;
 mod rwlock;

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use aqueduct_core::channel::{
-    AnyChannel, Channel, ForceSendError, Permit, Recv, RecvError, RecvMany, Reserve, ReserveError,
-    Send, SendError, StaticChannel, TryRecvError, TrySendError,
+    AnyChannel, Channel, ForceSendError, Permit, Progress, Recv, RecvError, RecvMany, Reserve,
+    ReserveError, Send, SendError, StaticChannel, TryRecvError, TrySendError,
 };
 use aqueduct_core::wait::Slots;
 
@@ -87,8 +87,20 @@ macro_rules! forward {
     };
 }
 
-forward!([T] Channel<T>);
+forward!([T, P: Progress] Channel<T, P>);
 forward!([T, const N: usize] StaticChannel<T, N, Slots<2>>);
+
+/// For a channel whose parties may wait for each other.
+#[derive(Debug)]
+pub enum Waiting {}
+
+impl Progress for Waiting {
+    const LOCK_FREE: bool = false;
+
+    fn give_way() {
+        std::thread::yield_now();
+    }
+}
 
 /// What a future in a place is made to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +173,12 @@ impl Case {
         quiet_planned_panics();
         let ledger = &Ledger::new(self.ops.len() + 1);
         match (self.on_heap, self.capacity) {
-            (true, capacity) => self.on(Channel::new(capacity), None, ledger),
+            (true, capacity) => {
+                self.on(Channel::new(capacity), None, ledger);
+                ledger.settle().unwrap();
+                ledger.reset();
+                self.on(Channel::<_, Waiting>::with_progress(capacity), None, ledger);
+            }
             (false, ..=1) => self.on(inline::<1>(), Some(2), ledger),
             (false, 2) => self.on(inline::<2>(), Some(2), ledger),
             (false, 3) => self.on(inline::<3>(), Some(2), ledger),

@@ -16,6 +16,7 @@ use aqueduct_core::semaphore::{
 };
 use aqueduct_core::wait::{Closed, Growable, Slots, Wait, WaitCell, WaitQueue};
 use aqueduct_core::{channel, channel::Channel, channel::StaticChannel};
+use aqueduct_tests::channel::Waiting;
 use std::marker::PhantomPinned;
 
 #[test]
@@ -109,6 +110,7 @@ type Fetch = fn(u8);
 fn channels() {
     generic! {
         T => Channel<T>, ["SS" "SS" "--" "--"], "UWR";
+        T => Channel<T, Waiting>, ["SS" "SS" "--" "--"], "UWR";
         T => StaticChannel<T, 2>, ["SS" "SS" "--" "--"], "UWR";
         T => channel::Send<'static, Channel<T>>, ["SS" "S-" "--" "--"], "UWR";
         T => channel::Recv<'static, Channel<T>>, ["SS" "SS" "--" "--"], "UWR";
@@ -124,6 +126,7 @@ fn channels() {
         T => channel::ForceSendError<T>, ["SS" "S-" "-S" "--"], "UWR";
     }
     plain! {
+        channel::LockFree, "SS", "UWR";
         channel::TryRecvError, "SS", "UWR";
         channel::RecvError, "SS", "UWR";
         channel::ReserveError, "SS", "UWR";

@@ -4,12 +4,13 @@
 //! take its time or use the very same ring: the tickets can be voided like any other, and a guard finishes
 //! what a panic leaves.
 
+use super::progress::Progress;
 use super::ring::{Ring, Unclaimable};
 use super::storage::Storage;
 use super::ticket::State;
 use crate::sync::SeqCst;
 
-impl<S: Storage> Ring<S> {
+impl<S: Storage, P: Progress> Ring<S, P> {
     /// Puts values of `items` in until the ring is full or closed, or `items` ends; says how many.
     pub(crate) fn push_many(&self, items: &mut impl Iterator<Item = S::Item>) -> usize {
         let mut pushed = 0;
@@ -32,16 +33,16 @@ impl<S: Storage> Ring<S> {
             if most == Some(0) {
                 return Ok(());
             }
-            // void:look - SeqCst: a bound, not a decision. Each end of an iterator that does not know its
-            // length leaves a void ticket; this many without a pop, and we wait for pops.
-            if least == 0 && self.voids.load(SeqCst) >= 2 * self.capacity() {
+            // A bound, not a decision. Each end of an iterator that does not know its length leaves a void ticket;
+            // this many without a pop, and we wait for pops.
+            if least == 0 && self.count_voids() >= 2 * self.capacity() {
                 return Ok(());
             }
             let Ok(mut claimed) = self.claim_run(least.max(1), given_up) else { return Ok(()) };
             while claimed.tickets > 0 {
                 let Some(value) = items.next() else { return Ok(()) };
                 let ticket = claimed.take_one();
-                if self.fill(&self.place(ticket), value).is_err() {
+                if self.fill_kept(&self.place(ticket), value).is_err() {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
@@ -59,7 +60,7 @@ impl<S: Storage> Ring<S> {
         &'a self,
         want: usize,
         given_up: &'a mut usize,
-    ) -> Result<ClaimedTail<'a, S>, Unclaimable> {
+    ) -> Result<ClaimedTail<'a, S, P>, Unclaimable> {
         let geometry = self.geometry();
         // push:aim - SeqCst: as in claim_tail.
         let tail = self.tail.load(SeqCst);
@@ -74,11 +75,18 @@ impl<S: Storage> Ring<S> {
             tickets += 1;
         }
         // push:claim - SeqCst: as in advance_tail, for all of them at once.
-        if tickets > 1 && self.tail.compare_exchange(tail, end, SeqCst, SeqCst).is_ok() {
+        if tickets > 1 && self.advance_tail(tail, end) {
+            let mut ticket = tail;
+            for _ in 0..tickets {
+                self.keep(&self.place(ticket));
+                ticket = geometry.after(ticket);
+            }
             return Ok(ClaimedTail { ring: self, first: tail, tickets, given_up });
         }
         // One, or somebody was faster, or the way is not clear: as any push does.
-        Ok(ClaimedTail { ring: self, first: self.claim_tail()?.ticket, tickets: 1, given_up })
+        let place = self.claim_tail()?;
+        self.keep(&place);
+        Ok(ClaimedTail { ring: self, first: place.ticket, tickets: 1, given_up })
     }
 
     /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
@@ -95,7 +103,7 @@ impl<S: Storage> Ring<S> {
     }
 
     /// Claims up to `want` values in a row.
-    fn claim_values(&self, want: usize) -> Option<ClaimedHead<'_, S>> {
+    fn claim_values(&self, want: usize) -> Option<ClaimedHead<'_, S, P>> {
         let geometry = self.geometry();
         // pop:aim - SeqCst: as in claim_head.
         let head = self.head.load(SeqCst);
@@ -110,7 +118,7 @@ impl<S: Storage> Ring<S> {
             tickets += 1;
         }
         // pop:claim - SeqCst: as in advance_head, for all of them at once.
-        if tickets > 1 && self.head.compare_exchange(head, end, SeqCst, SeqCst).is_ok() {
+        if tickets > 1 && self.advance_head(head, end) {
             return Some(ClaimedHead { ring: self, first: head, tickets });
         }
         let first = self.claim_head().ok()?.ticket;
@@ -121,14 +129,14 @@ impl<S: Storage> Ring<S> {
     pub(crate) fn give_up(&self, ticket: usize) {
         let geometry = self.geometry();
         let slot = self.slot(ticket);
-        let mut state = State::free(geometry.lap_of(ticket));
+        let mut state = Self::kept(geometry.lap_of(ticket));
         // void:count - SeqCst: as in `void`.
         self.voids.fetch_add(1, SeqCst);
         loop {
             // pop:let_go - SeqCst: as in let_go; nothing was written, but what was read before us was.
             match slot.state.compare_exchange(state.0, state.let_go(geometry).0, SeqCst, SeqCst) {
                 Ok(_) => return,
-                Err(now) if State(now).is_free() => state = State(now),
+                Err(now) if Self::is_kept(State(now)) => state = State(now),
                 Err(now) => {
                     // A consumer has voided it already, and counted it.
                     // void:passed - SeqCst: as in pass_void.
@@ -141,14 +149,14 @@ impl<S: Storage> Ring<S> {
 }
 
 /// Tickets at the tail that are claimed and not filled; what is left at the end is given up.
-struct ClaimedTail<'a, S: Storage> {
-    ring: &'a Ring<S>,
+struct ClaimedTail<'a, S: Storage, P: Progress> {
+    ring: &'a Ring<S, P>,
     first: usize,
     tickets: usize,
     given_up: &'a mut usize,
 }
 
-impl<S: Storage> ClaimedTail<'_, S> {
+impl<S: Storage, P: Progress> ClaimedTail<'_, S, P> {
     fn take_one(&mut self) -> usize {
         let ticket = self.first;
         self.first = self.ring.geometry().after(ticket);
@@ -157,7 +165,7 @@ impl<S: Storage> ClaimedTail<'_, S> {
     }
 }
 
-impl<S: Storage> Drop for ClaimedTail<'_, S> {
+impl<S: Storage, P: Progress> Drop for ClaimedTail<'_, S, P> {
     fn drop(&mut self) {
         while self.tickets > 0 {
             let ticket = self.take_one();
@@ -168,13 +176,13 @@ impl<S: Storage> Drop for ClaimedTail<'_, S> {
 }
 
 /// Tickets at the head that are claimed and not emptied; what is left at the end is dropped.
-struct ClaimedHead<'a, S: Storage> {
-    ring: &'a Ring<S>,
+struct ClaimedHead<'a, S: Storage, P: Progress> {
+    ring: &'a Ring<S, P>,
     first: usize,
     tickets: usize,
 }
 
-impl<S: Storage> ClaimedHead<'_, S> {
+impl<S: Storage, P: Progress> ClaimedHead<'_, S, P> {
     fn take_one(&mut self) -> S::Item {
         let ticket = self.first;
         self.first = self.ring.geometry().after(ticket);
@@ -183,7 +191,7 @@ impl<S: Storage> ClaimedHead<'_, S> {
     }
 }
 
-impl<S: Storage> Drop for ClaimedHead<'_, S> {
+impl<S: Storage, P: Progress> Drop for ClaimedHead<'_, S, P> {
     fn drop(&mut self) {
         while self.tickets > 0 {
             drop(self.take_one());

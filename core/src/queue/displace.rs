@@ -4,6 +4,7 @@
 //! value would have to go. So the party that popped the oldest keeps its slot, and brings the tail to it:
 //! whoever has a slot always finds a ticket for it.
 
+use super::progress::Progress;
 use super::ring::{Nothing, Refused, Ring};
 use super::storage::Storage;
 use super::ticket::{CLOSED, State};
@@ -18,7 +19,7 @@ pub(crate) struct ClosedHalfWay<T> {
     pub(crate) displaced: Option<T>,
 }
 
-impl<S: Storage> Ring<S> {
+impl<S: Storage, P: Progress> Ring<S, P> {
     /// Puts `value` in, in place of the oldest one if the ring is full.
     pub(crate) fn force_push(
         &self,

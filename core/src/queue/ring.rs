@@ -10,21 +10,25 @@
 //! in the protocol of waiting). On x86 and on ARM with `dmb` these instructions are those of
 //! acquire/release.
 
+use super::half_way::End;
+use super::progress::{LockFree, Progress};
 use super::storage::{Slot, Storage};
 use super::ticket::{CLOSED, Geometry, State, is_before};
 use crate::sync::{AtomicUsize, PATIENCE, Padded, Relaxed, SeqCst, const_unless_loom, spin_loop};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 /// A bounded queue for any number of producers and consumers, in place, in which no operation waits for
-/// another.
-pub(crate) struct Ring<S: Storage> {
+/// another; or, where `P` says so, waits only for what another is in the middle of (`half_way.rs`).
+pub(crate) struct Ring<S: Storage, P: Progress = LockFree> {
     /// The next ticket to pop.
-    pub(super) head: Padded<AtomicUsize>,
+    pub(super) head: Padded<End>,
     /// The next ticket to push, and the closed bit.
-    pub(super) tail: Padded<AtomicUsize>,
+    pub(super) tail: Padded<End>,
     /// How many void tickets `head` has yet to pass; never less than the truth.
     pub(super) voids: AtomicUsize,
-    storage: S,
+    pub(super) storage: S,
+    progress: PhantomData<fn() -> P>,
 }
 
 /// Why no value went in; the value comes back.
@@ -52,15 +56,15 @@ pub(super) enum Unclaimable {
 /// where it is across an atomic access.
 pub(super) struct Place<'a, T> {
     pub(super) ticket: usize,
-    lap: usize,
-    next_lap: usize,
-    slot: &'a Slot<T>,
+    pub(super) lap: usize,
+    pub(super) next_lap: usize,
+    pub(super) slot: &'a Slot<T>,
 }
 
 impl<'a, T> Place<'a, T> {
     /// `slots` are those of a ring of this geometry, and `ticket` is one of its.
     #[inline(always)]
-    fn of(geometry: Geometry, slots: &'a [Slot<T>], ticket: usize) -> Self {
+    pub(super) fn of(geometry: Geometry, slots: &'a [Slot<T>], ticket: usize) -> Self {
         let index = geometry.index_of(ticket);
         debug_assert!(index < slots.len());
         // SAFETY: every ticket comes from 0 by `Geometry::after`, whose index stays below the capacity,
@@ -71,14 +75,15 @@ impl<'a, T> Place<'a, T> {
     }
 }
 
-impl<S: Storage> Ring<S> {
+impl<S: Storage, P: Progress> Ring<S, P> {
     const_unless_loom! {
         pub(crate) const fn new(storage: S) -> Self {
             Self {
-                head: Padded::new(AtomicUsize::new(0)),
-                tail: Padded::new(AtomicUsize::new(0)),
+                head: Padded::new(End::new()),
+                tail: Padded::new(End::new()),
                 voids: AtomicUsize::new(0),
                 storage,
+                progress: PhantomData,
             }
         }
     }
@@ -104,7 +109,10 @@ impl<S: Storage> Ring<S> {
     /// Claims a place for `push_reserved` or `give_up`.
     pub(crate) fn reserve(&self) -> Result<usize, Refused<()>> {
         match self.claim_tail() {
-            Ok(place) => Ok(place.ticket),
+            Ok(place) => {
+                self.keep(&place);
+                Ok(place.ticket)
+            }
             Err(Unclaimable::Full) => Err(Refused::Full(())),
             Err(Unclaimable::Closed) => Err(Refused::Closed(())),
         }
@@ -113,7 +121,7 @@ impl<S: Storage> Ring<S> {
     /// Puts `value` into a place that this party reserved: at its ticket, or, if a consumer has gone on
     /// without it, at a later one with the slot that it still has. Fails only if the ring was closed.
     pub(crate) fn push_reserved(&self, ticket: usize, value: S::Item) -> Result<(), S::Item> {
-        match self.fill(&self.place(ticket), value) {
+        match self.fill_kept(&self.place(ticket), value) {
             Ok(()) => Ok(()),
             Err(_) => self.settle_filled(ticket),
         }
@@ -123,6 +131,11 @@ impl<S: Storage> Ring<S> {
     #[inline]
     pub(super) fn claim_tail(&self) -> Result<Place<'_, S::Item>, Unclaimable> {
         let (geometry, slots) = (self.geometry(), self.storage.slots());
+        if !P::LOCK_FREE
+            && let Some(place) = self.claim_guessed_tail()
+        {
+            return Ok(place);
+        }
         loop {
             // push:aim - SeqCst: push:claim; what is older only costs a turn.
             let tail = self.tail.load(SeqCst);
@@ -143,23 +156,39 @@ impl<S: Storage> Ring<S> {
     pub(super) fn advance_tail(&self, tail: usize, after: usize) -> bool {
         // push:claim - SeqCst: pop:behind reads it, so that a pop which finds nothing before a sleep has
         // seen every ticket claimed before the sleep; the slot itself is ordered by push:enter.
-        self.tail.compare_exchange(tail, after, SeqCst, SeqCst).is_ok()
+        let is_ours = self.tail.compare_exchange(tail, after, SeqCst, SeqCst).is_ok();
+        Self::claimed(&self.tail, after, is_ours)
     }
 
     /// Writes the value into a claimed slot and shows it; on failure the ticket was voided, and the slot,
     /// with the value in it, is still this party's.
     #[inline(always)]
     pub(super) fn fill(&self, place: &Place<'_, S::Item>, value: S::Item) -> Result<(), State> {
+        if !P::LOCK_FREE {
+            self.fill_at_once(place, value);
+            return Ok(());
+        }
+        self.fill_kept(place, value)
+    }
+
+    /// As `fill`, for a ticket that this party [keeps](Self::keep).
+    #[inline(always)]
+    pub(super) fn fill_kept(
+        &self,
+        place: &Place<'_, S::Item>,
+        value: S::Item,
+    ) -> Result<(), State> {
         // SAFETY: this party claimed the ticket and has not let go, so the slot is its own.
         place.slot.value.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(value)) });
-        let mut state = State::free(place.lap);
+        let mut state = Self::kept(place.lap);
         loop {
+            let (word, published) = (&place.slot.state, Self::published(state));
             // push:publish - SeqCst (Release would do inside the ring): pop:enter reads it, so the value is
             // initialised; also the write that wait's `sleep` pairs rest on.
-            match place.slot.state.compare_exchange(state.0, state.published().0, SeqCst, SeqCst) {
+            match word.compare_exchange(state.0, published.0, SeqCst, SeqCst) {
                 Ok(_) => return Ok(()),
                 // Others passed over a later ticket of this slot: publish that too.
-                Err(now) if State(now).is_free() => state = State(now),
+                Err(now) if Self::is_kept(State(now)) => state = State(now),
                 Err(now) => return Err(State(now)),
             }
         }
@@ -186,10 +215,12 @@ impl<S: Storage> Ring<S> {
             self.advance_tail(tail, self.geometry().after(tail));
             return Ok(());
         }
-        // void:look - SeqCst: reads void:count; before `head`, so that 0 means no void ticket between the
-        // head read next and the tail.
-        let voids = self.voids.load(SeqCst);
+        // Before `head`, so that 0 means no void ticket between the head read next and the tail.
+        let voids = self.count_voids();
         let (head, is_leaving) = self.is_leaving(tail, state);
+        if !P::LOCK_FREE {
+            return self.tail_is_occupied(tail, state, head, voids);
+        }
         if is_leaving && self.moves_soon(self.slot(tail), state) {
             return Ok(());
         }
@@ -221,7 +252,7 @@ impl<S: Storage> Ring<S> {
     ///
     /// Without a look in between: each would take the line away from the party that is about to write it.
     /// And long enough for it to go on to slots further on, so that we do not meet again at the next.
-    fn moves_soon(&self, slot: &Slot<S::Item>, state: State) -> bool {
+    pub(super) fn moves_soon(&self, slot: &Slot<S::Item>, state: State) -> bool {
         if PATIENCE == 0 {
             return false;
         }
@@ -235,6 +266,9 @@ impl<S: Storage> Ring<S> {
     pub(super) fn pass_over(&self, tail: usize, state: State, is_leaving: bool) -> bool {
         let geometry = self.geometry();
         let lap = geometry.lap_of(tail);
+        if !P::LOCK_FREE && self.is_to_be_waited_for(tail, state, is_leaving) {
+            return true;
+        }
         let (passed, tickets) = if is_leaving {
             // A displacing push may have claimed an earlier ticket for the slot it already had: void, too.
             let missed = lap.wrapping_sub(state.next_lap(geometry)) / geometry.lap;
@@ -279,6 +313,11 @@ impl<S: Storage> Ring<S> {
     #[inline]
     pub(super) fn claim_head(&self) -> Result<Place<'_, S::Item>, Nothing> {
         let (geometry, slots) = (self.geometry(), self.storage.slots());
+        if !P::LOCK_FREE
+            && let Some(place) = self.claim_guessed_head()
+        {
+            return Ok(place);
+        }
         loop {
             // pop:aim - SeqCst: pop:claim; what is older only costs a turn.
             let head = self.head.load(SeqCst);
@@ -299,7 +338,8 @@ impl<S: Storage> Ring<S> {
     pub(super) fn advance_head(&self, head: usize, after: usize) -> bool {
         // pop:claim - SeqCst: push:behind reads it, so that a push which finds no room before a sleep has
         // seen every slot that was on its way out; the value is ordered by pop:enter.
-        self.head.compare_exchange(head, after, SeqCst, SeqCst).is_ok()
+        let is_ours = self.head.compare_exchange(head, after, SeqCst, SeqCst).is_ok();
+        Self::claimed(&self.head, after, is_ours)
     }
 
     /// Moves the value out of a claimed slot and lets go.
@@ -309,6 +349,9 @@ impl<S: Storage> Ring<S> {
         let value = unsafe { self.read(place.slot) };
         // Most likely nobody has passed over a ticket of this slot: then the next one is a lap on.
         let (full, free) = (State::full(place.lap), State::free(place.next_lap));
+        if !P::LOCK_FREE && self.gives_at_once(place.slot, free) {
+            return value;
+        }
         // pop:let_go - SeqCst: as in let_go.
         if let Err(now) = place.slot.state.compare_exchange(full.0, free.0, SeqCst, SeqCst) {
             self.let_go(place.slot, State(now));
@@ -337,7 +380,8 @@ impl<S: Storage> Ring<S> {
     pub(super) fn head_is_not_full(&self, head: usize, state: State) -> Result<(), Nothing> {
         let geometry = self.geometry();
         let lap = geometry.lap_of(head);
-        let is_unpublished = state.is_free() && geometry.lap_of(state.0) == lap;
+        let is_unpublished =
+            (state.is_free() || Self::is_kept(state)) && geometry.lap_of(state.0) == lap;
         if !is_unpublished && self.is_void(head, state) {
             self.pass_void(head);
             return Ok(());
@@ -347,6 +391,9 @@ impl<S: Storage> Ring<S> {
         let is_closed = tail & CLOSED != 0;
         if tail & !CLOSED == head {
             return Err(if is_closed { Nothing::Closed } else { Nothing::Empty });
+        }
+        if !P::LOCK_FREE {
+            return self.head_is_unfilled(head, state, tail);
         }
         let slot = self.slot(head);
         if self.moves_soon(slot, state) {
@@ -429,42 +476,6 @@ impl<S: Storage> Ring<S> {
         self.geometry().capacity
     }
 
-    /// The number of tickets claimed and not popped.
-    pub(crate) fn len(&self) -> usize {
-        loop {
-            // len:tail - SeqCst: reads push:claim.
-            let tail = self.tail.load(SeqCst);
-            // void:look - SeqCst: before `head`, as in tail_is_not_free.
-            let voids = self.voids.load(SeqCst);
-            // len:head - SeqCst: reads pop:claim.
-            let head = self.head.load(SeqCst);
-            let live = match voids {
-                0 => self.geometry().distance(head, tail & !CLOSED),
-                // A ticket may be counted that is not void yet, and the party that counted it may be frozen.
-                _ => self.count_live(head, tail & !CLOSED),
-            };
-            // len:head, len:tail - SeqCst: the same two again, so that they belong together.
-            if self.head.load(SeqCst) == head && self.tail.load(SeqCst) == tail {
-                return live.min(self.capacity());
-            }
-        }
-    }
-
-    /// How many tickets from `head` up to `tail` are not void.
-    fn count_live(&self, head: usize, tail: usize) -> usize {
-        let geometry = self.geometry();
-        let mut ticket = head;
-        let mut live = 0;
-        while is_before(ticket, tail) {
-            // len:slot - SeqCst: reads void:mark.
-            let state = State(self.slot(ticket).state.load(SeqCst));
-            let is_own = geometry.lap_of(state.0) == geometry.lap_of(ticket) && !state.is_held();
-            live += usize::from(is_own || !self.is_void(ticket, state));
-            ticket = geometry.after(ticket);
-        }
-        live
-    }
-
     #[inline(always)]
     pub(super) fn geometry(&self) -> Geometry {
         self.storage.geometry()
@@ -495,7 +506,7 @@ impl<S: Storage> Ring<S> {
 }
 
 /// What needs no claiming, since nobody else is there.
-impl<S: Storage> Ring<S> {
+impl<S: Storage, P: Progress> Ring<S, P> {
     /// As [`push`](Self::push), without read-modify-writes on the way that is always open here.
     pub(crate) fn push_mut(&mut self, value: S::Item) -> Result<(), Refused<S::Item>> {
         // alone - Relaxed: `&mut self` orders everything that was done before.
@@ -543,12 +554,12 @@ impl<S: Storage> Ring<S> {
     }
 }
 
-impl<S: Storage> Drop for Ring<S> {
+impl<S: Storage, P: Progress> Drop for Ring<S, P> {
     fn drop(&mut self) {
         /// Goes on with the rest when a value's own `drop` panics.
-        struct Rest<'a, S: Storage>(&'a mut Ring<S>);
+        struct Rest<'a, S: Storage, P: Progress>(&'a mut Ring<S, P>);
 
-        impl<S: Storage> Drop for Rest<'_, S> {
+        impl<S: Storage, P: Progress> Drop for Rest<'_, S, P> {
             fn drop(&mut self) {
                 while self.0.pop_mut().is_ok() {}
             }

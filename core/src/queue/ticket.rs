@@ -27,6 +27,8 @@ const PHASE: usize = 0b110;
 const FREE: usize = 0b000;
 const FULL: usize = 0b010;
 const HELD: usize = 0b100;
+/// Only where parties may wait for each other: see `half_way.rs`.
+const KEPT: usize = 0b110;
 const SKIP: usize = 0b1000;
 
 /// The most values a ring can hold: 2^21 on 32-bit targets, 2^53 on 64-bit ones.
@@ -128,6 +130,17 @@ impl State {
         Self(lap | HELD)
     }
 
+    /// The slot was claimed in `lap` for a value that is still to be made: its ticket may be taken away.
+    #[inline(always)]
+    pub(super) const fn kept(lap: usize) -> Self {
+        Self(lap | KEPT)
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_kept(self) -> bool {
+        self.0 & PHASE == KEPT
+    }
+
     #[inline(always)]
     pub(super) const fn is_free(self) -> bool {
         self.0 & PHASE == FREE
@@ -172,6 +185,13 @@ impl State {
         Self(self.0 | FULL)
     }
 
+    /// As `published`, of a kept slot.
+    #[inline(always)]
+    pub(super) const fn published_kept(self) -> Self {
+        debug_assert!(self.is_kept());
+        Self(self.0 ^ (KEPT ^ FULL))
+    }
+
     /// The same occupant, with one more of the slot's tickets passed over; `None` where the count is full.
     #[inline(always)]
     pub(super) fn skipped(self, geometry: Geometry) -> Option<Self> {
@@ -204,7 +224,7 @@ impl fmt::Debug for State {
             FREE => "FREE",
             FULL => "FULL",
             HELD => "HELD",
-            _ => "?",
+            _ => "KEPT",
         };
         write!(f, "{phase}({:#x})", self.0 & !PHASE)
     }
@@ -235,6 +255,14 @@ mod tests {
                 assert_eq!(free.skipped(g).unwrap().published(), full.skipped(g).unwrap());
                 // a void ticket takes the tickets passed over with it
                 assert_eq!(free.skipped(g).unwrap().voided(g, lap), State::held(next));
+                // where parties may wait, a kept slot is what a free and claimed one is elsewhere
+                let kept = State::kept(lap);
+                assert!(kept.is_kept() && !kept.is_free() && !kept.is_full() && !kept.is_held());
+                assert_eq!(kept.published_kept(), full);
+                assert_eq!(kept.voided(g, lap), held);
+                assert_eq!(kept.let_go(g), State::free(next));
+                assert_eq!(kept.skipped(g).unwrap().published_kept(), full.skipped(g).unwrap());
+                assert!(!kept.is_value_in(g, lap));
                 // displace: the popped slot's next ticket was claimed, and voided
                 assert_eq!(full.voided(g, next), State::held(next));
                 for state in [free, full, held] {

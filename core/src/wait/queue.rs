@@ -137,6 +137,12 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
     /// Does anybody wait? One load, for those who have just published what others may wait for.
     pub(crate) fn is_awaited(&self) -> bool {
         sync::total_order();
+        self.is_awaited_in_order()
+    }
+
+    /// As `is_awaited`, for a caller whose last read-modify-write stands in the total order by itself. What it did after
+    /// that, such as a plain store, does not.
+    pub(crate) fn is_awaited_in_order(&self) -> bool {
         // notify:sleep - SeqCst: pairs with the SeqCst of kick:post. The caller published (a SeqCst
         // read-modify-write) and then loads here; a registrant posts and then looks for what was published
         // (SeqCst loads). In the single total order one of them comes second, and sees the other.

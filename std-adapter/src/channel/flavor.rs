@@ -1,11 +1,11 @@
-//! The two kinds of channel: a lock-free ring, and one under a lock for little room and none.
+//! The two kinds of channel: a ring, and one under a lock for little room and none.
 
 use super::error::{TryRecvError, TrySendError};
 use super::locked::Locked;
 use super::select::Desk;
 use crate::park::Impatience;
-use aqueduct_core::channel::{self as core, Channel, ForceSendError};
-use std::mem;
+use aqueduct_core::channel::{self as core, Channel, ForceSendError, Progress};
+use std::{mem, thread};
 
 /// The greatest capacity of a channel under a lock. With more room the ring makes so few context switches that its shorter path
 /// wins: measured in 2026 on two CPUs and on one, the lock is ahead at 1 and 2, behind at 8, and in between it depends.
@@ -21,16 +21,30 @@ pub(super) struct Shared<T> {
 #[allow(clippy::large_enum_variant, reason = "one per channel; a box would cost each call a hop")]
 pub(super) enum Flavor<T> {
     /// Much room: where a value is in, and where is a place, is seldom in question, and nobody waits for a lock.
-    Ring(Channel<T>),
+    Ring(Ring<T>),
     /// Little room, or none: senders wait with their values, and receivers are handed one.
     Locked(Locked<T>),
+}
+
+/// Faster than the lock-free one, for threads and tasks.
+pub(super) type Ring<T> = Channel<T, Yield>;
+
+/// Who meets a party half-way through gives the CPU away: that party may have lost this very one.
+pub(super) enum Yield {}
+
+impl Progress for Yield {
+    const LOCK_FREE: bool = false;
+
+    fn give_way() {
+        thread::yield_now();
+    }
 }
 
 impl<T> Shared<T> {
     pub(super) fn new(capacity: usize) -> Self {
         let flavor = match capacity {
             ..=LOCKED_UP_TO => Flavor::Locked(Locked::new(capacity)),
-            _ => Flavor::Ring(Channel::new(capacity)),
+            _ => Flavor::Ring(Channel::with_progress(capacity)),
         };
         Self { flavor, desk: Desk::new() }
     }

@@ -1,10 +1,10 @@
 //! The futures of [`Sender::send_async`] and [`Receiver::recv_async`].
 
 use super::error::{RecvError, SendError};
-use super::flavor::Flavor;
+use super::flavor::{Flavor, Ring};
 use super::locked::{Receiving, Sending, Waiter};
 use super::{Receiver, Sender};
-use aqueduct_core::channel::{self as core, Channel};
+use aqueduct_core::channel as core;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ pub struct SendFuture<'a, T> {
 }
 
 enum Send<'a, T> {
-    Ring(core::Send<'a, Channel<T>>),
+    Ring(core::Send<'a, Ring<T>>),
     Locked(Sending<'a, T>),
 }
 
@@ -88,7 +88,7 @@ pub struct RecvFuture<'a, T> {
 }
 
 enum Recv<'a, T> {
-    Ring(core::Recv<'a, Channel<T>>),
+    Ring(core::Recv<'a, Ring<T>>),
     Locked(Receiving<'a, T>),
 }
 

@@ -2,9 +2,9 @@
 
 use super::Sender;
 use super::error::{SendError, TrySendError};
-use super::flavor::Flavor;
+use super::flavor::{Flavor, Ring};
 use super::locked::{Reserving, Right};
-use aqueduct_core::channel::{self as core, Channel};
+use aqueduct_core::channel as core;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -40,12 +40,12 @@ pub struct Permit<'a, T> {
 }
 
 enum Kind<'a, T> {
-    Ring(core::Permit<'a, Channel<T>>),
+    Ring(core::Permit<'a, Ring<T>>),
     Locked(Right<'a, T>),
 }
 
 impl<'a, T> Permit<'a, T> {
-    pub(super) fn of_ring(permit: core::Permit<'a, Channel<T>>) -> Self {
+    pub(super) fn of_ring(permit: core::Permit<'a, Ring<T>>) -> Self {
         Self { kind: Kind::Ring(permit) }
     }
 
@@ -91,7 +91,7 @@ pub struct ReserveFuture<'a, T> {
 }
 
 enum Waiting<'a, T> {
-    Ring(core::Reserve<'a, Channel<T>>),
+    Ring(core::Reserve<'a, Ring<T>>),
     Locked(Reserving<'a, T>),
 }
 

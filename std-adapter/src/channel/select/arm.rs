@@ -3,12 +3,12 @@
 use super::desk::Desk;
 use crate::Context;
 use crate::channel::error::{RecvError, SendError, TryRecvError, TrySendError};
-use crate::channel::flavor::{Flavor, Shared};
+use crate::channel::flavor::{Flavor, Ring, Shared};
 use crate::channel::locked::{Key, Locked, Token};
 use crate::channel::permit::Permit;
 use crate::channel::{Receiver, Sender};
 use crate::context::{ContextError, Done};
-use aqueduct_core::channel::{self as core, Channel};
+use aqueduct_core::channel as core;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ pub struct RecvArm<'a, T> {
 }
 
 enum RecvLine<'a, T> {
-    Ring(core::RecvWatch<'a, Channel<T>>),
+    Ring(core::RecvWatch<'a, Ring<T>>),
     Locked(RecvStand<'a, T>),
 }
 
@@ -228,7 +228,7 @@ pub struct SendArm<'a, T> {
 }
 
 enum SendLine<'a, T> {
-    Ring(core::SendWatch<'a, Channel<T>>),
+    Ring(core::SendWatch<'a, Ring<T>>),
     Locked(SendStand<'a, T>),
 }
 

@@ -1,0 +1,244 @@
+//! The channel whose parties may wait for each other: plain stores in place of compare-and-swaps, and what they rest on.
+//!
+//! A wake-up that is lost shows as a deadlock, a value that is read before it is written as a race, a place that is
+//! lost as a channel that is full too early or never again empty.
+
+use aqueduct_core::channel::{Channel, Progress, RecvError, TryRecvError, TrySendError};
+use loom::thread;
+use std::task::Poll;
+
+use crate::Outcomes;
+use crate::support::{block_on, look, model};
+
+enum Yield {}
+
+impl Progress for Yield {
+    const LOCK_FREE: bool = false;
+
+    fn give_way() {
+        thread::yield_now();
+    }
+}
+
+type Waiting = Channel<u32, Yield>;
+
+fn fresh<const N: usize>() -> Waiting {
+    Channel::with_progress(N)
+}
+
+fn full() -> Waiting {
+    let channel = fresh::<1>();
+    channel.try_send(1).unwrap();
+    channel
+}
+
+fn spawn<R: 'static>(body: impl FnOnce() -> R + 'static) -> thread::JoinHandle<R> {
+    thread::spawn(body)
+}
+
+fn note(seen: &Outcomes, what: impl Into<String>) {
+    seen.record(what.into());
+}
+
+/// All that is in; then twice around with as much as there is room for.
+fn drain_and_go_around(channel: &Waiting) -> Vec<u32> {
+    let left = std::iter::from_fn(|| channel.try_recv().ok()).collect();
+    for _ in 0..2 {
+        let values = 0..channel.capacity() as u32;
+        for value in values.clone() {
+            assert_eq!(channel.try_send(value), Ok(()), "a place was lost");
+        }
+        assert_eq!(channel.try_send(9), Err(TrySendError::Full(9)));
+        for value in values {
+            assert_eq!(channel.try_recv(), Ok(value));
+        }
+        assert_eq!(channel.try_recv(), Err(TryRecvError::Empty));
+    }
+    left
+}
+
+/// `sleep`: push:claim and notify:sleep against kick:post and pop:behind, and push:show after both.
+#[test]
+fn a_receiver_goes_to_sleep_while_a_value_is_shown() {
+    let expected = ["receiver slept", "receiver did not sleep"];
+    model("half-way: sleep against send", &expected, fresh::<1>, |channel, seen| {
+        let seen = seen.clone();
+        let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
+        let sender = spawn(move || channel.try_send(7).unwrap());
+        sender.join().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(7));
+    });
+}
+
+/// `sleep`, mirrored: pop:claim and notify:sleep against kick:post and push:behind, and pop:give after both.
+#[test]
+fn a_sender_goes_to_sleep_while_a_place_is_given_back() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("half-way: sleep against receive", &expected, full, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        let receiver = spawn(move || channel.try_recv());
+        assert_eq!(receiver.join().unwrap(), Ok(1));
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        assert_eq!(channel.try_recv(), Ok(7));
+    });
+}
+
+/// Who finds an earlier place claimed and not shown waits, and calls nothing empty behind which something is complete.
+#[test]
+fn a_value_behind_one_that_is_half_way_in_is_not_called_nothing() {
+    let expected = ["1 2", "2 1", "empty"];
+    model("half-way: a value behind another", &expected, fresh::<2>, |channel, seen| {
+        let seen = seen.clone();
+        let late = spawn(move || channel.try_send(1).unwrap());
+        let party = spawn(move || {
+            channel.try_send(2).unwrap();
+            // One value at the least is in.
+            let first = channel.try_recv().expect("what was sent is there");
+            note(
+                &seen,
+                channel.try_recv().map_or("empty".into(), |then| format!("{first} {then}")),
+            );
+        });
+        late.join().unwrap();
+        party.join().unwrap();
+        drain_and_go_around(channel);
+    });
+}
+
+/// Two pushes and two pops around a place, each pair with claims that compete.
+#[test]
+fn two_senders_and_a_receiver_share_one_place() {
+    let expected = ["1 2", "2 1"];
+    model("half-way: two senders, one place", &expected, fresh::<1>, |channel, seen| {
+        let senders = [1, 2].map(|value| {
+            let seen = seen.clone();
+            spawn(move || block_on(channel.send(value), &seen, "sender").unwrap())
+        });
+        let seen = seen.clone();
+        let receiver = spawn(move || {
+            let got = [(); 2].map(|()| block_on(channel.recv(), &seen, "receiver").unwrap());
+            note(&seen, format!("{} {}", got[0], got[1]));
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        receiver.join().unwrap();
+    });
+}
+
+/// A place that is kept holds up nobody: it is taken away, or filled.
+#[test]
+fn a_reserved_place_is_filled_while_others_pass() {
+    let expected = ["1 2", "2 1"];
+    model("half-way: a permit and a send", &expected, fresh::<2>, |channel, seen| {
+        let seen = seen.clone();
+        let permit = spawn(move || {
+            let Poll::Ready(permit) = look(&mut channel.reserve()) else {
+                panic!("there is room for two");
+            };
+            permit.unwrap().send(1).unwrap();
+        });
+        let sender = spawn(move || channel.try_send(2).unwrap());
+        let receiver = spawn(move || {
+            let got = [(); 2].map(|()| block_on(channel.recv(), &seen, "receiver").unwrap());
+            note(&seen, format!("{} {}", got[0], got[1]));
+        });
+        permit.join().unwrap();
+        sender.join().unwrap();
+        receiver.join().unwrap();
+        drain_and_go_around(channel);
+    });
+}
+
+/// passed:mark and passed:head against pop:claim and passed:look: a place passed over is given to its next ticket but one,
+/// and not by a plain store to its next.
+#[test]
+fn a_place_is_passed_over_while_it_is_given_back() {
+    let expected = ["over", "waited"];
+    let out_of_order = || {
+        let channel = fresh::<3>();
+        let Poll::Ready(permit) = look(&mut channel.reserve()) else {
+            panic!("there is room");
+        };
+        let permit = permit.unwrap();
+        channel.try_send(1).unwrap();
+        channel.try_send(2).unwrap();
+        // The place of the permit is passed, on both sides, and then given up: free, but behind one that is not.
+        assert_eq!(channel.try_recv(), Ok(1));
+        channel.try_send(3).unwrap();
+        drop(permit);
+        channel
+    };
+    model("half-way: passed over", &expected, out_of_order, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || {
+            channel.try_send(4).unwrap();
+            // Before the receiver has come, only over the place in between.
+            note(&seen, if channel.len() == 3 { "over" } else { "waited" });
+        });
+        let receiver = spawn(move || channel.try_recv());
+        sender.join().unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(2));
+        assert_eq!(drain_and_go_around(channel), [3, 4]);
+    });
+}
+
+/// The displacing send has a place of its own, for which others wait.
+#[test]
+fn the_oldest_is_displaced_while_others_send_and_receive() {
+    let expected = ["displaced", "room"];
+    model("half-way: displace", &expected, full, |channel, seen| {
+        let seen = seen.clone();
+        let displacer = spawn(move || channel.force_send(2).unwrap());
+        let receiver = spawn(move || channel.try_recv());
+        let displaced = displacer.join().unwrap();
+        note(&seen, if displaced.is_some() { "displaced" } else { "room" });
+        let received = receiver.join().unwrap();
+        let mut all: Vec<_> = displaced.into_iter().chain(received.ok()).collect();
+        all.extend(drain_and_go_around(channel));
+        all.sort_unstable();
+        assert_eq!(all, [1, 2]);
+    });
+}
+
+/// One claim for several, and a plain store for each.
+#[test]
+fn batches_meet() {
+    let expected = ["2", "1", "0"];
+    model("half-way: batches", &expected, fresh::<2>, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || channel.try_send_many(&mut [1, 2].into_iter()).unwrap());
+        let receiver = spawn(move || {
+            let mut got = Vec::new();
+            channel.try_recv_many(2, |value| got.push(value));
+            got
+        });
+        assert_eq!(sender.join().unwrap(), 2);
+        let mut got = receiver.join().unwrap();
+        note(&seen, got.len().to_string());
+        got.extend(drain_and_go_around(channel));
+        assert_eq!(got, [1, 2]);
+    });
+}
+
+/// A value whose place was claimed before the close is received, for who meets it half-way waits for it.
+#[test]
+fn a_send_races_with_close_and_with_the_last_receive() {
+    let expected = ["sent", "back"];
+    model("half-way: send against close", &expected, fresh::<1>, |channel, seen| {
+        let sender = spawn(move || channel.try_send(7).is_ok());
+        let seen_by_receiver = seen.clone();
+        let receiver = spawn(move || {
+            channel.close();
+            let received = block_on(channel.recv(), &seen_by_receiver, "receiver");
+            if received.is_ok() {
+                assert_eq!(channel.try_recv(), Err(TryRecvError::Closed));
+            }
+            received
+        });
+        let sent = sender.join().unwrap();
+        note(seen, if sent { "sent" } else { "back" });
+        assert_eq!(receiver.join().unwrap(), if sent { Ok(7) } else { Err(RecvError) });
+    });
+}
