@@ -83,7 +83,7 @@ fn log(lines: usize, ends: bool) -> Vec<u8> {
             log.extend_from_slice([&b" "[..], b"\t", b"  ", b" \t "][dice() as usize % 4]);
             let word = dice() % (1 + dice() % 50);
             log.extend_from_slice(format!("w{word}").as_bytes());
-            if dice() % 20 == 0 {
+            if dice().is_multiple_of(20) {
                 log.extend_from_slice(b"\xff\xfe");
             }
         }

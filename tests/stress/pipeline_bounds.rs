@@ -250,7 +250,8 @@ macro_rules! add_stage {
                     };
                     let tries = AtomicUsize::new(0);
                     let list = move |step: Step| {
-                        let fails = step.number % 5 == 0 && tries.fetch_add(1, SeqCst) % 3 < 2;
+                        let fails =
+                            step.number.is_multiple_of(5) && tries.fetch_add(1, SeqCst) % 3 < 2;
                         assert!(!fails, "on purpose");
                         vec![Arc::clone(&step); makes[step.number % 3]]
                     };

@@ -73,7 +73,8 @@ pub fn broadcast<T: Clone>() -> Broadcast<T> {
 /// # Progress
 ///
 /// [`add_branch`](Self::add_branch), [`remove_branch`](Self::remove_branch) and [`close`](Self::close) take short locks; `try_send` does
-/// not wait. `clone` is called while it is the sender's turn, and must not send into the same broadcast; what lagging branches lose is
+/// not wait for room. All sends wait, on their thread, for one thing: at a branch that [blocks](Lag::Block), a receiver in the middle of
+/// taking the item whose place is needed, which waits for nobody. `clone` is called while it is the sender's turn, and must not send into the same broadcast; what lagging branches lose is
 /// dropped after it.
 ///
 /// # Cancel safety
