@@ -9,7 +9,7 @@ use crate::channel::{
     AnyChannel, ForceSendError, LockFree, Permit, RecvError, ReserveError, SendError,
     StaticChannel, TryRecvError, TrySendError,
 };
-use crate::crew::{Crew, Numbers};
+use crate::crew::{Crew, Notice, Numbers};
 use crate::job::InlineFn;
 use crate::latch::Latch;
 use crate::queue::{StaticQueue, spsc};
@@ -66,6 +66,7 @@ formats! {
     [] Crew { crew => "Crew {{ searchers: {=usize} }}", crew.searchers(); }
     [const WORDS: usize] InlineFn<WORDS> { _ => "InlineFn<{=usize}>", WORDS; }
     [] Numbers { numbers => "Numbers {{ given: {=usize} }}", numbers.given(); }
+    [] Notice { notice => "Notice {{ number: {=usize} }}", notice.seen(); }
 
     [P: semaphore::Policy, W: Storage] Semaphore<P, W> {
         semaphore => "Semaphore {{ available: {=usize}, closed: {=bool} }}",
