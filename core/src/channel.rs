@@ -45,7 +45,7 @@ pub use future::{AnyChannel, Permit, Recv, RecvMany, Reserve, Send};
 pub use stream::{RecvStream, SendSink};
 pub use watch::{RecvWatch, SendWatch};
 
-pub use crate::queue::{LockFree, Progress};
+pub use crate::queue::progress::{LockFree, Progress};
 
 use crate::queue::{self, Inline, Ring};
 use crate::sync::const_unless_loom;

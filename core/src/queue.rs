@@ -38,13 +38,12 @@ mod batch;
 mod count;
 mod displace;
 mod half_way;
-mod progress;
+pub(crate) mod progress;
 mod ring;
 pub mod spsc;
 mod storage;
 mod ticket;
 
-pub use progress::{LockFree, Progress};
 pub(crate) use ring::{Nothing, Refused, Ring};
 #[cfg(feature = "alloc")]
 pub(crate) use storage::Heap;

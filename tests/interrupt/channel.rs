@@ -1,4 +1,7 @@
 //! The channel, preempted anywhere: nothing is lost, and nobody sleeps beside what it waits for.
+//!
+//! The lock-free one, as all that is checked here: a channel whose `Progress` says otherwise waits for what it has preempted, and
+//! must not be used so. What it does instead is explored by the models of `tests/loom/half_way.rs`.
 
 use super::harness::{self, Run, Subject};
 use super::tasks::{Asked, Tasks};

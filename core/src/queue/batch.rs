@@ -1,8 +1,8 @@
 //! `push_many` and `pop_many`: several tickets for one compare-and-swap.
 //!
 //! Between claiming and finishing they run their caller's code, an iterator or a closure. It may panic,
-//! take its time or use the very same ring: the tickets can be voided like any other, and a guard finishes
-//! what a panic leaves.
+//! take its time or use the very same ring: the tickets can be voided like any other (where parties may wait, those of
+//! an iterator, which are kept; a closure must be quick there), and a guard finishes what a panic leaves.
 
 use super::progress::Progress;
 use super::ring::{Ring, Unclaimable};

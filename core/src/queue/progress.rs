@@ -11,9 +11,9 @@
 /// other one from the CPU for ever.
 ///
 /// What takes its time waits for nobody and holds nobody up, with either choice: a place that was
-/// [reserved](super::Channel::reserve), and the places of an iterator that is still making values, can be taken away
+/// [reserved](crate::channel::Channel::reserve), and the places of an iterator that is still making values, can be taken away
 /// by whoever comes by. What is called with values claimed, the closure of
-/// [`try_recv_many`](super::Channel::try_recv_many), must neither wait nor use the channel where `LOCK_FREE` is false.
+/// [`try_recv_many`](crate::channel::Channel::try_recv_many), must neither wait nor use the channel where `LOCK_FREE` is false.
 ///
 /// # Examples
 ///
