@@ -3,10 +3,12 @@
 
 use crate::support::{Counter, Drops, poll};
 use aqueduct::channel::{
-    RecvError, RecvTimeoutError, Select, SendError, TryRecvError, TrySendError, bounded,
+    Receiver, RecvError, RecvTimeoutError, Select, SendError, Sender, TryRecvError, TrySendError,
+    bounded,
 };
 use aqueduct::{select, thread};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
 /// C37: Whoever makes a place lets in the first in line, and says so, at once: its send is over, though nobody receives any more.
@@ -74,6 +76,7 @@ fn a_reserved_place_comes_back() {
             let places: Vec<_> = std::iter::from_fn(|| sender.try_reserve().ok()).collect();
             assert_eq!(places.len(), capacity);
         };
+        is_whole();
         is_whole();
         // Granted in line, and not looked at.
         let permits: Vec<_> = (0..capacity).map(|_| sender.reserve().unwrap()).collect();
@@ -243,4 +246,25 @@ fn selections_on_both_ends() {
         assert_eq!(sum, 2 * (0..200).sum::<u32>(), "capacity {capacity}");
         assert!(receiver.is_empty() && !sender.is_full());
     }
+}
+
+/// C32, C41: The waker of a sender, whose value moves in, that uses the channel: nothing of ours is locked then.
+#[test]
+fn the_waker_of_a_sender_may_use_the_channel() {
+    struct Reenters(Sender<u8>, Receiver<u8>);
+    impl Wake for Reenters {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.0.try_send(9), Err(TrySendError::Full(9)));
+            assert_eq!(self.1.try_recv(), Ok(2));
+            self.0.close();
+        }
+    }
+    let (sender, receiver) = bounded(1);
+    let waker = Waker::from(Arc::new(Reenters(sender.clone(), receiver.clone())));
+    sender.try_send(1).unwrap();
+    let mut send = sender.send_async(2);
+    assert!(poll(&mut send, &waker).is_pending());
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!(poll(&mut send, &waker), Poll::Ready(Ok(())), "it was sent before the close");
+    assert!(sender.is_closed() && sender.is_empty());
 }

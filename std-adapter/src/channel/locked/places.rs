@@ -368,4 +368,34 @@ mod tests {
         assert_eq!(other.take_back(), Some(0));
         assert_eq!(state.send(2, &mut errands), Err(TrySendError::Full(2)));
     }
+
+    /// Else a thread would be told of the end while there is a value that a task was told of.
+    #[test]
+    fn a_close_sends_whoever_is_to_be_handed_a_value_back_to_look() {
+        let (mut state, mut errands) = (State::<u8>::new(1), Errands::default());
+        let mut caller = Caller { waker: Waker::noop(), clone: None };
+        let told = state.list_receiver(Want::ToBeTold, None, &mut errands);
+        let handed = state.list_receiver(Want::Open(Claim::Alone), None, &mut errands);
+        assert!(state.send(1, &mut errands).is_ok());
+        assert!(matches!(state.receivers.get(told).want, Want::Told));
+        state.close(&mut errands);
+        let fate = state.poll_handed(handed, &mut caller, &mut errands);
+        assert!(matches!(fate, Ok(Fate::Again)));
+        assert!(matches!(state.receive(None, &mut errands), Ok(Received::Value(1))));
+    }
+
+    /// A task that was told goes: the value is handed to the thread behind it, and the next sender moves in.
+    #[test]
+    fn who_was_told_and_goes_leaves_it_to_whoever_is_next() {
+        let (mut state, mut errands) = (State::<u8>::new(1), Errands::default());
+        let mut caller = Caller { waker: Waker::noop(), clone: None };
+        let told = state.list_receiver(Want::ToBeTold, None, &mut errands);
+        assert!(state.send(1, &mut errands).is_ok());
+        // It came while the other was looking.
+        let handed = state.receivers.push(Receiver { want: Want::Open(Claim::Alone), waker: None });
+        let sender = state.list_sender(Offer::Value(2), None, &mut errands);
+        state.cancel_recv(told, &mut errands);
+        assert!(matches!(state.poll_handed(handed, &mut caller, &mut errands), Ok(Fate::Has(1))));
+        assert!(matches!(state.senders.get(sender).offer, Offer::In(2)));
+    }
 }
