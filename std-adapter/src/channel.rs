@@ -33,7 +33,7 @@
 //!
 //! With room for one or two, or without, a channel is another one: *it is not lock-free*. All calls, those that begin with `try_` too, take a lock
 //! for a few steps, and under it call nothing of yours; a thread that loses its CPU just there holds up the others until it has it
-//! back. In return whoever waits is served in line, without a second try, which takes a third of the context switches: a sender waits with its value, which
+//! back. In return whoever waits is served in line, without a second try, which takes a third of the context switches at a capacity of 1: a sender waits with its value, which
 //! moves in as soon as there is a place, and a thread that receives is handed one.
 //!
 //! Without room, a [`try_recv`](Receiver::try_recv) that meets
