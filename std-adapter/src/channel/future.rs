@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 ///
 /// # Cancel safety
 ///
-/// Dropping it sends nothing: the value is dropped with it, and a turn that it had been given goes to the next.
+/// Dropping it sends nothing, unless a receiver has taken the value already: the value is dropped with it, and a turn that it had been
+/// given goes to the next.
 ///
 /// # Panics
 ///
