@@ -53,6 +53,8 @@ func main() {
 		pools(workload, ops)
 	case "context":
 		contexts(workload, ops)
+	case "pipeline":
+		pipelines(workload, ops)
 	case "planted":
 		planted(ops)
 	default:

@@ -4,11 +4,13 @@
 //! arithmetic. Under `ordered` the consumer gets the items in the order of the source. Under `fused` one
 //! stage of two threads does all three steps, which is also all that rayon can do. Who works item by item over bounded channels
 //! is written by hand here, once for all channels: a thread per worker, and for the order a map at the consumer. Threads are started
-//! and joined inside the measurement, as a program would.
+//! and joined inside the measurement, as a program would. What is not a chain is told in `fan`.
 
 mod candidates;
+mod fan;
 
 use crate::family::{Candidate, Cell};
+use crate::go;
 use crate::measure::Sample;
 use crate::sys;
 use std::hint::black_box;
@@ -21,8 +23,12 @@ pub(crate) const BUFFER: usize = 64;
 pub(crate) const WORKERS: usize = 2;
 
 pub(crate) fn cells() -> Vec<Cell> {
-    let cell = |shape: Shape| Cell::new("pipeline", shape.name(), "item", candidates::all(shape));
-    Shape::all().into_iter().map(cell).collect()
+    let cell = |shape: Shape| {
+        let mut candidates = candidates::all(shape);
+        candidates.extend(go::candidate("pipeline", shape.name()));
+        Cell::new("pipeline", shape.name(), "item", candidates)
+    };
+    Shape::all().into_iter().map(cell).chain(fan::cells()).collect()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,14 +108,20 @@ fn candidate(name: &'static str, shape: Shape, run: impl Fn(u64) -> Sum + 'stati
             (0..ops).for_each(|n| expected.take(shape.steps(n)));
             checked = (ops, expected);
         }
-        let (cpu, switches) = (sys::cpu_time(), sys::switches());
-        let start = Instant::now();
-        let sum = run(ops);
-        let wall = start.elapsed();
-        let (cpu, switches) = (sys::cpu_time() - cpu, sys::switches() - switches);
+        let (sum, sample) = measure(ops, || run(ops));
         assert_eq!(sum, checked.1, "{name} lost, doubled or displaced an item");
-        Sample::of(ops, wall, cpu, switches)
+        sample
     })
+}
+
+/// What a run of so many operations comes to, and what it takes.
+fn measure<R>(ops: u64, run: impl FnOnce() -> R) -> (R, Sample) {
+    let (cpu, switches) = (sys::cpu_time(), sys::switches());
+    let start = Instant::now();
+    let result = run();
+    let wall = start.elapsed();
+    let (cpu, switches) = (sys::cpu_time() - cpu, sys::switches() - switches);
+    (result, Sample::of(ops, wall, cpu, switches))
 }
 
 #[cfg(test)]

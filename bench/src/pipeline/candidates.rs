@@ -70,17 +70,19 @@ fn consume(shape: Shape, pipeline: Pipeline<impl Flow<Item = u64>>) -> Sum {
 }
 
 /// A bounded channel whose calls hold the thread.
-trait Channel {
+pub(super) trait Channel {
     type Sender: Clone + Send;
     type Receiver: Clone + Send;
 
     fn bounded() -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, item: Item);
+    /// False if there is no room.
+    fn try_send(sender: &Self::Sender, item: Item) -> bool;
     fn recv(receiver: &Self::Receiver) -> Option<Item>;
 }
 
 /// A number and its value.
-type Item = (u64, u64);
+pub(super) type Item = (u64, u64);
 
 fn by_hand<C: Channel>(shape: Shape, ops: u64) -> Sum {
     let step: fn(Shape, u64) -> u64 =
@@ -124,7 +126,7 @@ fn by_hand<C: Channel>(shape: Shape, ops: u64) -> Sum {
     })
 }
 
-struct Crossbeam;
+pub(super) struct Crossbeam;
 
 impl Channel for Crossbeam {
     type Sender = crossbeam_channel::Sender<Item>;
@@ -138,12 +140,16 @@ impl Channel for Crossbeam {
         sender.send(item).expect("the receivers are there");
     }
 
+    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+        sender.try_send(item).is_ok()
+    }
+
     fn recv(receiver: &Self::Receiver) -> Option<Item> {
         receiver.recv().ok()
     }
 }
 
-struct Crossfire;
+pub(super) struct Crossfire;
 
 impl Channel for Crossfire {
     type Sender = crossfire::MTx<crossfire::mpmc::Array<Item>>;
@@ -157,12 +163,16 @@ impl Channel for Crossfire {
         assert!((**sender).send(item).is_ok(), "the receivers are there");
     }
 
+    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+        (**sender).try_send(item).is_ok()
+    }
+
     fn recv(receiver: &Self::Receiver) -> Option<Item> {
         (**receiver).recv().ok()
     }
 }
 
-struct Kanal;
+pub(super) struct Kanal;
 
 impl Channel for Kanal {
     type Sender = kanal::Sender<Item>;
@@ -174,6 +184,10 @@ impl Channel for Kanal {
 
     fn send(sender: &Self::Sender, item: Item) {
         sender.send(item).expect("the receivers are there");
+    }
+
+    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+        sender.try_send(item).expect("the receivers are there")
     }
 
     fn recv(receiver: &Self::Receiver) -> Option<Item> {
