@@ -6,6 +6,7 @@ use crate::Context;
 use crate::channel::{SendCtxError, SendError, SendTimeoutError, TrySendError};
 use crate::park::{Impatience, deadline_after, drive};
 use crate::sync::Mutex;
+use crossbeam_utils::atomic::AtomicCell;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -94,6 +95,9 @@ struct Leg<T> {
     id: BranchId,
     outlet: Outlet<T>,
     lag: Lag,
+    /// Room that has been seen and not been used: a look at the receiver's end of the channel for each lap, and not for each item. Of whoever has
+    /// the turn.
+    room: AtomicCell<usize>,
 }
 
 impl<T> Member for Leg<T> {
@@ -114,8 +118,13 @@ enum Given<T> {
 impl<T> Leg<T> {
     /// Whether the sender has to wait for it.
     fn holds_up(&self) -> bool {
+        if self.lag != Lag::Block || self.room.load() > 0 {
+            return false;
+        }
         let sender = &self.outlet.sender;
-        self.lag == Lag::Block && sender.is_full() && !sender.is_closed()
+        let capacity = sender.capacity().unwrap_or(usize::MAX);
+        self.room.store(capacity.saturating_sub(sender.len()));
+        self.room.load() == 0 && !sender.is_closed()
     }
 
     /// Gives it the item, without waiting for it. What it loses goes into `litter`.
@@ -132,6 +141,7 @@ impl<T> Leg<T> {
             litter.extend(displaced);
             return given;
         }
+        self.room.store(self.room.load().saturating_sub(1));
         match (sender.try_send(item), self.lag) {
             (Ok(()), _) => Given::Taken,
             (Err(TrySendError::Disconnected(item)), _) => Given::Gone(item),
@@ -179,7 +189,10 @@ impl<T> Broadcast<T> {
     ///
     /// If `capacity` is 0, or above [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
     pub fn add_branch(&self, capacity: usize, lag: Lag) -> Branch<T> {
-        branch::join(&self.shared.members, capacity, |id, outlet| Leg { id, outlet, lag })
+        branch::join(&self.shared.members, capacity, |id, outlet| {
+            let room = AtomicCell::new(0);
+            Leg { id, outlet, lag, room }
+        })
     }
 
     /// Ends a branch: it gets what is in, and then the end; a send that sleeps at it goes on. False if it has gone.
