@@ -57,6 +57,7 @@ mod keyed;
 mod machine;
 mod metrics;
 mod order;
+mod parcel;
 mod policy;
 mod report;
 mod run;

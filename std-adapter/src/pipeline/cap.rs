@@ -2,9 +2,9 @@
 
 use super::control::Control;
 use super::desk::{Count, Desk, Wait};
-use super::edge::{Parcel, Sink};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
+use super::parcel::{Parcel, Sink};
 use crate::core::semaphore::MAX_PERMITS;
 use crate::sync::Semaphore;
 use crate::thread::SpawnError;

@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::desk::{Count, Desk, Office, Wait};
-use super::flow::Fare;
+use super::parcel::{Parcel, Sink};
 use super::shelf::{Bill, Shelf};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::lock;
@@ -22,40 +22,6 @@ const BATCH: usize = 16;
 /// it for each item. An item that comes once it sleeps wakes it at once; so this is the longest that one lies on a shelf while somebody has nothing to
 /// do.
 const NAP: Duration = Duration::from_micros(200);
-
-/// A numbered item on its way, or the place of one that will not come.
-///
-/// Where an ordered point further down counts on every number, an item that fails or is cancelled travels on as an empty
-/// parcel; elsewhere empty parcels are not sent.
-pub struct Parcel<T> {
-    /// Its number since the source, or since the last place where items were numbered anew.
-    pub(super) seq: u64,
-    /// The position in the source of what it was made of.
-    pub(super) item: u64,
-    /// Nothing else that was made of that item follows.
-    pub(super) closes: bool,
-    pub(super) load: Option<T>,
-    pub(super) fare: Fare,
-}
-
-/// What a stage, or the source, hands its parcels to.
-///
-/// Each party has one of its own. The end of input is the drop of the last.
-pub trait Sink<T>: Clone + Send {
-    /// Hands one parcel on; waits while there is no room for it. What nobody will take is counted as recalled.
-    #[doc(hidden)]
-    fn put(&mut self, parcel: Parcel<T>, desk: &Desk);
-
-    /// Whether it is certain that the next [`put`](Self::put) will not wait.
-    #[doc(hidden)]
-    fn has_room(&self) -> bool {
-        false
-    }
-
-    /// Ends the use of this one, and counts what only it knows.
-    #[doc(hidden)]
-    fn finish(self, desk: &Desk);
-}
 
 /// Whether a buffer can have this size.
 pub(super) fn can_hold(capacity: usize) -> bool {

@@ -2,9 +2,9 @@
 
 use super::control::Control;
 use super::desk::{Desk, Office, Staff};
-use super::edge::Sink;
 use super::error::BuildError;
 use super::order::Gate;
+use super::parcel::Sink;
 use crate::lock;
 use crate::sync::OwnedSemaphorePermit;
 use crate::thread::{Builder, Panicked, Scope, ScopedJoinHandle, SpawnError};

@@ -1,7 +1,8 @@
 //! Which worker an item goes to, if that is not whoever is free: the same one for the same key.
 
 use super::desk::Desk;
-use super::edge::{Entrance, Parcel, Sink};
+use super::edge::Entrance;
+use super::parcel::{Parcel, Sink};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;

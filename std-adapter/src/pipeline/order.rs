@@ -2,9 +2,10 @@
 
 use super::control::Control;
 use super::desk::{Count, Desk, Wait};
-use super::edge::{Bell, Parcel, Sink, can_hold};
+use super::edge::{Bell, can_hold};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
+use super::parcel::{Parcel, Sink};
 use crate::lock;
 use crate::park::{Impatience, drive};
 use crate::thread::SpawnError;

@@ -2,10 +2,11 @@
 
 use super::control::Control;
 use super::desk::{Count, Desk, Office, Staff, Wait};
-use super::edge::{Parcel, Sink, can_hold, edge};
+use super::edge::{can_hold, edge};
 use super::error::{BoxError, BuildError, PipelineError, StageError};
 use super::flow::{Below, Flow, Launch, Row};
 use super::metrics::OUTPUT;
+use super::parcel::{Parcel, Sink};
 use super::report::Report;
 use super::running::Running;
 use super::{Pipeline, Progress, Settings, source};

@@ -2,10 +2,11 @@
 
 use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk};
-use super::edge::{Exit, Parcel, Sink, Taken, edge};
+use super::edge::{Exit, Taken, edge};
 use super::error::{BuildError, Cause, StageError};
 use super::flow::{Below, Fare, Flow, Launch, Pump};
 use super::order::Gate;
+use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
 use crate::thread::{self, SpawnError};
 use std::sync::Arc;

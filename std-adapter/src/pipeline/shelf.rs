@@ -1,6 +1,6 @@
 //! Where a maker lays what it has made, and how it hears that somebody waits for it.
 
-use super::edge::Parcel;
+use super::parcel::Parcel;
 use aqueduct_core::queue::spsc::Consumer;
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;

@@ -2,10 +2,10 @@
 
 use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk, Staff};
-use super::edge::{Parcel, Sink};
 use super::error::{BoxError, BuildError, Cause, StageError};
 use super::flow::{Below, Flow, Launch, Leave, Pump};
 use super::order::Gate;
+use super::parcel::{Parcel, Sink};
 use crate::channel::Receiver;
 use crate::thread::{self, SpawnError};
 use std::error::Error;

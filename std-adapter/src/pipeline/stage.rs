@@ -2,10 +2,11 @@
 
 use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk, Staff};
-use super::edge::{Exit, Parcel, Sink, Taken, can_hold, edge};
+use super::edge::{Exit, Taken, can_hold, edge};
 use super::error::{BuildError, Cause, StageError};
 use super::flow::{Below, Crew, Fare, Flow, Launch, Pump};
 use super::keyed::{Key, Lanes, Unkeyed};
+use super::parcel::{Parcel, Sink};
 use super::policy::{ErrorPolicy, Policy};
 use super::work::Work;
 use crate::lock;

@@ -1,10 +1,10 @@
 //! Stages that make none, one or several items of one: what they hand on is taken out of its wrapping here.
 
 use super::desk::{Count, Desk};
-use super::edge::{Parcel, Sink};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
 use super::order::{Gate, Reorder};
+use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
 use crate::thread::SpawnError;
 
