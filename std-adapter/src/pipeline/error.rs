@@ -1,6 +1,6 @@
 //! What can go wrong: with one item, with the builder, with a run.
 
-use super::metrics::AtWork;
+use super::metrics::{AtWork, name_all};
 use super::report::Report;
 use crate::context;
 use crate::thread::{Panicked, SpawnError};
@@ -308,7 +308,10 @@ impl fmt::Display for PipelineError {
             Self::Build(_) => f.write_str("the pipeline cannot run as it was built"),
             Self::Spawn(_) => f.write_str("the pipeline could not start its threads"),
             Self::Stopped { .. } => f.write_str("the pipeline was stopped by a failure"),
-            Self::Cancelled { .. } => f.write_str("the pipeline was cancelled"),
+            Self::Cancelled { at_work, .. } => {
+                f.write_str("the pipeline was cancelled")?;
+                name_all(at_work, f)
+            }
             Self::Aborted { .. } => f.write_str("the pipeline was aborted"),
             Self::Output { .. } => f.write_str("the output of the pipeline was refused"),
             Self::Worker { stage, .. } => write!(f, "a worker of stage `{stage}` was lost"),

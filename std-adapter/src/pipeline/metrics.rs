@@ -58,6 +58,13 @@ impl fmt::Display for AtWork {
     }
 }
 
+/// Goes on with who was at work, if anybody was.
+pub(super) fn name_all(at_work: &[AtWork], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    at_work.iter().enumerate().try_for_each(|(number, at_work)| {
+        write!(f, "{} {at_work}", if number == 0 { ":" } else { "," })
+    })
+}
+
 /// The stage that the others wait for: made by [`PipelineMetrics::bottleneck`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::error::{BuildError, PipelineError, StageError};
-use super::metrics::{AtWork, Bottleneck, PipelineMetrics, at_work};
+use super::metrics::{AtWork, Bottleneck, PipelineMetrics, at_work, name_all};
 use super::report::Report;
 use super::run::{Rows, conclude};
 use crate::channel::Receiver;
@@ -306,10 +306,7 @@ impl<T> fmt::Debug for Stuck<T> {
 impl<T> fmt::Display for Stuck<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the pipeline does not end")?;
-        for (number, at_work) in self.at_work.iter().enumerate() {
-            write!(f, "{} {at_work}", if number == 0 { ":" } else { "," })?;
-        }
-        Ok(())
+        name_all(&self.at_work, f)
     }
 }
 
