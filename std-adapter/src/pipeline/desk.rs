@@ -19,16 +19,42 @@ pub struct Desk {
 #[derive(Debug, Default)]
 struct Page {
     counts: [AtomicCell<u64>; Count::ALL],
-    /// What the owner waits for, as a [`Wait`]; 0 while it does not.
-    waits: AtomicCell<u8>,
-    /// When it began to, in nanoseconds since it began itself.
-    since: AtomicCell<u64>,
-    /// Nanoseconds it waited, for each of [`Wait`]: only waits that are over.
-    waited: [AtomicCell<u64>; 2],
+    /// How long the owner waited, for each of [`Wait`].
+    waited: [Stopwatch; 2],
     /// The item it is at, plus one; 0 between items.
     item: AtomicCell<u64>,
     /// Nanoseconds from beginning to end; 0 before the end.
     alive: AtomicCell<u64>,
+}
+
+/// How long something went on, all together, in one word: whoever reads it finds no moment in which a time that has just ended is counted
+/// twice, or not at all.
+///
+/// Twice the nanoseconds; odd while it goes on, and then less the time at which that began.
+#[derive(Debug, Default)]
+struct Stopwatch(AtomicCell<u64>);
+
+impl Stopwatch {
+    fn start(&self, now: u64) {
+        self.0.store(self.0.load().wrapping_sub(2 * now) + 1);
+    }
+
+    fn stop(&self, now: u64) {
+        self.0.store((self.0.load() - 1).wrapping_add(2 * now));
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load()
+    }
+
+    fn goes_on(word: u64) -> bool {
+        word % 2 == 1
+    }
+
+    /// What was read is so much, in nanoseconds.
+    fn total(word: u64, now: u64) -> u64 {
+        if Self::goes_on(word) { (word - 1).wrapping_add(2 * now) / 2 } else { word / 2 }
+    }
 }
 
 /// What is counted.
@@ -60,9 +86,9 @@ impl Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Items.
-    Starved = 1,
+    Starved,
     /// Room to put what it made.
-    Blocked = 2,
+    Blocked,
 }
 
 impl Desk {
@@ -89,12 +115,10 @@ impl Desk {
 
     /// Waits, with the clock running: others see the time while it is still going by.
     pub(super) fn during<R>(&self, wait: Wait, f: impl FnOnce() -> R) -> R {
-        self.page.since.store(self.now());
-        self.page.waits.store(wait as u8);
+        let watch = &self.page.waited[wait as usize];
+        watch.start(self.now());
         let result = f();
-        let total = &self.page.waited[wait as usize - 1];
-        total.store(total.load() + self.now().saturating_sub(self.page.since.load()));
-        self.page.waits.store(0);
+        watch.stop(self.now());
         result
     }
 
@@ -106,11 +130,8 @@ impl Desk {
 
     /// What the owner waits for at the moment.
     pub(super) fn waits(&self) -> Option<Wait> {
-        match self.page.waits.load() {
-            1 => Some(Wait::Starved),
-            2 => Some(Wait::Blocked),
-            _ => None,
-        }
+        let goes_on = |wait: &Wait| Stopwatch::goes_on(self.page.waited[*wait as usize].read());
+        [Wait::Starved, Wait::Blocked].into_iter().find(goes_on)
     }
 
     /// The item that the owner is working on: not one that it waits to hand on.
@@ -124,17 +145,7 @@ impl Desk {
 
     pub(super) fn counts(&self) -> Counts {
         let count = |what: Count| self.page.counts[what as usize].load();
-        let waited = |wait: Wait| {
-            let so_far = match self.waits() == Some(wait) {
-                true => self.now().saturating_sub(self.page.since.load()),
-                false => 0,
-            };
-            Duration::from_nanos(self.page.waited[wait as usize - 1].load() + so_far)
-        };
-        let alive = match self.page.alive.load() {
-            0 => self.now(),
-            alive => alive,
-        };
+        let [starved, blocked, alive] = self.times().map(Duration::from_nanos);
         Counts {
             received: count(Count::Received),
             put: count(Count::Put),
@@ -148,9 +159,30 @@ impl Desk {
             cancelled: count(Count::Cancelled),
             retried: count(Count::Retried),
             unkept: count(Count::Unkept),
-            starved: waited(Wait::Starved),
-            blocked: waited(Wait::Blocked),
-            alive: Duration::from_nanos(alive),
+            starved,
+            blocked,
+            alive,
+        }
+    }
+
+    /// How long the owner starved, was blocked, and was there, as of one moment: what is left of the last was work, and none of the
+    /// four ever goes back.
+    fn times(&self) -> [u64; 3] {
+        let read = || {
+            let [starved, blocked] = &self.page.waited;
+            [starved.read(), blocked.read(), self.page.alive.load()]
+        };
+        let mut seen = read();
+        loop {
+            let now = self.now();
+            let again = read();
+            if again == seen {
+                let [starved, blocked, alive] = seen;
+                let waited = [starved, blocked].map(|word| Stopwatch::total(word, now));
+                return [waited[0], waited[1], if alive == 0 { now } else { alive }];
+            }
+            // It began or ended a wait meanwhile.
+            seen = again;
         }
     }
 
@@ -235,5 +267,51 @@ impl Office {
     /// The desks that are in use.
     pub(super) fn desks(&self) -> Vec<Arc<Desk>> {
         lock(&self.desks).open.iter().filter(|desk| !desk.is_closed()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::thread;
+
+    #[test]
+    fn a_stopwatch_counts_while_it_runs() {
+        let watch = Stopwatch::default();
+        let total = |now| Stopwatch::total(watch.read(), now);
+        watch.start(10);
+        assert_eq!((total(10), total(15)), (0, 5));
+        watch.stop(20);
+        assert_eq!((total(20), total(99)), (10, 10));
+        watch.start(100);
+        assert_eq!((total(100), total(103)), (10, 13));
+        assert!(Stopwatch::goes_on(watch.read()));
+        watch.stop(105);
+        assert_eq!(total(999), 15);
+        assert!(!Stopwatch::goes_on(watch.read()));
+    }
+
+    #[test]
+    fn times_never_go_back_while_waits_begin_and_end() {
+        let (desk, over) = (Desk::new(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    desk.during(Wait::Starved, || ());
+                    desk.during(Wait::Blocked, || ());
+                }
+                desk.close();
+                over.store(true, SeqCst);
+            });
+            let mut before = Counts::default();
+            while !over.load(SeqCst) {
+                let now = desk.counts();
+                assert!(now.starved >= before.starved, "{now:?} after {before:?}");
+                assert!(now.blocked >= before.blocked, "{now:?} after {before:?}");
+                assert!(now.busy() >= before.busy(), "{now:?} after {before:?}");
+                before = now;
+            }
+        });
     }
 }
