@@ -6,6 +6,8 @@ pub use context::Context;
 
 pub mod channel;
 pub mod context;
+#[cfg(feature = "prometheus")]
+mod exposition;
 pub mod fan;
 pub mod io;
 pub mod iter;

@@ -39,6 +39,19 @@
 //!   behind `ordered` nothing that comes after it: what a serial loop would have done. An abort, a context that is
 //!   cancelled, and an output that is dropped end every wait at once.
 //!
+//! # What instruments see
+//!
+//! [`Running::metrics`] is a snapshot of a run, and [`on_progress`](Pipeline::on_progress) is given one. The feature `prometheus` writes it as a page
+//! (`pipeline::prometheus`), the feature `metrics` hands it to the recorder of that facade (`PipelineMetrics::publish`); either happens when it is
+//! asked for.
+//!
+//! With the feature `tracing` there are spans, target `aqueduct::pipeline`: a `run` at level debug, a child of the span in which the run was
+//! started, with its outcome; below it a `stage` at level debug for each thread of a stage, with the stage's name and index; and below that an `item` at
+//! level trace, entered while the stage's function, or its error policy, has to do with that item, with the item's position in the source, the attempt if it
+//! is not the first, and the outcome. So an event of a stage's function says which stage, and, if somebody wants to pay a span for each item, which item it is about.
+//! What a lazy [`flat_map`](Pipeline::flat_map) does later belongs to its stage, and the function that takes the output to the run. Threads have the program's
+//! subscriber: one that is set for a single thread does not see stages.
+//!
 //! # When to use something else
 //!
 //! For data in memory and no stage that waits, rayon's parallel iterators cost less per item. A pipeline is for
@@ -48,10 +61,14 @@
 
 mod build;
 mod cap;
+#[cfg(any(feature = "metrics", feature = "prometheus"))]
+mod columns;
 mod control;
 mod desk;
 mod edge;
 mod error;
+#[cfg(feature = "metrics")]
+mod facade;
 mod flow;
 mod keyed;
 mod machine;
@@ -59,6 +76,8 @@ mod metrics;
 mod order;
 mod parcel;
 mod policy;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod report;
 mod run;
 mod running;
@@ -66,6 +85,7 @@ mod serial;
 mod shelf;
 mod source;
 mod stage;
+mod trace;
 mod unpack;
 mod work;
 

@@ -1,13 +1,10 @@
 //! What a program's own instruments see of a pool: Prometheus's page, the `metrics` facade, and spans.
 
 use aqueduct::pool::{Histogram, Job, Pool, PoolMetrics, Priority, prometheus};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Subscriber, field};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use metrics_util::debugging::DebugValue;
+use observed::{Spans, parse, told};
+
+mod observed;
 
 /// Books with something in each of their columns but few.
 fn books() -> PoolMetrics {
@@ -19,29 +16,6 @@ fn books() -> PoolMetrics {
     let failing = Job::fallible(|_| Err::<(), _>("on purpose")).priority(Priority::High);
     pool.submit_job(failing).unwrap().join().unwrap_err();
     pool.metrics()
-}
-
-/// Sample name with labels -> value; checks the form of each line, and that a family's samples stand together after its type.
-fn parse(page: &str) -> BTreeMap<String, f64> {
-    let mut samples = BTreeMap::new();
-    let (mut family, mut seen) = (String::new(), Vec::new());
-    for line in page.lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
-            assert!(!seen.contains(&name.to_owned()), "{name} comes twice");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-            seen.push(name.to_owned());
-            family = name.to_owned();
-        } else if !line.starts_with("# HELP ") {
-            let (sample, value) = line.rsplit_once(' ').unwrap();
-            assert!(sample.starts_with(&family) && sample.ends_with('}'), "{line}");
-            let before = samples.insert(sample.to_owned(), value.parse().unwrap());
-            assert_eq!(before, None, "{sample} comes twice");
-        }
-    }
-    assert!(page.ends_with('\n'));
-    samples
 }
 
 #[test]
@@ -83,23 +57,11 @@ fn buckets_of_the_page_grow_to_the_count() {
 
 #[test]
 fn the_facade_is_told_what_the_books_say_however_often() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
     let books = books();
-    metrics::with_local_recorder(&recorder, || {
+    let told = told(|| {
         books.publish("a");
         books.publish("a");
     });
-    let told: HashMap<String, DebugValue> = snapshotter
-        .snapshot()
-        .into_vec()
-        .into_iter()
-        .map(|(key, _, _, value)| {
-            let labels =
-                key.key().labels().map(|label| format!(" {}={}", label.key(), label.value()));
-            (key.key().name().to_owned() + &labels.collect::<String>(), value)
-        })
-        .collect();
     let counter = |name: &str| match told[name] {
         DebugValue::Counter(count) => count,
         ref other => panic!("{other:?}"),
@@ -113,48 +75,10 @@ fn the_facade_is_told_what_the_books_say_however_often() {
     assert!(!told.keys().any(|name| name.contains("priority=low quantile")));
 }
 
-/// What became of each span: its parent, its fields, and in which spans others were made.
-#[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<Seen>>>);
-
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    id: u64,
-    parent: Option<u64>,
-    name: &'static str,
-    fields: BTreeMap<&'static str, String>,
-}
-
-struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
-
-impl field::Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &field::Field, value: &dyn std::fmt::Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let parent = context.span(id).unwrap().parent().map(|parent| parent.id().into_u64());
-        let name = attributes.metadata().name();
-        let mut seen = Seen { id: id.into_u64(), parent, name, ..Seen::default() };
-        attributes.record(&mut Fields(&mut seen.fields));
-        self.0.lock().unwrap().push(seen);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut all = self.0.lock().unwrap();
-        let seen = all.iter_mut().find(|seen| seen.id == id.into_u64()).unwrap();
-        values.record(&mut Fields(&mut seen.fields));
-    }
-}
-
 #[test]
 fn a_job_runs_in_a_span_whose_parent_is_where_it_was_submitted() {
-    let spans = Spans::default();
-    // For all threads: jobs run on those of the pool. The other tests of this file do not look at spans.
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(spans.clone()))
-        .expect("nobody else sets one");
+    // The other tests of this file do not look at spans.
+    let spans = Spans::of_all_threads();
     let pool = Pool::builder().max_workers(1).build().unwrap();
     let request = tracing::info_span!("request");
     let (named, light) = request.in_scope(|| {
@@ -170,7 +94,7 @@ fn a_job_runs_in_a_span_whose_parent_is_where_it_was_submitted() {
     let borrowed = pool.scope(|scope| scope.submit(|| tracing::Span::current().id()).join());
     assert!(borrowed.unwrap().value.is_some());
     assert!(pool.shutdown().is_complete());
-    let all = spans.0.lock().unwrap().clone();
+    let all = spans.seen();
     let of = |id| all.iter().find(|seen| seen.id == id).unwrap();
     let job = of(of(inside).parent.expect("made in the job's span"));
     assert_eq!(job.name, "job");

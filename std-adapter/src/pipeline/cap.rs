@@ -63,14 +63,34 @@ where
         S: Sink<Self::Item> + 'scope,
     {
         let most = self.most.min(MAX_PERMITS);
+        let room = Arc::new(Semaphore::new(most));
+        launch.cap_the_next(Cap { room: Arc::clone(&room), most });
         let toll = Toll {
-            room: Arc::new(Semaphore::new(most)),
+            room,
             most,
             weigh: Arc::new(self.weigh),
             control: Arc::clone(&launch.control),
             sink,
         };
         self.upstream.launch(launch, toll, below)
+    }
+}
+
+/// What is to be seen of a cap.
+#[derive(Debug)]
+pub(super) struct Cap {
+    room: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Cap {
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How much is under way.
+    pub(super) fn used(&self) -> usize {
+        self.most.saturating_sub(self.room.available_permits())
     }
 }
 

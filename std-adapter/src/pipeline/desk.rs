@@ -1,5 +1,6 @@
 //! What each party of a run writes down about itself, for others to read while it works.
 
+use super::cap::Cap;
 use super::report::Counts;
 use crate::lock;
 use crossbeam_utils::CachePadded;
@@ -196,6 +197,8 @@ impl Desk {
 pub(super) struct Office {
     pub(super) name: Arc<str>,
     pub(super) buffer: usize,
+    /// What its workers pass on their way out, if something is capped behind them.
+    pub(super) cap: Option<Cap>,
     /// Items that wait in front of the stage, or lie in its workers' hands unbegun.
     pub(super) depth: AtomicCell<usize>,
     pub(super) staff: Mutex<Staff>,
@@ -229,10 +232,17 @@ impl Staff {
 }
 
 impl Office {
-    pub(super) fn new(name: &Arc<str>, buffer: usize, staff: Staff, is_fixed: bool) -> Arc<Self> {
+    pub(super) fn new(
+        name: &Arc<str>,
+        buffer: usize,
+        staff: Staff,
+        is_fixed: bool,
+        cap: Option<Cap>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name: Arc::clone(name),
             buffer,
+            cap,
             is_fixed,
             scales: AtomicCell::new(staff.min < staff.max),
             depth: AtomicCell::new(0),

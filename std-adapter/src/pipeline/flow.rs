@@ -1,10 +1,12 @@
 //! What nests: a source, and what is built around it, as one type that can be checked and launched.
 
+use super::cap::Cap;
 use super::control::Control;
 use super::desk::{Desk, Office, Staff};
 use super::error::BuildError;
 use super::order::Gate;
 use super::parcel::Sink;
+use super::trace;
 use crate::lock;
 use crate::sync::OwnedSemaphorePermit;
 use crate::thread::{Builder, Panicked, Scope, ScopedJoinHandle, SpawnError};
@@ -87,12 +89,20 @@ pub struct Below {
 pub struct Launch<'scope, 'env> {
     pub(super) scope: Scope<'scope, 'env>,
     pub(super) control: Arc<Control>,
+    trace: trace::Run,
+    /// The position of the last stage.
+    last: usize,
+    /// What stands behind the part that is opened next.
+    cap: Option<Cap>,
     crews: Vec<Arc<Crew<'scope, 'env>>>,
 }
 
 /// The workers of one stage. They may call others themselves.
 pub(super) struct Crew<'scope, 'env> {
     pub(super) office: Arc<Office>,
+    /// Its position; 0 is the source.
+    index: usize,
+    trace: trace::Run,
     scope: Scope<'scope, 'env>,
     workers: Mutex<Workers<'scope>>,
 }
@@ -111,8 +121,20 @@ pub(super) struct Row {
 }
 
 impl<'scope, 'env> Launch<'scope, 'env> {
-    pub(super) fn new(scope: &Scope<'scope, 'env>, control: &Arc<Control>) -> Self {
-        Self { scope: scope.clone(), control: Arc::clone(control), crews: Vec::new() }
+    /// The launch of a run whose last stage has this position.
+    pub(super) fn new(
+        scope: &Scope<'scope, 'env>,
+        control: &Arc<Control>,
+        trace: &trace::Run,
+        last: usize,
+    ) -> Self {
+        let (scope, control, trace) = (scope.clone(), Arc::clone(control), trace.clone());
+        Self { scope, control, trace, last, cap: None, crews: Vec::new() }
+    }
+
+    /// The part that is opened next is the one in front of this cap.
+    pub(super) fn cap_the_next(&mut self, cap: Cap) {
+        self.cap = Some(cap);
     }
 
     /// A stage's office and crew, without anybody yet.
@@ -123,10 +145,12 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         staff: Staff,
         is_fixed: bool,
     ) -> Arc<Crew<'scope, 'env>> {
-        let office = Office::new(name, buffer, staff, is_fixed);
+        let office = Office::new(name, buffer, staff, is_fixed, self.cap.take());
         self.control.open(&office);
-        let workers = Mutex::default();
-        let crew = Arc::new(Crew { office, scope: self.scope.clone(), workers });
+        let (workers, trace) = (Mutex::default(), self.trace.clone());
+        // From the last to the first, and each opens once.
+        let index = self.last - self.crews.len();
+        let crew = Arc::new(Crew { office, index, trace, scope: self.scope.clone(), workers });
         self.crews.push(Arc::clone(&crew));
         crew
     }
@@ -157,13 +181,14 @@ impl<'scope> Crew<'scope, '_> {
         let desk = self.office.desk();
         let leave = Leave { office: Arc::clone(&self.office), desk: Arc::clone(&desk) };
         let work = work(desk);
+        let span = self.trace.stage(&self.office.name, self.index);
         let mut workers = lock(&self.workers);
         // A name of a stage may hold anything; that of a thread may not hold a zero byte.
         let name = format!("{}-{}", self.office.name.replace('\0', " "), workers.named);
         workers.named += 1;
         let handle = Builder::new().name(name).spawn_scoped(&self.scope, move || {
             let _leave = leave;
-            work();
+            span.within(work);
         })?;
         workers.handles.push(handle);
         Ok(())

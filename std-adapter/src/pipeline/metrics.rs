@@ -1,5 +1,6 @@
 //! A run watched while it goes on: counts, queues, who waits for whom, and which stage all others wait for.
 
+use super::cap::Cap;
 use super::desk::{Office, Wait};
 use super::report::StageReport;
 use crate::lock;
@@ -31,6 +32,10 @@ pub struct StageMetrics {
     pub queued: usize,
     /// How many may wait there; 0 for the source.
     pub buffer: usize,
+    /// The bound of the [cap](super::Pipeline::max_in_flight) behind it, in items or in weight, if there is one.
+    pub cap: Option<usize>,
+    /// How much of that is under way.
+    pub under_cap: usize,
     /// Its workers now.
     pub workers: usize,
     /// Of them, those that wait for items.
@@ -96,6 +101,8 @@ impl PipelineMetrics {
             StageMetrics {
                 queued: office.depth.load(),
                 buffer: office.buffer,
+                cap: office.cap.as_ref().map(Cap::most),
+                under_cap: office.cap.as_ref().map_or(0, Cap::used),
                 workers: lock(&office.staff).workers,
                 starved: waits(Wait::Starved),
                 blocked: waits(Wait::Blocked),
@@ -104,6 +111,18 @@ impl PipelineMetrics {
             }
         });
         Self { stages: stages.collect(), elapsed, total }
+    }
+
+    /// How many items have been begun and have not come to an end: made by the source, or [added](StageReport::added) on the way, and neither out of
+    /// the last stage nor left out, failed or cancelled. What is in a batch counts until the batch is made.
+    pub fn in_flight(&self) -> u64 {
+        let sum =
+            |of: fn(&StageReport) -> u64| self.stages.iter().map(|s| of(&s.so_far)).sum::<u64>();
+        let (Some(first), Some(last)) = (self.stages.first(), self.stages.last()) else { return 0 };
+        let begun = first.so_far.received() + sum(StageReport::added);
+        let over =
+            sum(StageReport::filtered) + sum(StageReport::failed) + sum(StageReport::cancelled);
+        begun.saturating_sub(over + last.so_far.out())
     }
 
     /// The stage that the others wait for: the one whose workers are at work for the largest share of their time. If those

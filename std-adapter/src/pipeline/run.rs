@@ -9,7 +9,7 @@ use super::metrics::OUTPUT;
 use super::parcel::{Parcel, Sink};
 use super::report::Report;
 use super::running::Running;
-use super::{Pipeline, Progress, Settings, source};
+use super::{Pipeline, Progress, Settings, source, trace};
 use crate::channel::{self, Receiver, Sender, TrySendError};
 use crate::thread::{self, Builder, Panicked, SpawnError};
 use crate::{Context, lock};
@@ -87,14 +87,17 @@ impl<N: Flow> Pipeline<N> {
     {
         let Self { flow, settings } = self;
         let (control, errors) = settings.check(&flow)?;
-        let total = flow.total();
+        let (total, last) = (flow.total(), flow.position());
+        let trace = trace::Run::started();
         let mut report = Report::default();
         let rows = thread::scope(|scope| -> Rows {
-            let mut launch = Launch::new(scope, &control);
+            let mut launch = Launch::new(scope, &control, &trace, last);
             let (name, room) = (OUTPUT.into(), settings.output_buffer);
-            let office = Office::new(&name, room, Staff::fixed(1), true);
+            let office = Office::new(&name, room, Staff::fixed(1), true, None);
             let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(), 1);
             let pump = flow.launch(&mut launch, entrance, Below::default())?;
+            let span = trace.stage(source::NAME, 0);
+            let pump = move || span.within(pump);
             let source = Builder::new().name(source::NAME).spawn_scoped(scope, pump)?;
             let desk = office.desk();
             let progress = settings.progress;
@@ -105,7 +108,7 @@ impl<N: Flow> Pipeline<N> {
                         continue;
                     }
                     report.delivered += 1;
-                    if let Err(error) = take(load) {
+                    if let Err(error) = trace.within(|| take(load)) {
                         control.refuse(error.into());
                     }
                     if let Some(progress) = &progress {
@@ -122,7 +125,9 @@ impl<N: Flow> Pipeline<N> {
             }
             Ok(launch.join(source))
         });
-        conclude(rows, report, &control, &errors)
+        let result = conclude(rows, report, &control, &errors);
+        trace.over(&result);
+        result
     }
 
     /// Runs to the end, and makes one value of all items.
@@ -183,31 +188,32 @@ impl<N: Flow> Pipeline<N> {
     {
         let Self { flow, settings } = self;
         let (control, errors) = settings.check(&flow)?;
-        let total = flow.total();
+        let (total, last) = (flow.total(), flow.position());
+        let trace = trace::Run::started();
         let (sender, output) = channel::bounded(settings.output_buffer);
         let closer = output.clone();
         // Whoever waits for output is woken by an abort at once, not only when the last worker has seen it.
         let _ = control.work().after_func(move || {
             closer.close();
         });
-        let run = Arc::clone(&control);
+        let (run, of_stages) = (Arc::clone(&control), trace.clone());
         // What is asked of the run, from now on, is asked of all its stages.
         let (ready, launched) = channel::bounded::<()>(1);
         let host = Builder::new().name(source::NAME).spawn(move || {
             let rows = thread::scope(|scope| -> Rows {
-                let mut launch = Launch::new(scope, &run);
+                let mut launch = Launch::new(scope, &run, &of_stages, last);
                 let progress = settings.progress;
                 let deliver = Deliver { sender, control: Arc::clone(&run), progress, total };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
                 drop(ready);
-                pump();
+                of_stages.stage(source::NAME, 0).within(pump);
                 Ok(launch.join_workers())
             });
             run.end_of_errors();
             rows
         })?;
         let _ = launched.recv();
-        Ok(Running { output, errors, control, host: Some(host), total })
+        Ok(Running { output, errors, control, host: Some(host), total, trace })
     }
 }
 

@@ -5,6 +5,7 @@ use super::error::{BuildError, PipelineError, StageError};
 use super::metrics::{AtWork, Bottleneck, PipelineMetrics, at_work, name_all};
 use super::report::Report;
 use super::run::{Rows, conclude};
+use super::trace;
 use crate::channel::Receiver;
 use crate::lock;
 use crate::thread::{JoinHandle, Panicked};
@@ -26,6 +27,7 @@ pub struct Running<T> {
     /// None once it is joined.
     pub(super) host: Option<JoinHandle<Result<Rows, Panicked>>>,
     pub(super) total: Option<u64>,
+    pub(super) trace: trace::Run,
 }
 
 impl<T> Running<T> {
@@ -82,7 +84,7 @@ impl<T> Running<T> {
 
     /// A handle for others to end the run with, such as a signal handler.
     pub fn controller(&self) -> Controller {
-        Controller { control: Arc::clone(&self.control) }
+        Controller { control: Arc::clone(&self.control), total: self.total }
     }
 
     /// Waits until all threads have ended.
@@ -174,7 +176,9 @@ impl<T> Running<T> {
             let out = rows.last().map_or(0, |row| row.office.counts().handed_on());
             report.delivered = out.saturating_sub(undelivered);
         }
-        conclude(rows, report, &self.control, &self.errors)
+        let result = conclude(rows, report, &self.control, &self.errors);
+        self.trace.over(&result);
+        result
     }
 }
 
@@ -219,6 +223,7 @@ impl<T> fmt::Debug for Running<T> {
 #[derive(Clone)]
 pub struct Controller {
     control: Arc<Control>,
+    total: Option<u64>,
 }
 
 impl Controller {
@@ -236,7 +241,7 @@ impl Controller {
 impl Controller {
     /// As [`Running::metrics`].
     pub fn metrics(&self) -> PipelineMetrics {
-        self.control.metrics(None)
+        self.control.metrics(self.total)
     }
 
     /// Changes how many workers a stage has, while it runs.

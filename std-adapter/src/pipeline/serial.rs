@@ -8,6 +8,7 @@ use super::flow::{Below, Fare, Flow, Launch, Pump};
 use super::order::Gate;
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
+use super::trace;
 use crate::thread::{self, SpawnError};
 use std::sync::Arc;
 use std::time::Instant;
@@ -183,8 +184,10 @@ where
         if !self.control.admits(item) {
             return self.out.desk.count(Count::Cancelled);
         }
-        match thread::catch(|| self.machine.take(load)) {
+        let span = trace::Item::begun(item);
+        match span.within(|| thread::catch(|| self.machine.take(load))) {
             Ok(made) => {
+                span.close("taken");
                 self.out.take(item, closes);
                 // What a step remembers is bounded by itself. Under a cap besides, a batch could wait for items that
                 // are not let in before it is gone.
@@ -193,6 +196,7 @@ where
             }
             Err(panicked) => {
                 self.out.desk.count(Count::Stopped);
+                span.over("stopped");
                 let cause = Cause::Panicked(panicked);
                 let error = StageError::new(&self.name, self.index, item, cause);
                 let kept = self.control.stop(error).is_none_or(|error| self.control.keep(error));

@@ -8,6 +8,7 @@ use super::flow::{Below, Crew, Fare, Flow, Launch, Pump};
 use super::keyed::{Key, Lanes, Unkeyed};
 use super::parcel::{Parcel, Sink};
 use super::policy::{ErrorPolicy, Policy};
+use super::trace;
 use super::work::Work;
 use crate::lock;
 use crate::pool::{Load, ScalePolicy, Thresholds};
@@ -339,6 +340,7 @@ where
         let control = &shared.control;
         let Place { seq, item, closes, fare } = place;
         let key = shared.key.of(&load);
+        let span = trace::Item::begun(item);
         let mut next = Some(load);
         let mut attempt = 0;
         while let Some(load) = next.take() {
@@ -347,8 +349,10 @@ where
             let outcome = thread::catch(|| {
                 control.admits(item).then(|| {
                     copy = shared.policy.copy(&load);
-                    let state = state.get_or_insert_with(|| shared.work.start());
-                    shared.work.perform(state, load)
+                    span.within(|| {
+                        let state = state.get_or_insert_with(|| shared.work.start());
+                        shared.work.perform(state, load)
+                    })
                 })
             });
             let cause = match outcome {
@@ -356,12 +360,14 @@ where
                     // The copy is under way as the item is, and no longer.
                     drop(copy);
                     self.desk.count(Count::Put);
+                    span.close("out");
                     let parcel = Parcel { seq, item, closes, load: Some(made), fare };
                     return self.hire.sink.put(parcel, &self.desk);
                 }
                 Ok(Some(Err(error))) => Cause::Failed(error),
                 Ok(None) => {
                     self.desk.count(Count::Cancelled);
+                    span.over("cancelled");
                     break;
                 }
                 Err(panicked) => {
@@ -372,21 +378,23 @@ where
             };
             let error = StageError::new(&shared.name, shared.index, item, cause)
                 .at(attempt, shared.key.show(&key));
-            next = self.judge(error, copy);
+            next = self.judge(error, copy, &span);
         }
         // After the stop: whoever sees the gap sees the cut.
         self.leave_out(seq, item, closes);
     }
 
     /// Does what the policy says about an error; the item to try again, if it says so.
-    fn judge(&self, error: StageError, copy: Option<In>) -> Option<In> {
+    fn judge(&self, error: StageError, copy: Option<In>, span: &trace::Item) -> Option<In> {
         let shared = &*self.hire.shared;
         let control = &shared.control;
-        let mut policy = thread::catch(|| shared.policy.decide(&error)).unwrap_or(Policy::Stop);
+        let decide = || thread::catch(|| shared.policy.decide(&error));
+        let mut policy = span.within(decide).unwrap_or(Policy::Stop);
         if let Policy::Retry(backoff) = policy {
             match copy {
                 Some(item) if backoff.allows(error.attempt()) => {
                     self.desk.count(Count::Retried);
+                    span.tried_again(error.attempt() + 1);
                     let _ = control.work().wait_timeout(backoff.wait_after(error.attempt()));
                     // If the run was aborted meanwhile, the item is found not admitted.
                     return Some(item);
@@ -394,47 +402,53 @@ where
                 _ => policy = backoff.last_resort(),
             }
             if policy != Policy::DeadLetter {
-                self.settle(policy, error);
+                self.settle(policy, error, span);
                 return None;
             }
-            return self.bury(error, copy);
+            return self.bury(error, copy, span);
         }
         if policy == Policy::DeadLetter {
-            return self.bury(error, copy);
+            return self.bury(error, copy, span);
         }
-        self.settle(policy, error);
+        self.settle(policy, error, span);
         None
     }
 
-    fn bury(&self, error: StageError, copy: Option<In>) -> Option<In> {
+    fn bury(&self, error: StageError, copy: Option<In>, span: &trace::Item) -> Option<In> {
         let buried = match copy {
             Some(item) => {
-                let buried = thread::catch(|| self.hire.shared.policy.bury(item, error));
-                buried.unwrap_or(Ok(()))
+                let bury = || thread::catch(|| self.hire.shared.policy.bury(item, error));
+                span.within(bury).unwrap_or(Ok(()))
             }
             None => Err(error),
         };
         match buried {
-            Ok(()) => self.desk.count(Count::Buried),
-            Err(error) => self.settle(Policy::Stop, error),
+            Ok(()) => {
+                self.desk.count(Count::Buried);
+                span.over("dead_lettered");
+            }
+            Err(error) => self.settle(Policy::Stop, error, span),
         }
         None
     }
 
     /// Counts a failure that is final.
-    fn settle(&self, policy: Policy, error: StageError) {
+    fn settle(&self, policy: Policy, error: StageError, span: &trace::Item) {
         let control = &self.hire.shared.control;
         let kept = match policy {
             Policy::Skip => {
                 self.desk.count(Count::Skipped);
+                span.over("skipped");
                 true
             }
             Policy::Collect => {
                 self.desk.count(Count::Collected);
+                span.over("collected");
                 control.keep(error)
             }
             Policy::Stop | Policy::Retry(_) | Policy::DeadLetter => {
                 self.desk.count(Count::Stopped);
+                span.over("stopped");
                 control.stop(error).is_none_or(|error| control.keep(error))
             }
         };

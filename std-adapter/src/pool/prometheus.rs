@@ -6,11 +6,12 @@
 //! [format]: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 use super::{Histogram, PoolMetrics, Priority};
-use std::fmt::{self, Display, Write};
+use crate::exposition::{self, Exposition, Labels};
+use std::fmt;
 use std::time::Duration;
 
 /// What a server says that the [page] is.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = exposition::CONTENT_TYPE;
 
 /// The books of some pools, each under a name, as one page.
 ///
@@ -37,14 +38,14 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// ```
 pub fn page<'a>(pools: impl IntoIterator<Item = (&'a str, &'a PoolMetrics)>) -> String {
     let pools: Vec<_> = pools.into_iter().collect();
-    let mut page = Page { text: String::new(), pools: &pools };
+    let mut page = Page { out: Exposition::new("aqueduct_pool"), pools: &pools };
     page.write().expect("a string has room");
-    page.text
+    page.out.finish()
 }
 
 /// All samples of a family stand together, so that each family goes through all pools.
 struct Page<'a> {
-    text: String,
+    out: Exposition,
     pools: &'a [(&'a str, &'a PoolMetrics)],
 }
 
@@ -63,12 +64,11 @@ impl Page<'_> {
         ];
         self.family("jobs_total", "counter", "Jobs that are over.", "outcome", &outcomes)?;
         self.plain("in_flight", "gauge", "Jobs that wait or run.", |m| m.in_flight)?;
-        self.head("queued", "gauge", "Entries in the queues.")?;
+        self.out.head("queued", "gauge", "Entries in the queues.")?;
         for (pool, metrics) in self.pools {
             for priority in Priority::ALL {
-                let labels = labels(pool, &[("priority", priority.label())]);
-                let queued = metrics.queued[priority.level()];
-                writeln!(self.text, "aqueduct_pool_queued{{{labels}}} {queued}")?;
+                let labels = Labels::new("pool", pool).and("priority", priority.label());
+                self.out.sample("queued", &labels, metrics.queued[priority.level()])?;
             }
         }
         let workers: [(&str, Number); 5] = [
@@ -88,16 +88,10 @@ impl Page<'_> {
         self.histograms("run_seconds", "How long functions ran.", PoolMetrics::run_time)
     }
 
-    fn head(&mut self, family: &str, kind: &str, help: &str) -> fmt::Result {
-        writeln!(self.text, "# HELP aqueduct_pool_{family} {help}")?;
-        writeln!(self.text, "# TYPE aqueduct_pool_{family} {kind}")
-    }
-
     fn plain(&mut self, family: &str, kind: &str, help: &str, value: Number) -> fmt::Result {
-        self.head(family, kind, help)?;
+        self.out.head(family, kind, help)?;
         for (pool, metrics) in self.pools {
-            let (labels, value) = (labels(pool, &[]), value(metrics));
-            writeln!(self.text, "aqueduct_pool_{family}{{{labels}}} {value}")?;
+            self.out.sample(family, &Labels::new("pool", pool), value(metrics))?;
         }
         Ok(())
     }
@@ -110,11 +104,11 @@ impl Page<'_> {
         label: &str,
         values: &[(&str, Number)],
     ) -> fmt::Result {
-        self.head(family, kind, help)?;
+        self.out.head(family, kind, help)?;
         for (pool, metrics) in self.pools {
             for (which, value) in values {
-                let (labels, value) = (labels(pool, &[(label, which)]), value(metrics));
-                writeln!(self.text, "aqueduct_pool_{family}{{{labels}}} {value}")?;
+                let labels = Labels::new("pool", pool).and(label, which);
+                self.out.sample(family, &labels, value(metrics))?;
             }
         }
         Ok(())
@@ -126,12 +120,12 @@ impl Page<'_> {
         help: &str,
         pick: fn(&PoolMetrics, Priority) -> &Histogram,
     ) -> fmt::Result {
-        self.head(family, "histogram", help)?;
+        self.out.head(family, "histogram", help)?;
         for (pool, metrics) in self.pools {
             for priority in Priority::ALL {
                 let histogram = pick(metrics, priority);
                 if histogram.count() > 0 {
-                    let labels = labels(pool, &[("priority", priority.label())]);
+                    let labels = Labels::new("pool", pool).and("priority", priority.label());
                     self.histogram(family, &labels, histogram)?;
                 }
             }
@@ -140,17 +134,17 @@ impl Page<'_> {
     }
 
     /// The same bounds each time, or rates could not be formed: powers of ten, and what lies at two and five between them.
-    fn histogram(&mut self, family: &str, labels: &str, histogram: &Histogram) -> fmt::Result {
+    fn histogram(&mut self, family: &str, labels: &Labels, histogram: &Histogram) -> fmt::Result {
+        let bucket = format!("{family}_bucket");
         for bound in bounds() {
             let within = histogram.buckets().take_while(|(upper, _)| *upper <= bound);
             let within: u64 = within.map(|(_, count)| count).sum();
-            let (text, le) = (&mut self.text, bound.as_secs_f64());
-            writeln!(text, "aqueduct_pool_{family}_bucket{{{labels},le=\"{le}\"}} {within}")?;
+            self.out.sample(&bucket, &labels.and("le", bound.as_secs_f64()), within)?;
         }
         let (count, sum) = (histogram.count(), histogram.sum().as_secs_f64());
-        writeln!(self.text, "aqueduct_pool_{family}_bucket{{{labels},le=\"+Inf\"}} {count}")?;
-        writeln!(self.text, "aqueduct_pool_{family}_sum{{{labels}}} {sum}")?;
-        writeln!(self.text, "aqueduct_pool_{family}_count{{{labels}}} {count}")
+        self.out.sample(&bucket, &labels.and("le", "+Inf"), count)?;
+        self.out.sample(&format!("{family}_sum"), labels, sum)?;
+        self.out.sample(&format!("{family}_count"), labels, count)
     }
 }
 
@@ -158,26 +152,4 @@ impl Page<'_> {
 fn bounds() -> impl Iterator<Item = Duration> {
     let powers = (0..8).map(|power| Duration::from_micros(10_u64.pow(power)));
     powers.flat_map(|power| [1, 2, 5].map(|times| power * times))
-}
-
-fn labels(pool: &str, more: &[(&str, &str)]) -> String {
-    let mut labels = format!("pool=\"{}\"", Escaped(pool));
-    for (label, value) in more {
-        write!(labels, ",{label}=\"{value}\"").expect("a string has room");
-    }
-    labels
-}
-
-/// A label's value: three characters have to be escaped.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '\\' => f.write_str("\\\\"),
-            '"' => f.write_str("\\\""),
-            '\n' => f.write_str("\\n"),
-            c => f.write_char(c),
-        })
-    }
 }
