@@ -15,7 +15,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("std-adapter/src/sync/deadlock.rs", &["Cycle", "Step"]),
     ("std-adapter/src/pipeline/cap.rs", &["Capped"]),
     ("std-adapter/src/pipeline/desk.rs", &["Desk"]),
-    ("std-adapter/src/pipeline/edge.rs", &["Parcel"]),
+    ("std-adapter/src/pipeline/parcel.rs", &["Parcel"]),
     ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch"]),
     ("std-adapter/src/pipeline/keyed.rs", &["Unkeyed", "ByKey"]),
     ("std-adapter/src/pipeline/machine.rs", &["Scan", "Batching", "Pace", "Quiet"]),
