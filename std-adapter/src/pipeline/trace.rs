@@ -23,8 +23,9 @@ pub(super) struct Stage {
 
 /// The span of an item in a stage.
 pub(super) struct Item {
+    /// None if nobody would see it: then all that is paid is the look at that, and no more for each thing that happens to the item.
     #[cfg(feature = "tracing")]
-    span: tracing::Span,
+    span: Option<Box<tracing::Span>>,
 }
 
 impl Run {
@@ -84,7 +85,21 @@ impl Stage {
 
 #[cfg(feature = "tracing")]
 impl Item {
+    #[inline]
     pub(super) fn begun(item: u64) -> Self {
+        let is_wanted = tracing::span_enabled!(
+            target: "aqueduct::pipeline",
+            tracing::Level::TRACE,
+            "item",
+            item,
+            attempt,
+            outcome,
+        );
+        Self { span: is_wanted.then(|| Self::seen(item)) }
+    }
+
+    #[cold]
+    fn seen(item: u64) -> Box<tracing::Span> {
         let span = tracing::trace_span!(
             target: "aqueduct::pipeline",
             "item",
@@ -92,26 +107,34 @@ impl Item {
             attempt = tracing::field::Empty,
             outcome = tracing::field::Empty,
         );
-        Self { span }
+        Box::new(span)
     }
 
+    #[inline]
     pub(super) fn within<T>(&self, f: impl FnOnce() -> T) -> T {
-        self.span.in_scope(f)
+        let _entered = self.span.as_ref().map(|span| span.enter());
+        f()
     }
 
     /// It failed, and is tried once more.
     pub(super) fn tried_again(&self, attempt: u32) {
-        self.span.record("attempt", attempt);
+        if let Some(span) = &self.span {
+            span.record("attempt", attempt);
+        }
     }
 
     /// As [`over`](Self::over), and nothing more is to happen in it.
+    #[inline]
     pub(super) fn close(self, outcome: &'static str) {
         self.over(outcome);
     }
 
     /// What became of it in this stage.
+    #[inline]
     pub(super) fn over(&self, outcome: &'static str) {
-        self.span.record("outcome", outcome);
+        if let Some(span) = &self.span {
+            span.record("outcome", outcome);
+        }
     }
 }
 
