@@ -101,21 +101,22 @@ impl<N: Flow> Pipeline<N> {
             let source = Builder::new().name(source::NAME).spawn_scoped(scope, pump)?;
             let desk = office.desk();
             let progress = settings.progress;
-            let consumed = thread::catch(|| {
+            let consume = || {
                 while let Some(Parcel { item, load: Some(load), .. }) = exit.take(&desk) {
                     if !control.admits(item) {
                         report.undelivered += 1;
                         continue;
                     }
                     report.delivered += 1;
-                    if let Err(error) = trace.within(|| take(load)) {
+                    if let Err(error) = take(load) {
                         control.refuse(error.into());
                     }
                     if let Some(progress) = &progress {
                         lock(progress).delivered(&control, total);
                     }
                 }
-            });
+            };
+            let consumed = trace.within(|| thread::catch(consume));
             if let Err(panicked) = consumed {
                 // The threads end before the panic goes on.
                 control.abort();
