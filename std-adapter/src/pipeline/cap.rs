@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::desk::{Count, Desk, Wait};
 use super::error::BuildError;
-use super::flow::{Below, Flow, Launch, Pump};
+use super::flow::{Below, Flow, Launch, Paid, Pump};
 use super::parcel::{Parcel, Sink};
 use crate::core::semaphore::MAX_PERMITS;
 use crate::sync::Semaphore;
@@ -129,7 +129,10 @@ where
                 waited.ok().and_then(Result::ok)
             });
             match permit {
-                Some(permit) => parcel.fare = Some(Arc::new(permit)),
+                Some(permit) => {
+                    let (_permit, _before) = (permit, parcel.fare.take());
+                    parcel.fare = Some(Arc::new(Paid { _permit, _before }));
+                }
                 None => {
                     desk.count(Count::Recalled);
                     // What follows counts on the number, if there is somebody who still waits for it.

@@ -72,7 +72,13 @@ pub(super) type Pump<'scope> = Box<dyn FnOnce() + Send + 'scope>;
 
 /// What an item owes: its share of the cap on what is in flight, given back when it, and all that was made of it, is
 /// gone.
-pub(super) type Fare = Option<Arc<OwnedSemaphorePermit>>;
+pub(super) type Fare = Option<Arc<Paid>>;
+
+/// The share of one cap, and what was paid at those in front of it.
+pub(super) struct Paid {
+    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _before: Fare,
+}
 
 /// What the parts downstream ask of those upstream.
 #[derive(Clone, Default)]

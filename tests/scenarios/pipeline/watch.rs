@@ -269,6 +269,36 @@ fn an_endless_source_fills_no_more_than_the_cap() {
     }
 }
 
+/// A cap behind a cap bounds what is behind it, and the one in front goes on to bound both.
+///
+/// R35, R79
+#[test]
+fn a_cap_behind_a_cap_leaves_the_first_as_it_is() {
+    let (go, wait) = channel::bounded::<()>(1);
+    let running = Pipeline::from_iter(0_u64..)
+        .max_in_flight(2)
+        .map("quick", |n| n)
+        .max_in_flight(5)
+        .map("still", move |n| {
+            let _ = wait.recv();
+            n
+        })
+        .spawn()
+        .unwrap();
+    let under = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].under_cap;
+    for _ in 0..20 {
+        eventually("both of the two are behind the second", || {
+            let metrics = running.metrics();
+            (under(&metrics, 0), under(&metrics, 1)) == (2, 2) && metrics.in_flight() == 3
+        });
+        go.send(()).unwrap();
+        running.output().recv().unwrap();
+    }
+    running.abort();
+    drop(go);
+    assert_error_adds_up(&running.wait().unwrap_err());
+}
+
 /// What is heavier than all that is allowed goes alone, and holds nothing up for ever.
 ///
 /// R34
