@@ -62,6 +62,7 @@ mod iter;
 mod locked;
 mod permit;
 mod receiver;
+mod room;
 mod select;
 mod sender;
 mod side;

@@ -73,9 +73,11 @@ pub fn broadcast<T: Clone>() -> Broadcast<T> {
 ///
 /// # Progress
 ///
-/// [`add_branch`](Self::add_branch), [`remove_branch`](Self::remove_branch) and [`close`](Self::close) take short locks; `try_send` does
-/// not wait for room. All sends wait, on their thread, for one thing: at a branch that [blocks](Lag::Block), a receiver in the middle of
-/// taking the item whose place is needed, which waits for nobody. `clone` is called while it is the sender's turn, and must not send into the same broadcast; what lagging branches lose is
+/// [`add_branch`](Self::add_branch), [`remove_branch`](Self::remove_branch) and [`close`](Self::close) take short locks. `try_send` waits
+/// neither for its turn nor for room. Where a receiver is in the middle of taking an item, it waits for those few instructions, as a
+/// `try_send` into a [channel](crate::channel#progress) does; and so do the other sends when they give.
+///
+/// `clone` is called while it is the sender's turn, and must not send into the same broadcast; what lagging branches lose is
 /// dropped after it.
 ///
 /// # Cancel safety
@@ -153,11 +155,9 @@ impl<T> Leg<T> {
                 self.outlet.cut_off();
                 Given::Gone(item)
             }
-            // There was room, and there is: a receiver stands in the middle of taking the item that was in that place.
-            (Err(TrySendError::Full(item)), _) => match sender.send(item) {
-                Ok(()) => Given::Taken,
-                Err(SendError(item)) => Given::Gone(item),
-            },
+            (Err(TrySendError::Full(_)), Lag::Block | Lag::DropOldest) => {
+                unreachable!("there was room, and only whoever has the turn takes any")
+            }
         }
     }
 }
@@ -351,8 +351,8 @@ impl<T: Clone> Broadcast<T> {
         loop {
             self.refresh(&mut turn);
             let Some(leg) = turn.list.iter().find(|leg| leg.holds_up()) else { break };
-            // Given up at once: the place stays, for the turn is ours.
-            drop(leg.outlet.sender.reserve_async().await);
+            // It takes nothing: the room stays, for the turn is ours.
+            leg.outlet.sender.room().await;
         }
         self.deliver(turn, item)
     }

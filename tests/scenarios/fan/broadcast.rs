@@ -1,6 +1,6 @@
 //! Every item to every branch.
 
-use crate::support::{Drops, poll};
+use crate::support::{Counter, Drops, poll};
 use aqueduct::channel::{SendTimeoutError, TryRecvError, TrySendError};
 use aqueduct::fan::{self, Branch, Lag};
 use aqueduct::park::block_on;
@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Waker;
 use std::time::Duration;
+
+/// Room for so many: the two kinds of channel that a branch can be.
+const KINDS: [usize; 2] = [1, 3];
 
 fn contents<T>(branch: &Branch<T>) -> Vec<T> {
     branch.try_iter().collect()
@@ -134,20 +137,139 @@ fn a_broadcast_streams_in_bounded_memory() {
     assert!(most.load(SeqCst) <= 4 + 4 + 3, "{most:?}");
 }
 
-/// R46 of branches: they come and go while a send sleeps at one that lags. Removing that one lets the send go on.
+/// How a branch ends.
+#[derive(Debug)]
+enum Goes {
+    Removed,
+    /// By its receiver, and what is in stays in.
+    Closed,
+    Dropped,
+}
+
+/// R46 of branches: they come and go while a send sleeps at one that lags. However that one ends, the send goes on.
 #[test]
 fn branches_come_and_go_while_a_send_sleeps() {
-    let news = fan::broadcast();
-    let laggard = news.add_branch(1, Lag::Block);
-    news.send(1).unwrap();
-    let mut send = pin!(news.send_async(2));
-    assert!(poll(&mut send, Waker::noop()).is_pending());
-    let late = news.add_branch(1, Lag::Block);
-    assert!(poll(&mut send, Waker::noop()).is_pending());
-    assert_eq!(news.try_send(3), Err(TrySendError::Full(3)), "it is not its turn");
-    assert!(news.remove_branch(laggard.id()));
-    assert_eq!(block_on(send), Ok(1));
-    assert_eq!((contents(&laggard), contents(&late)), (vec![1], vec![2]));
+    for room in KINDS {
+        let news = fan::broadcast();
+        let mut laggard = Some(news.add_branch(room, Lag::Block));
+        (0..room).for_each(|n| assert_eq!(news.send(n), Ok(1)));
+        for goes in [Goes::Removed, Goes::Closed, Goes::Dropped] {
+            let (counter, waker) = Counter::new();
+            let mut send = pin!(news.send_async(99));
+            assert!(poll(&mut send, &waker).is_pending());
+            let late = news.add_branch(1, Lag::Block);
+            assert!(poll(&mut send, &waker).is_pending());
+            assert_eq!(news.try_send(3), Err(TrySendError::Full(3)), "it is not its turn");
+            let gone = laggard.as_ref().unwrap();
+            match goes {
+                Goes::Removed => assert!(news.remove_branch(gone.id())),
+                Goes::Closed => assert!(gone.close()),
+                Goes::Dropped => drop(laggard.take()),
+            }
+            assert!(counter.wakes() > 0, "room for {room}, {goes:?}");
+            assert_eq!(block_on(send), Ok(1));
+            assert_eq!(contents(&late), [99]);
+            if let Some(gone) = laggard {
+                assert_eq!(contents(&gone), (0..room).collect::<Vec<_>>(), "it gets what is in");
+            }
+            laggard = Some(news.add_branch(room, Lag::Block));
+            assert!(news.remove_branch(late.id()));
+            (0..room).for_each(|n| assert_eq!(news.send(n), Ok(1)));
+        }
+    }
+}
+
+/// A send is woken by the room that it sleeps for, and takes none of it before all branches have some: dropped wherever it sleeps, at its
+/// turn, at the first branch or at the second, it leaves nothing behind.
+#[test]
+fn a_send_that_is_dropped_where_it_sleeps_leaves_all_room_free() {
+    for rooms in KINDS.into_iter().flat_map(|one| KINDS.map(|other| [one, other])) {
+        for sleeps_at in 0..3 {
+            let news = fan::broadcast();
+            let branches = rooms.map(|room| news.add_branch(room, Lag::Block));
+            // So that both are full at once.
+            let most = rooms[0].max(rooms[1]);
+            for n in 0..most {
+                if n >= rooms[0] {
+                    branches[0].recv().unwrap();
+                }
+                if n >= rooms[1] {
+                    branches[1].recv().unwrap();
+                }
+                assert_eq!(news.try_send(n), Ok(2));
+            }
+            let (counter, waker) = Counter::new();
+            let mut first = Box::pin(news.send_async(98));
+            assert!(poll(&mut first, &waker).is_pending());
+            let mut second = Box::pin(news.send_async(99));
+            assert!(poll(&mut second, Waker::noop()).is_pending());
+            if sleeps_at == 0 {
+                drop(second);
+                drop(first);
+            } else {
+                drop(second);
+                if sleeps_at == 2 {
+                    branches[0].recv().unwrap();
+                    assert_eq!(counter.wakes(), 1, "by the room in the first, {rooms:?}");
+                    assert!(poll(&mut first, &waker).is_pending(), "the second has none");
+                    assert_eq!(branches[0].len(), rooms[0] - 1, "it holds none of it");
+                }
+                drop(first);
+            }
+            for branch in &branches {
+                assert!(contents(branch).iter().all(|&n| n < most), "{rooms:?}");
+            }
+            let least = rooms[0].min(rooms[1]);
+            (0..least).for_each(|n| assert_eq!(news.try_send(n), Ok(2), "{rooms:?} {sleeps_at}"));
+            assert_eq!(news.try_send(99), Err(TrySendError::Full(99)));
+            assert_eq!(
+                branches.map(|branch| contents(&branch)),
+                [(); 2].map(|()| (0..least).collect::<Vec<_>>())
+            );
+        }
+    }
+}
+
+/// Senders that do not wait, or not long, race with receivers who are in the middle of taking an item, one or several: all branches have
+/// what was sent, and nobody has what came back.
+#[test]
+fn a_send_that_races_with_a_receive_gives_to_all_or_nobody() {
+    const ITEMS: usize = 3_000;
+    for room in 1..5 {
+        let news = fan::broadcast();
+        let branches = [(); 2].map(|()| news.add_branch(room, Lag::Block));
+        let readers = branches.map(|branch| {
+            let read = move || {
+                let mut items = Vec::new();
+                while let Ok(item) = branch.recv() {
+                    items.push(item);
+                    // A new one each time, which takes its memory in the middle of the receive.
+                    let mut batch = Vec::new();
+                    if branch.recv_many(&mut batch, 3) == 0 {
+                        break;
+                    }
+                    items.append(&mut batch);
+                }
+                items
+            };
+            thread::spawn(read).unwrap()
+        });
+        let mut sent = Vec::new();
+        for n in 0..ITEMS {
+            let is_sent = match n % 4 {
+                0 => news.try_send(n).is_ok(),
+                1 => news.send_timeout(n, Duration::ZERO).is_ok(),
+                2 => poll(&mut pin!(news.send_async(n)), Waker::noop()).is_ready(),
+                _ => news.send(n).is_ok(),
+            };
+            sent.extend(is_sent.then_some(n));
+        }
+        drop(news);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), sent);
+        }
+        assert!(sent.len() >= ITEMS / 4);
+    }
 }
 
 /// A send that is dropped or cancelled has given the item to nobody, and the next has its turn.
