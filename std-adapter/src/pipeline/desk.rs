@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub struct Desk {
     began: Instant,
     page: CachePadded<Page>,
+    /// The most that was ever read of each of [`times`](Self::times).
+    shown: [AtomicCell<u64>; 3],
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +96,11 @@ pub(super) enum Wait {
 
 impl Desk {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), page: CachePadded::default() })
+        Arc::new(Self {
+            began: Instant::now(),
+            page: CachePadded::default(),
+            shown: Default::default(),
+        })
     }
 
     pub(super) fn count(&self, what: Count) {
@@ -146,7 +152,7 @@ impl Desk {
 
     pub(super) fn counts(&self) -> Counts {
         let count = |what: Count| self.page.counts[what as usize].load();
-        let [starved, blocked, alive] = self.times().map(Duration::from_nanos);
+        let [starved, blocked, busy] = self.times().map(Duration::from_nanos);
         Counts {
             received: count(Count::Received),
             put: count(Count::Put),
@@ -162,29 +168,34 @@ impl Desk {
             unkept: count(Count::Unkept),
             starved,
             blocked,
-            alive,
+            alive: starved + blocked + busy,
         }
     }
 
-    /// How long the owner starved, was blocked, and was there, as of one moment: what is left of the last was work, and none of the
-    /// four ever goes back.
+    /// How long the owner starved, was blocked, and was at work, as of one moment. None of the three ever goes back.
     fn times(&self) -> [u64; 3] {
         let read = || {
             let [starved, blocked] = &self.page.waited;
             [starved.read(), blocked.read(), self.page.alive.load()]
         };
         let mut seen = read();
-        loop {
+        let times = loop {
             let now = self.now();
             let again = read();
             if again == seen {
                 let [starved, blocked, alive] = seen;
-                let waited = [starved, blocked].map(|word| Stopwatch::total(word, now));
-                return [waited[0], waited[1], if alive == 0 { now } else { alive }];
+                let [starved, blocked] = [starved, blocked].map(|word| Stopwatch::total(word, now));
+                let alive = if alive == 0 { now } else { alive };
+                break [starved, blocked, alive.saturating_sub(starved + blocked)];
             }
             // It began or ended a wait meanwhile.
             seen = again;
-        }
+        };
+        // The owner may have read the clock for the end of a wait, and not have written it down yet: then this is more than it will be.
+        std::array::from_fn(|at| {
+            let (shown, time) = (&self.shown[at], times[at]);
+            shown.fetch_max(time).max(time)
+        })
     }
 
     fn now(&self) -> u64 {
