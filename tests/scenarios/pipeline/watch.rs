@@ -34,8 +34,8 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
         assert_eq!(stage.so_far.name(), name);
         (stage.starved, stage.blocked)
     };
-    // A maker that waits is called once two of four places are free.
-    let is_full = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].queued >= 3;
+    // Of four places one is the maker's shelf. It is called once two of the other three are free, so it may wait for one.
+    let is_full = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].queued >= 2;
     eventually("all wait for `slow`", || {
         let metrics = running.metrics();
         waiting(&metrics, 0, "source") == (0, 1)
