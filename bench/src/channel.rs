@@ -11,6 +11,8 @@ mod candidates;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use crate::check::{Back, Id, Load, Payload, Seen, settle, share};
 use crate::family::{Candidate, Cell};
 use crate::measure::Sample;
@@ -41,7 +43,7 @@ pub(crate) trait Sender<T: Payload>: Clone + Send + 'static {
 
     /// Sends up to [`BATCH`] items of the load.
     #[inline]
-    fn send_batch(&self, load: &mut Load<T>) {
+    fn send_batch(&self, load: &mut Load<T>, _buffer: &mut VecDeque<T>) {
         load.take(BATCH).for_each(|item| self.send(item));
     }
 }
@@ -222,8 +224,9 @@ fn send_all<T: Payload>(sender: &impl Sender<T>, load: Load<T>) {
 
 #[inline(never)]
 fn send_batches<T: Payload>(sender: &impl Sender<T>, mut load: Load<T>) {
+    let mut buffer = VecDeque::with_capacity(BATCH);
     while !load.is_done() {
-        sender.send_batch(&mut load);
+        sender.send_batch(&mut load, &mut buffer);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod candidates;
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use crate::channel::{BATCH, Shape};
@@ -35,7 +36,11 @@ pub(crate) trait AsyncSender<T: Payload>: Clone + Send + Sync + 'static {
 
     /// Sends up to [`BATCH`] items of the load.
     #[inline]
-    fn send_batch(&self, load: &mut Load<T>) -> impl Future<Output = ()> + Send {
+    fn send_batch(
+        &self,
+        load: &mut Load<T>,
+        _buffer: &mut VecDeque<T>,
+    ) -> impl Future<Output = ()> + Send {
         async move {
             for item in load.take(BATCH) {
                 self.send(item).await;
@@ -172,8 +177,9 @@ fn proved<T: Payload, C: AsyncChannel<T>>(capacity: usize) -> (C::Sender, C::Rec
 
 async fn send_all<T: Payload>(sender: &impl AsyncSender<T>, mut load: Load<T>, batch: bool) {
     if batch {
+        let mut buffer = VecDeque::with_capacity(BATCH);
         while !load.is_done() {
-            sender.send_batch(&mut load).await;
+            sender.send_batch(&mut load, &mut buffer).await;
         }
     } else {
         for item in load {

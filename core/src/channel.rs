@@ -33,6 +33,7 @@
 //! for it goes to the next sleeper. A [`Send`] that is dropped drops its value, unless that was taken out
 //! with [`Send::into_value`]; [`reserve`](StaticChannel::reserve) waits without a value.
 
+mod batch;
 mod error;
 mod future;
 #[cfg(feature = "futures")]
@@ -201,44 +202,6 @@ impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
         if P::LOCK_FREE { sleepers.notify(1) } else { sleepers.notify_in_order(1) }
     }
 
-    fn try_send_many(
-        &self,
-        values: &mut impl Iterator<Item = S::Item>,
-    ) -> Result<usize, SendError<S::Item>> {
-        // A place that was claimed and given up made the channel look full: to a sender that may be asleep by now.
-        let mut room = Room { senders: &self.senders, places: 0 };
-        let mut sent = 0;
-        // Each value is announced before the next is asked for, which may take its time, or wait for the receiver.
-        let mut pushed = || {
-            sent += 1;
-            self.receivers.notify(1);
-        };
-        // While receivers sleep, a value at a time: waking one takes long, and whoever is awake would find places that are
-        // claimed and not filled.
-        while self.receivers.has_waiters() {
-            let mut one = values.by_ref().take(1);
-            let mut is_in = false;
-            let pushed = || {
-                is_in = true;
-                pushed();
-            };
-            self.ring.push_each(&mut one, pushed, &mut room.places).map_err(SendError)?;
-            if !is_in {
-                return Ok(sent);
-            }
-        }
-        self.ring.push_each(values, pushed, &mut room.places).map_err(SendError)?;
-        Ok(sent)
-    }
-
-    fn try_recv_many(&self, max: usize, f: impl FnMut(S::Item)) -> usize {
-        // After a panic nobody knows how much room; a sender that is woken for nothing sleeps again.
-        let places = max.min(self.ring.capacity());
-        let mut room = Room { senders: &self.senders, places };
-        room.places = self.ring.pop_many(max, f);
-        room.places
-    }
-
     fn force_send(&self, value: S::Item) -> Result<Option<S::Item>, ForceSendError<S::Item>> {
         match self.ring.force_push(value) {
             Ok(displaced) => {
@@ -255,20 +218,6 @@ impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
         self.receivers.close();
         self.senders.close();
         first
-    }
-}
-
-/// Tells the senders of the room that was made, also if the caller's code panics in between.
-struct Room<'c, W: wait::Storage> {
-    senders: &'c WaitQueue<W>,
-    places: usize,
-}
-
-impl<W: wait::Storage> Drop for Room<'_, W> {
-    fn drop(&mut self) {
-        if self.places > 0 {
-            self.senders.notify(self.places);
-        }
     }
 }
 
@@ -350,6 +299,25 @@ macro_rules! channel_of {
                 values: &mut impl Iterator<Item = T>,
             ) -> Result<usize, SendError<T>> {
                 self.parts.try_send_many(values)
+            }
+
+            /// As [`try_send_many`](Self::try_send_many), for values that are at hand, such as those of a buffer.
+            ///
+            /// Where parties may wait for each other, see [`Progress`], a value costs half as much: whoever needs its place before it
+            /// is in waits, for all those in front of it. So `values` must neither wait nor use the channel there.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_send_many`](Self::try_send_many).
+            ///
+            /// # Panics
+            ///
+            /// If `values` does. What came before that went in.
+            pub fn try_send_at_once(
+                &self,
+                values: &mut impl ExactSizeIterator<Item = T>,
+            ) -> Result<usize, SendError<T>> {
+                self.parts.try_send_at_once(values)
             }
 
             /// Puts all of `values` in, as many at a time as there is room for, and waits for room in between; says how

@@ -25,7 +25,7 @@
 //! a place and putting its value there (or between claiming a value and taking it out) waits for those few instructions. If
 //! the other thread was taken off its CPU just there, that is until it runs again, and the call gives its CPU away meanwhile; threads under a real-time
 //! policy whose priorities keep the other one from running would wait for ever. A [`Permit`], and an iterator that
-//! [`send_many`](Sender::send_many) asks for its next value, hold up nobody. [`close`](Sender::close) waits for no one. For channels that
+//! [`send_many`](Sender::send_many) asks for its next value, hold up nobody; the values of a [`send_from`](Sender::send_from) are there already. [`close`](Sender::close) waits for no one. For channels that
 //! are lock-free throughout: [`core::channel`](aqueduct_core::channel). The other calls try; then, for about as long as a sleep and a wake-up
 //! take on this machine, give the CPU away and try again (on a machine with several CPUs also spin, for a tenth of a
 //! microsecond, unless the channel has room for so many that it pays to let some come); and then sleep until they are woken: an
@@ -54,6 +54,7 @@
 //! goes to the next. A send that ends early takes its value with it unless it has been received. Without room, a value may have been handed to a
 //! receive that goes before it looks; its sender has been told that it is received, and whoever receives next gets it first.
 
+mod batch;
 mod clock;
 mod error;
 mod flavor;

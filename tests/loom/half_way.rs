@@ -222,6 +222,76 @@ fn batches_meet() {
     });
 }
 
+/// One claim for values that are at hand, and a plain store for each; a sleeper goes by the claim.
+#[test]
+fn a_batch_at_hand_meets_receivers() {
+    let expected = ["first slept", "first did not sleep", "second slept", "second did not sleep"];
+    model("half-way: a batch at hand", &expected, fresh::<2>, |channel, seen| {
+        let receivers = ["first", "second"].map(|who| {
+            let seen = seen.clone();
+            spawn(move || block_on(channel.recv(), &seen, who).unwrap())
+        });
+        assert_eq!(channel.try_send_at_once(&mut [1, 2].into_iter()), Ok(2));
+        let mut got = receivers.map(|receiver| receiver.join().unwrap());
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+        drain_and_go_around(channel);
+    });
+}
+
+/// The places of values that are not at hand after all are given up, and their sender's rivals hear of it.
+#[test]
+fn a_batch_that_is_shorter_than_it_said_gives_its_places_up() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("half-way: a short batch", &expected, fresh::<2>, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender").unwrap());
+        let sent = channel.try_send_at_once(&mut Short(Some(1))).unwrap();
+        sender.join().unwrap();
+        let mut left = drain_and_go_around(channel);
+        left.sort_unstable();
+        assert_eq!((sent, left), (1, vec![1, 7]));
+    });
+}
+
+/// Says that it has two values, and has one.
+struct Short(Option<u32>);
+
+impl Iterator for Short {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.0.take()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let more = usize::from(self.0.is_some());
+        (2 * more, Some(2 * more))
+    }
+}
+
+impl ExactSizeIterator for Short {}
+
+/// Several values leave with one claim, and a plain store for each place; a sleeper goes by the claim.
+#[test]
+fn a_sender_goes_to_sleep_while_places_are_given_back_together() {
+    let expected = ["sender slept", "sender did not sleep"];
+    let both = || {
+        let channel = fresh::<2>();
+        assert_eq!(channel.try_send_at_once(&mut [1, 2].into_iter()), Ok(2));
+        channel
+    };
+    model("half-way: sleep against a batch", &expected, both, |channel, seen| {
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        let mut got = Vec::new();
+        channel.try_recv_many(2, |value| got.push(value));
+        sender.join().unwrap().unwrap();
+        got.extend(drain_and_go_around(channel));
+        assert_eq!(got, [1, 2, 7]);
+    });
+}
+
 /// A value whose place was claimed before the close is received, for who meets it half-way waits for it.
 #[test]
 fn a_send_races_with_close_and_with_the_last_receive() {

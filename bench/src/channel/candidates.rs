@@ -1,6 +1,8 @@
 //! Who takes part in family `channel`: ours first, then the peers by name, and Go where it is
 //! installed.
 
+use std::collections::VecDeque;
+
 use super::{BATCH, Channel, Receiver, Sender, Shape, candidate};
 use crate::check::{Load, Payload};
 use crate::family::{Candidate, OURS};
@@ -47,8 +49,9 @@ impl<T: Payload> Sender<T> for aqueduct::channel::Sender<T> {
     }
 
     #[inline]
-    fn send_batch(&self, load: &mut Load<T>) {
-        assert!(self.send_many(&mut load.take(BATCH)).is_ok(), "the receivers are gone");
+    fn send_batch(&self, load: &mut Load<T>, buffer: &mut VecDeque<T>) {
+        buffer.extend(load.take(BATCH));
+        assert!(self.send_from(buffer).is_ok(), "the receivers are gone");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who takes part in family `channel_async`: ours first, then the peers by name, and Go where it is
 //! installed: goroutines are its tasks.
 
+use std::collections::VecDeque;
+
 use super::{AsyncChannel, AsyncReceiver, AsyncSender, candidate};
 use crate::channel::{BATCH, Shape};
 use crate::check::{Load, Payload};
@@ -46,9 +48,9 @@ impl<T: Payload> AsyncSender<T> for aqueduct::channel::Sender<T> {
     }
 
     #[inline]
-    async fn send_batch(&self, load: &mut Load<T>) {
-        let sent = self.send_many_async(&mut load.take(BATCH)).await;
-        assert!(sent.is_ok(), "the receivers are gone");
+    async fn send_batch(&self, load: &mut Load<T>, buffer: &mut VecDeque<T>) {
+        buffer.extend(load.take(BATCH));
+        assert!(self.send_from_async(buffer).await.is_ok(), "the receivers are gone");
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Between claiming and finishing they run their caller's code, an iterator or a closure. It may panic,
 //! take its time or use the very same ring: the tickets can be voided like any other (where parties may wait, those of
-//! an iterator, which are kept; a closure must be quick there), and a guard finishes what a panic leaves.
+//! an iterator, which are kept; a closure must be quick there, and an iterator over values that are at hand), and a guard
+//! finishes what a panic leaves.
 
 use super::progress::Progress;
 use super::ring::{Ring, Unclaimable};
@@ -39,6 +40,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                 return Ok(());
             }
             let Ok(mut claimed) = self.claim_run(least.max(1), given_up) else { return Ok(()) };
+            claimed.keep();
             while claimed.tickets > 0 {
                 let Some(value) = items.next() else { return Ok(()) };
                 let ticket = claimed.take_one();
@@ -51,6 +53,26 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                     break;
                 }
                 pushed();
+            }
+        }
+    }
+
+    /// As `push_many`, with plain stores where parties may wait: for items that are at hand, since whoever needs the place of
+    /// one waits for it. `pushed` and `given_up` are counted also if `items` panics.
+    pub(crate) fn push_at_once(
+        &self,
+        items: &mut impl ExactSizeIterator<Item = S::Item>,
+        pushed: &mut usize,
+        given_up: &mut usize,
+    ) {
+        while items.len() > 0 {
+            let Ok(mut claimed) = self.claim_run(items.len(), given_up) else { return };
+            while claimed.tickets > 0 {
+                // None if its length was wrong.
+                let Some(value) = items.next() else { return };
+                let ticket = claimed.take_one();
+                self.fill_at_once(&self.place(ticket), value);
+                *pushed += 1;
             }
         }
     }
@@ -76,17 +98,11 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         }
         // push:claim - SeqCst: as in advance_tail, for all of them at once.
         if tickets > 1 && self.advance_tail(tail, end) {
-            let mut ticket = tail;
-            for _ in 0..tickets {
-                self.keep(&self.place(ticket));
-                ticket = geometry.after(ticket);
-            }
-            return Ok(ClaimedTail { ring: self, first: tail, tickets, given_up });
+            return Ok(ClaimedTail { ring: self, first: tail, tickets, is_kept: false, given_up });
         }
         // One, or somebody was faster, or the way is not clear: as any push does.
-        let place = self.claim_tail()?;
-        self.keep(&place);
-        Ok(ClaimedTail { ring: self, first: place.ticket, tickets: 1, given_up })
+        let first = self.claim_tail()?.ticket;
+        Ok(ClaimedTail { ring: self, first, tickets: 1, is_kept: false, given_up })
     }
 
     /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
@@ -153,10 +169,21 @@ struct ClaimedTail<'a, S: Storage, P: Progress> {
     ring: &'a Ring<S, P>,
     first: usize,
     tickets: usize,
+    /// They can be voided, since they are filled in their party's own time.
+    is_kept: bool,
     given_up: &'a mut usize,
 }
 
 impl<S: Storage, P: Progress> ClaimedTail<'_, S, P> {
+    fn keep(&mut self) {
+        let mut ticket = self.first;
+        for _ in 0..self.tickets {
+            self.ring.keep(&self.ring.place(ticket));
+            ticket = self.ring.geometry().after(ticket);
+        }
+        self.is_kept = true;
+    }
+
     fn take_one(&mut self) -> usize {
         let ticket = self.first;
         self.first = self.ring.geometry().after(ticket);
@@ -167,6 +194,9 @@ impl<S: Storage, P: Progress> ClaimedTail<'_, S, P> {
 
 impl<S: Storage, P: Progress> Drop for ClaimedTail<'_, S, P> {
     fn drop(&mut self) {
+        if self.tickets > 0 && !self.is_kept {
+            self.keep();
+        }
         while self.tickets > 0 {
             let ticket = self.take_one();
             self.ring.give_up(ticket);

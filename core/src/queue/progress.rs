@@ -12,8 +12,9 @@
 ///
 /// What takes its time waits for nobody and holds nobody up, with either choice: a place that was
 /// [reserved](crate::channel::Channel::reserve), and the places of an iterator that is still making values, can be taken away
-/// by whoever comes by. What is called with values claimed, the closure of
-/// [`try_recv_many`](crate::channel::Channel::try_recv_many), must neither wait nor use the channel where `LOCK_FREE` is false.
+/// by whoever comes by. What is called with values or places claimed, the closure of
+/// [`try_recv_many`](crate::channel::Channel::try_recv_many) and the iterator of
+/// [`try_send_at_once`](crate::channel::Channel::try_send_at_once), must neither wait nor use the channel where `LOCK_FREE` is false.
 ///
 /// # Examples
 ///
