@@ -1,6 +1,7 @@
 //! Channels: nothing lost, nobody left asleep, every value dropped once.
 
 mod batches;
+mod buffers;
 mod clock;
 mod crossbeam;
 mod handles;
