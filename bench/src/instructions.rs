@@ -8,7 +8,7 @@
 //! What is recorded holds for one compiler on one kind of processor. Another compiler gets more slack;
 //! on another processor nothing is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -52,14 +52,18 @@ struct Recorded {
 type Measured = (&'static str, fn(u64));
 
 /// Each starts from a fresh object; what that costs is in both runs.
-const PATHS: [Measured; 17] = [
+const PATHS: [Measured; 21] = [
     ("queue push + pop", queue),
     ("spsc push + pop", ring),
     ("channel try_send + try_recv", channel_try),
     ("channel send + recv", channel),
     ("channel send_many + recv_many, 16", channel_many),
-    ("select_biased of 4, each ready in turn", select),
-    ("select_biased of 4, none ready", select_none),
+    ("channel send_from + recv_many, 16", channel_from),
+    ("channel send + recv, room for one", channel_of_one),
+    ("select_biased of 4, each ready in turn", |ops| select(4, ops)),
+    ("select_biased of 4, each ready in turn, room for one", |ops| select(1, ops)),
+    ("select_biased of 4, none ready", |ops| select_none(4, ops)),
+    ("select_biased of 4, none ready, room for one", |ops| select_none(1, ops)),
     ("semaphore try_acquire + release", semaphore_try),
     ("semaphore acquire + release, a thread", semaphore),
     ("rwlock try_read + unlock", try_read),
@@ -192,7 +196,16 @@ fn channel_try(ops: u64) {
 }
 
 fn channel(ops: u64) {
-    let (sender, receiver) = bounded(64);
+    send_and_receive(64, ops);
+}
+
+/// Under a lock, where the others are rings.
+fn channel_of_one(ops: u64) {
+    send_and_receive(1, ops);
+}
+
+fn send_and_receive(room: usize, ops: u64) {
+    let (sender, receiver) = bounded(room);
     for n in 0..ops {
         assert_eq!(black_box(&sender).send(n), Ok(()));
         assert_eq!(black_box(&receiver).recv(), Ok(n));
@@ -211,9 +224,22 @@ fn channel_many(ops: u64) {
     }
 }
 
+/// An operation is a batch, there and back.
+fn channel_from(ops: u64) {
+    let (sender, receiver) = bounded(64);
+    let (mut values, mut buffer) = (VecDeque::with_capacity(16), Vec::with_capacity(16));
+    for _ in 0..ops {
+        values.extend(0..16);
+        assert_eq!(black_box(&sender).send_from(&mut values), Ok(()));
+        assert_eq!(black_box(&receiver).recv_many(&mut buffer, 16), 16);
+        assert_eq!(buffer.last(), Some(&15));
+        buffer.clear();
+    }
+}
+
 /// Biased, since a random order would cost another number of instructions in each run. Sending is in it.
-fn select(ops: u64) {
-    let channels: [_; 4] = std::array::from_fn(|_| bounded(1));
+fn select(room: usize, ops: u64) {
+    let channels: [_; 4] = std::array::from_fn(|_| bounded(room));
     let [a, b, c, d] = channels.each_ref().map(|(_, receiver)| receiver);
     for n in 0..ops {
         assert_eq!(channels[(n % 4) as usize].0.try_send(n), Ok(()));
@@ -227,8 +253,8 @@ fn select(ops: u64) {
     }
 }
 
-fn select_none(ops: u64) {
-    let channels: [_; 4] = std::array::from_fn(|_| bounded::<u64>(1));
+fn select_none(room: usize, ops: u64) {
+    let channels: [_; 4] = std::array::from_fn(|_| bounded::<u64>(room));
     let [a, b, c, d] = channels.each_ref().map(|(_, receiver)| receiver);
     for _ in 0..ops {
         let item = aqueduct::select_biased! {
