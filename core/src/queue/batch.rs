@@ -6,10 +6,11 @@
 //! finishes what a panic leaves.
 
 use super::progress::Progress;
-use super::ring::{Ring, Unclaimable};
-use super::storage::Storage;
-use super::ticket::State;
+use super::ring::{Place, Ring, Unclaimable};
+use super::storage::{Slot, Storage};
+use super::ticket::{Geometry, State};
 use crate::sync::SeqCst;
+use core::slice;
 
 impl<S: Storage, P: Progress> Ring<S, P> {
     /// Puts values of `items` in until the ring is full or closed, or `items` ends; says how many.
@@ -41,14 +42,14 @@ impl<S: Storage, P: Progress> Ring<S, P> {
             }
             let Ok(mut claimed) = self.claim_run(least.max(1), given_up) else { return Ok(()) };
             claimed.keep();
-            while claimed.tickets > 0 {
+            while !claimed.run.is_empty() {
                 let Some(value) = items.next() else { return Ok(()) };
-                let ticket = claimed.take_one();
-                if self.fill_kept(&self.place(ticket), value).is_err() {
+                let Some(place) = claimed.run.next() else { break };
+                if self.fill_kept(&place, value).is_err() {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
-                    self.settle_filled(ticket)?;
+                    self.settle_filled(place.ticket)?;
                     pushed();
                     break;
                 }
@@ -67,11 +68,11 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     ) {
         while items.len() > 0 {
             let Ok(mut claimed) = self.claim_run(items.len(), given_up) else { return };
-            while claimed.tickets > 0 {
+            while !claimed.run.is_empty() {
                 // None if its length was wrong.
                 let Some(value) = items.next() else { return };
-                let ticket = claimed.take_one();
-                self.fill_at_once(&self.place(ticket), value);
+                let Some(place) = claimed.run.next() else { break };
+                self.fill_at_once(&place, value);
                 *pushed += 1;
             }
         }
@@ -83,26 +84,19 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         want: usize,
         given_up: &'a mut usize,
     ) -> Result<ClaimedTail<'a, S, P>, Unclaimable> {
-        let geometry = self.geometry();
         // push:aim - SeqCst: as in claim_tail.
         let tail = self.tail.load(SeqCst);
-        let mut end = tail;
-        let mut tickets = 0;
+        let mut run = Run::from(self.geometry(), self.storage.slots(), tail, want);
+        let free = self.geometry().claimable(tail);
         // push:enter - SeqCst: as in claim_tail; a closed tail matches no state. A free slot stays free
         // until its ticket is claimed, that is while the tail stands still.
-        while tickets < want.min(geometry.capacity)
-            && self.slot(end).state.load(SeqCst) == geometry.claimable(end).0
-        {
-            end = geometry.after(end);
-            tickets += 1;
-        }
+        run.keep_while(|slot| slot.state.load(SeqCst) == free.0);
         // push:claim - SeqCst: as in advance_tail, for all of them at once.
-        if tickets > 1 && self.advance_tail(tail, end) {
-            return Ok(ClaimedTail { ring: self, first: tail, tickets, is_kept: false, given_up });
+        if run.slots.len() < 2 || !self.advance_tail(tail, run.after(self.geometry())) {
+            // One, or somebody was faster, or the way is not clear: as any push does.
+            run = Run::of(self.claim_tail()?);
         }
-        // One, or somebody was faster, or the way is not clear: as any push does.
-        let first = self.claim_tail()?.ticket;
-        Ok(ClaimedTail { ring: self, first, tickets: 1, is_kept: false, given_up })
+        Ok(ClaimedTail { ring: self, run, is_kept: false, given_up })
     }
 
     /// Takes up to `max` values out and hands them to `f`, oldest first; says how many.
@@ -110,9 +104,9 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         let mut popped = 0;
         while popped < max {
             let Some(mut claimed) = self.claim_values(max - popped) else { break };
-            while claimed.tickets > 0 {
+            while let Some(place) = claimed.run.next() {
                 popped += 1;
-                f(claimed.take_one());
+                f(self.empty_out(&place));
             }
         }
         popped
@@ -123,22 +117,16 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         let geometry = self.geometry();
         // pop:aim - SeqCst: as in claim_head.
         let head = self.head.load(SeqCst);
-        let mut end = head;
-        let mut tickets = 0;
+        let mut run = Run::from(geometry, self.storage.slots(), head, want);
+        let lap = run.lap;
         // pop:enter - SeqCst: as in claim_head. A value stays until its ticket is claimed, that is while
         // the head stands still.
-        while tickets < want.min(geometry.capacity)
-            && State(self.slot(end).state.load(SeqCst)).is_value_in(geometry, geometry.lap_of(end))
-        {
-            end = geometry.after(end);
-            tickets += 1;
-        }
+        run.keep_while(|slot| State(slot.state.load(SeqCst)).is_value_in(geometry, lap));
         // pop:claim - SeqCst: as in advance_head, for all of them at once.
-        if tickets > 1 && self.advance_head(head, end) {
-            return Some(ClaimedHead { ring: self, first: head, tickets });
+        if run.slots.len() < 2 || !self.advance_head(head, run.after(geometry)) {
+            run = Run::of(self.claim_head().ok()?);
         }
-        let first = self.claim_head().ok()?.ticket;
-        Some(ClaimedHead { ring: self, first, tickets: 1 })
+        Some(ClaimedHead { ring: self, run })
     }
 
     /// Gives up a claimed ticket into which nothing was written.
@@ -164,11 +152,60 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     }
 }
 
+/// Tickets of one lap in a row, and their slots: looked up once for all.
+struct Run<'a, T> {
+    ticket: usize,
+    lap: usize,
+    next_lap: usize,
+    slots: &'a [Slot<T>],
+}
+
+impl<'a, T> Run<'a, T> {
+    /// From `ticket` on, up to `most` of them, or to the end of the lap.
+    #[inline(always)]
+    fn from(geometry: Geometry, slots: &'a [Slot<T>], ticket: usize, most: usize) -> Self {
+        let lap = geometry.lap_of(ticket);
+        let rest = &slots[geometry.index_of(ticket)..];
+        let slots = &rest[..rest.len().min(most)];
+        Self { ticket, lap, next_lap: lap.wrapping_add(geometry.lap), slots }
+    }
+
+    fn of(place: Place<'a, T>) -> Self {
+        let Place { ticket, lap, next_lap, slot } = place;
+        Self { ticket, lap, next_lap, slots: slice::from_ref(slot) }
+    }
+
+    /// Ends it in front of the first slot for which `is_so` is false.
+    #[inline(always)]
+    fn keep_while(&mut self, is_so: impl Fn(&Slot<T>) -> bool) {
+        let end = self.slots.iter().position(|slot| !is_so(slot));
+        self.slots = &self.slots[..end.unwrap_or(self.slots.len())];
+    }
+
+    /// The ticket after the last of at least one.
+    #[inline(always)]
+    fn after(&self, geometry: Geometry) -> usize {
+        geometry.after(Geometry::nth_of_lap(self.ticket, self.slots.len() - 1))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The first, which leaves the run.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Place<'a, T>> {
+        let (slot, slots) = self.slots.split_first()?;
+        let place = Place { ticket: self.ticket, lap: self.lap, next_lap: self.next_lap, slot };
+        (self.slots, self.ticket) = (slots, Geometry::nth_of_lap(self.ticket, 1));
+        Some(place)
+    }
+}
+
 /// Tickets at the tail that are claimed and not filled; what is left at the end is given up.
 struct ClaimedTail<'a, S: Storage, P: Progress> {
     ring: &'a Ring<S, P>,
-    first: usize,
-    tickets: usize,
+    run: Run<'a, S::Item>,
     /// They can be voided, since they are filled in their party's own time.
     is_kept: bool,
     given_up: &'a mut usize,
@@ -176,30 +213,22 @@ struct ClaimedTail<'a, S: Storage, P: Progress> {
 
 impl<S: Storage, P: Progress> ClaimedTail<'_, S, P> {
     fn keep(&mut self) {
-        let mut ticket = self.first;
-        for _ in 0..self.tickets {
-            self.ring.keep(&self.ring.place(ticket));
-            ticket = self.ring.geometry().after(ticket);
+        let Run { ticket, lap, next_lap, slots } = self.run;
+        let mut run = Run { ticket, lap, next_lap, slots };
+        while let Some(place) = run.next() {
+            self.ring.keep(&place);
         }
         self.is_kept = true;
-    }
-
-    fn take_one(&mut self) -> usize {
-        let ticket = self.first;
-        self.first = self.ring.geometry().after(ticket);
-        self.tickets -= 1;
-        ticket
     }
 }
 
 impl<S: Storage, P: Progress> Drop for ClaimedTail<'_, S, P> {
     fn drop(&mut self) {
-        if self.tickets > 0 && !self.is_kept {
+        if !self.is_kept {
             self.keep();
         }
-        while self.tickets > 0 {
-            let ticket = self.take_one();
-            self.ring.give_up(ticket);
+        while let Some(place) = self.run.next() {
+            self.ring.give_up(place.ticket);
             *self.given_up += 1;
         }
     }
@@ -208,23 +237,13 @@ impl<S: Storage, P: Progress> Drop for ClaimedTail<'_, S, P> {
 /// Tickets at the head that are claimed and not emptied; what is left at the end is dropped.
 struct ClaimedHead<'a, S: Storage, P: Progress> {
     ring: &'a Ring<S, P>,
-    first: usize,
-    tickets: usize,
-}
-
-impl<S: Storage, P: Progress> ClaimedHead<'_, S, P> {
-    fn take_one(&mut self) -> S::Item {
-        let ticket = self.first;
-        self.first = self.ring.geometry().after(ticket);
-        self.tickets -= 1;
-        self.ring.empty_out(&self.ring.place(ticket))
-    }
+    run: Run<'a, S::Item>,
 }
 
 impl<S: Storage, P: Progress> Drop for ClaimedHead<'_, S, P> {
     fn drop(&mut self) {
-        while self.tickets > 0 {
-            drop(self.take_one());
+        while let Some(place) = self.run.next() {
+            drop(self.ring.empty_out(&place));
         }
     }
 }

@@ -86,6 +86,12 @@ impl Geometry {
         }
     }
 
+    /// The ticket `n` after this one, in the same lap.
+    #[inline(always)]
+    pub(super) const fn nth_of_lap(ticket: usize, n: usize) -> usize {
+        ticket.wrapping_add(n << INDEX_SHIFT)
+    }
+
     /// What the slot at `tail` must say for the ticket to be claimed. A closed tail carries a bit that no
     /// slot has.
     #[inline(always)]
