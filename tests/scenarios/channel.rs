@@ -7,6 +7,7 @@ mod crossbeam;
 mod handles;
 mod idle;
 mod little_room;
+mod promises;
 mod rendezvous;
 
 use crate::support::{Counter, Drops, poll};

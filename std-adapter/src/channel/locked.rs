@@ -113,21 +113,22 @@ impl<T> Locked<T> {
         }
     }
 
-    /// Takes up to `max` values that are there now; how many came.
+    /// As `try_recv`, if the value is made: it asks nobody to make one, and so never waits.
+    pub(super) fn try_recv_made(&self) -> Result<T, TryRecvError> {
+        self.locked(State::receive_made)
+    }
+
+    /// Takes up to `max` values that are made by now; how many came.
     pub(super) fn try_recv_many(&self, buffer: &mut Vec<T>, max: usize) -> usize {
         let before = buffer.len();
-        if self.capacity == 0 {
-            buffer.extend(std::iter::from_fn(|| self.try_recv().ok()).take(max));
-            return buffer.len() - before;
-        }
         loop {
             // As much as the room holds at a time, so that the lock is not held for long, and that nothing is allocated under it.
-            let most = (max - (buffer.len() - before)).min(self.capacity);
+            let most = (max - (buffer.len() - before)).min(self.capacity.max(1));
             buffer.reserve(most);
             let received = self.locked(|state, errands| {
                 let from = buffer.len();
                 while buffer.len() - from < most
-                    && let Ok(Received::Value(value)) = state.receive(None, errands)
+                    && let Ok(value) = state.receive_made(errands)
                 {
                     buffer.push(value);
                 }

@@ -150,7 +150,7 @@ impl<T> Receiver<T> {
             TryRecvError::Empty => self.try_patiently(context.deadline()),
             closed => Err(closed),
         };
-        match self.try_recv().or_else(patiently) {
+        match self.try_recv_made().or_else(patiently) {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvCtxError::Disconnected),
             Err(TryRecvError::Empty) => {}
@@ -188,7 +188,8 @@ impl<T> Receiver<T> {
     /// Receives up to `max` values into `buffer`, and sleeps while there is not even one. Says how many came: 0 if nothing
     /// will ever come, or if `max` is 0.
     ///
-    /// It does not wait for `max` to be there, and it takes what is there together, which is cheaper than one by one.
+    /// It does not wait for `max` to be there, and it takes what is there together, which is cheaper than one by one. Without room in the
+    /// channel it waits for one value at the most that its sender is still to make.
     ///
     /// # Examples
     ///
@@ -352,6 +353,15 @@ impl<T> Receiver<T> {
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Receiver<T>) -> bool {
         Arc::ptr_eq(&self.channel, &other.channel)
+    }
+
+    /// As [`try_recv`](Self::try_recv), but where that has to wait for a value which its sender is still to make, there is nothing: for
+    /// those who wait in a way that can end.
+    pub(crate) fn try_recv_made(&self) -> Result<T, TryRecvError> {
+        match &self.channel.flavor {
+            Flavor::Ring(ring) => ring.try_recv().map_err(TryRecvError::from),
+            Flavor::Locked(locked) => locked.try_recv_made(),
+        }
     }
 
     #[inline]

@@ -238,12 +238,21 @@ impl<T> Merge<T> {
         self.recv_until(None).map_err(|_| RecvError)
     }
 
-    /// Receives what is there now.
+    /// Receives what is there now. An input is asked as by its own [`try_recv`](Receiver::try_recv), which see for one without room.
     ///
     /// # Errors
     ///
     /// [`TryRecvError`]: nothing is there, or the merge has ended.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        self.try_recv_by(Receiver::try_recv)
+    }
+
+    /// As `try_recv`, before a wait: for an item that its sender is still to make there is the wait, which may end.
+    fn try_recv_made(&mut self) -> Result<T, TryRecvError> {
+        self.try_recv_by(Receiver::try_recv_made)
+    }
+
+    fn try_recv_by(&mut self, ask: Ask<T>) -> Result<T, TryRecvError> {
         loop {
             if self.is_ended {
                 return Err(TryRecvError::Disconnected);
@@ -252,7 +261,7 @@ impl<T> Merge<T> {
                 self.view = self.members.view();
                 self.arrange();
             }
-            match self.look() {
+            match self.look(ask) {
                 Look::Item(item) => return Ok(item),
                 Look::Nothing => return Err(TryRecvError::Empty),
                 Look::Gone(_) if self.until_any => self.end(),
@@ -312,7 +321,7 @@ impl<T> Merge<T> {
     /// Dropped before it is ready, it has taken nothing.
     pub async fn recv_async(&mut self) -> Result<T, RecvError> {
         loop {
-            match self.try_recv() {
+            match self.try_recv_made() {
                 Ok(item) => return Ok(item),
                 Err(TryRecvError::Disconnected) => return Err(RecvError),
                 Err(TryRecvError::Empty) => {}
@@ -339,7 +348,7 @@ impl<T> Merge<T> {
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         let patience = Patience::until(deadline);
         loop {
-            match self.try_recv() {
+            match self.try_recv_made() {
                 Ok(item) => return Ok(item),
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) if patience.wait() => {}
@@ -353,9 +362,9 @@ impl<T> Merge<T> {
     }
 
     /// Looks at the inputs of the list, in turn.
-    fn look(&mut self) -> Look<T> {
+    fn look(&mut self, ask: Ask<T>) -> Look<T> {
         if let Some(ordered) = &mut self.ordered {
-            return ordered.look(&self.view.list);
+            return ordered.look(&self.view.list, ask);
         }
         if self.levels.is_empty() {
             return Look::NoInputs;
@@ -364,7 +373,7 @@ impl<T> Merge<T> {
             let count = level.inputs.len();
             for place in (level.turn..count).chain(0..level.turn) {
                 let input = &level.inputs[place];
-                match input.receiver.try_recv() {
+                match ask(&input.receiver) {
                     Ok(item) => {
                         level.turn = (place + 1) % count;
                         return Look::Item(item);
@@ -448,6 +457,9 @@ impl<T> Merge<T> {
         }
     }
 }
+
+/// How an input is asked for what is there.
+type Ask<T> = fn(&Receiver<T>) -> Result<T, TryRecvError>;
 
 /// What a look at all inputs has shown.
 enum Look<T> {

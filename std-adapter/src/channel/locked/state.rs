@@ -222,6 +222,24 @@ impl<T> State<T> {
         waker: Option<&mut Option<Waker>>,
         errands: &mut Errands,
     ) -> Result<Received<T>, TryRecvError> {
+        self.receive_if(true, waker, errands)
+    }
+
+    /// As `receive`, if the value is made: then it waits for nobody. Whoever is first in line keeps its turn.
+    pub(super) fn receive_made(&mut self, errands: &mut Errands) -> Result<T, TryRecvError> {
+        match self.receive_if(false, None, errands)? {
+            Received::Value(value) => Ok(value),
+            Received::Promised(_) => unreachable!("no promise was asked for"),
+        }
+    }
+
+    #[inline(always)]
+    fn receive_if(
+        &mut self,
+        may_be_promised: bool,
+        waker: Option<&mut Option<Waker>>,
+        errands: &mut Errands,
+    ) -> Result<Received<T>, TryRecvError> {
         if let Some(value) = self.take_returned() {
             return Ok(Received::Value(value));
         }
@@ -233,6 +251,11 @@ impl<T> State<T> {
             return Err(TryRecvError::Disconnected);
         }
         while let Some(key) = self.first_offer() {
+            if !may_be_promised
+                && matches!(&self.senders.get(key).offer, Offer::Later(claim) if claim.is_takeable(None))
+            {
+                break;
+            }
             self.senders.unlink(key);
             let sender = self.senders.get_mut(key);
             match mem::replace(&mut sender.offer, Offer::Taken) {

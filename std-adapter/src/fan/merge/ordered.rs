@@ -1,7 +1,7 @@
 //! The first items of all inputs, the smallest on top: a binary heap whose order is a function.
 
-use super::Look;
 use super::source::{Input, InputId};
+use super::{Ask, Look};
 use crate::channel::TryRecvError;
 use std::cmp;
 use std::sync::Arc;
@@ -34,9 +34,9 @@ impl<T> Ordered<T> {
         self.missing = list.iter().filter(is_missing).cloned().collect();
     }
 
-    pub(super) fn look(&mut self, list: &[Arc<Input<T>>]) -> Look<T> {
+    pub(super) fn look(&mut self, list: &[Arc<Input<T>>], ask: Ask<T>) -> Look<T> {
         while let Some(input) = self.missing.last() {
-            match input.receiver.try_recv() {
+            match ask(&input.receiver) {
                 Ok(item) => self.took(self.missing.len() - 1, item),
                 Err(TryRecvError::Empty) => return Look::Nothing,
                 Err(TryRecvError::Disconnected) => return Look::Gone(input.id),

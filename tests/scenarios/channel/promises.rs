@@ -1,0 +1,101 @@
+//! Senders who are still to make their value, and stand in line for the right to send it: who meets them, who waits for them, and who
+//! does not.
+
+use crate::support::{Counter, poll};
+use aqueduct::channel::{RecvCtxError, RecvTimeoutError, bounded};
+use aqueduct::context::ContextError;
+use aqueduct::park::block_on;
+use aqueduct::{Context, fan};
+use futures_util::future::join;
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Cancels a context when it is woken.
+struct Cancels(Context);
+
+impl Wake for Cancels {
+    fn wake(self: Arc<Self>) {
+        self.0.cancel();
+    }
+}
+
+/// A receive that took the thread while it waits for the sender, a task of the same thread, would never end.
+#[test]
+fn tasks_of_one_thread_meet_without_room() {
+    let (sender, receiver) = bounded(0);
+    let mut buffer = Vec::new();
+    let receive = async {
+        while buffer.len() < 5 {
+            assert!(receiver.recv_many_async(&mut buffer, 3).await > 0);
+        }
+    };
+    let (sent, ()) = block_on(join(sender.send_many_async(&mut (0..5)), receive));
+    assert_eq!((sent, buffer), (Ok(5), vec![0, 1, 2, 3, 4]));
+
+    for is_ordered in [false, true] {
+        let (sender, receiver) = bounded(0);
+        let merge = fan::merge([receiver]);
+        let merge = if is_ordered { merge.ordered_by(u8::cmp) } else { merge };
+        let values = stream::iter([1, 2, 3]).map(Ok);
+        let forward = values.forward(sender.into_sink());
+        let (sent, got) = block_on(join(forward, merge.into_stream().collect::<Vec<_>>()));
+        assert_eq!((sent, got), (Ok(()), vec![1, 2, 3]));
+    }
+}
+
+/// Whoever has the right to send takes its time, here until the receive is over.
+#[test]
+fn a_receive_with_a_limit_waits_no_longer_for_a_promised_value() {
+    let (_, waker) = Counter::new();
+    let (sender, receiver) = bounded(0);
+    let mut merge = fan::merge([receiver]);
+    let mut reserve = sender.reserve_async();
+    assert!(poll(&mut reserve, &waker).is_pending());
+    let late = merge.recv_timeout(Duration::from_millis(1));
+    assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    let Poll::Ready(Ok(permit)) = poll(&mut reserve, &waker) else {
+        panic!("it was met before it was left")
+    };
+    permit.send(7).unwrap();
+    assert_eq!(merge.recv(), Ok(7), "to the next, since a receiver had been promised");
+
+    // What meets the reservation ends the context, so the receive is over before the value is made.
+    let (sender, receiver) = bounded(0);
+    let mut merge = fan::merge([receiver.clone()]);
+    for merges in [false, true] {
+        let context = Context::background();
+        let mut reserve = sender.reserve_async();
+        let cancels = Waker::from(Arc::new(Cancels(context.clone())));
+        assert!(poll(&mut reserve, &cancels).is_pending());
+        let received = match merges {
+            false => receiver.recv_ctx(&context),
+            true => merge.recv_ctx(&context),
+        };
+        assert_eq!(received, Err(RecvCtxError::Done(ContextError::Canceled)));
+        let Poll::Ready(Ok(permit)) = poll(&mut reserve, &waker) else {
+            panic!("it was met before it was left")
+        };
+        permit.send(7).unwrap();
+        assert_eq!(receiver.recv(), Ok(7), "to the next, since a receiver had been promised");
+    }
+}
+
+/// A batch has its first value already: it asks nobody to make one more, and keeps their turn.
+#[test]
+fn a_batch_waits_for_one_promised_value_at_the_most() {
+    let (_, waker) = Counter::new();
+    let (sender, receiver) = bounded(0);
+    let (mut first, mut second) = (sender.send_async(1), sender.send_async(2));
+    let mut reserve = sender.reserve_async();
+    let mut last = sender.send_async(3);
+    assert!(poll(&mut first, &waker).is_pending() && poll(&mut second, &waker).is_pending());
+    assert!(poll(&mut reserve, &waker).is_pending() && poll(&mut last, &waker).is_pending());
+    let mut buffer = Vec::new();
+    assert_eq!(receiver.recv_many(&mut buffer, 9), 2);
+    assert!(poll(&mut reserve, &waker).is_pending(), "nobody has met it");
+    drop(reserve);
+    assert_eq!(receiver.recv_many(&mut buffer, 9), 1);
+    assert_eq!(buffer, [1, 2, 3]);
+}
