@@ -12,7 +12,8 @@
 //! A mutex holds the room and two lines, those who send and those who receive. Whoever comes looks for a value, for a place or for a
 //! counterpart in line; if there is none, it takes a place in its own line. So at no time does somebody who could be met stand in
 //! each of both lines; and *where somebody stands in the line of the senders, no place is left*, which is why a
-//! newcomer overtakes nobody.
+//! newcomer overtakes nobody. (A thread that receives may stand behind a task that is to be told. When the task has left the line, the
+//! thread is first beside a value, and beside senders in line; a newcomer then first has it handed what is its due.)
 //!
 //! Whoever is met has been *claimed*, by exactly one counterpart. A party by itself is claimed by being taken out of the line;
 //! the arms of a selection stand in several lines, and share a [`Token`] that can be taken once.
@@ -43,7 +44,8 @@
 //!
 //! Those who are told are not given anything, and others may be faster. What holds at all times: if somebody stands in line to be
 //! told, no more values are in than have been told of to those who have not looked yet. A value that comes tells one; a value that
-//! is taken only helps; one stands in line only where nothing is in; and who goes without a look tells the next.
+//! is taken only helps; one stands in line only where nothing is in; and who goes without a look tells the next. Where nothing is in and
+//! all places are reserved, the values in line are as good as in: one tells of them that comes then, or the grant of the last place.
 //!
 //! # What happens under the lock
 //!

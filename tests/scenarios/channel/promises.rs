@@ -99,3 +99,31 @@ fn a_batch_waits_for_one_promised_value_at_the_most() {
     assert_eq!(receiver.recv_many(&mut buffer, 9), 1);
     assert_eq!(buffer, [1, 2, 3]);
 }
+
+/// A place that is granted when nothing is in makes what stands in line behind it receivable: whoever sleeps hears of it.
+#[test]
+fn a_receiver_does_not_sleep_beside_a_value_behind_a_reservation() {
+    for is_late in [false, true] {
+        let (sender, receiver) = bounded(1);
+        let ((told, waker), (counter, next_waker)) = (Counter::new(), Counter::new());
+        let (mut first, mut second) = (receiver.recv_async(), receiver.recv_async());
+        assert!(
+            poll(&mut first, &waker).is_pending() && poll(&mut second, &next_waker).is_pending()
+        );
+        sender.try_send(0).unwrap();
+        assert_eq!((told.wakes(), counter.wakes()), (1, 0));
+        let (mut reserve, mut send) = (sender.reserve_async(), sender.send_async(1));
+        assert!(poll(&mut reserve, &waker).is_pending() && poll(&mut send, &waker).is_pending());
+        assert_eq!(poll(&mut first, &waker), Poll::Ready(Ok(0)));
+        let Poll::Ready(Ok(permit)) = poll(&mut reserve, &waker) else { panic!("it is its turn") };
+        if is_late {
+            assert_eq!(receiver.try_recv(), Ok(1), "one who has just come may have it");
+        } else {
+            assert_eq!(counter.wakes(), 1);
+            assert_eq!(poll(&mut second, &next_waker), Poll::Ready(Ok(1)));
+        }
+        assert_eq!(poll(&mut send, &waker), Poll::Ready(Ok(())));
+        permit.send(2).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(2));
+    }
+}

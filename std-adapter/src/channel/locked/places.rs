@@ -398,4 +398,66 @@ mod tests {
         assert!(matches!(state.poll_handed(handed, &mut caller, &mut errands), Ok(Fate::Has(1))));
         assert!(matches!(state.senders.get(sender).offer, Offer::In(2)));
     }
+
+    /// The last place goes to a reservation while nothing is in: those in line get the values in line, from hand to hand.
+    #[test]
+    fn a_value_in_line_behind_a_reservation_is_handed_to_who_is_in_line() {
+        let (mut state, mut errands) = (State::<u8>::new(1), Errands::default());
+        let mut caller = Caller { waker: Waker::noop(), clone: None };
+        let told = state.list_receiver(Want::ToBeTold, None, &mut errands);
+        let handed = state.receivers.push(Receiver { want: Want::Open(Claim::Alone), waker: None });
+        assert!(state.send(0, &mut errands).is_ok());
+        let watcher = state.watch(Sought::Sender, Waker::noop().clone());
+        let reserve = state.list_sender(Offer::Later(Claim::Alone), None, &mut errands);
+        let [first, second] =
+            [1, 2].map(|value| state.list_sender(Offer::Value(value), None, &mut errands));
+        let told = state.receive_or_be_told(&mut Some(told), &mut caller, &mut errands);
+        assert!(matches!(told, Ok(Poll::Ready(Ok(0)))));
+        assert!(matches!(state.senders.get(reserve).offer, Offer::Granted));
+        assert!(matches!(state.poll_handed(handed, &mut caller, &mut errands), Ok(Fate::Has(1))));
+        assert!(matches!(state.senders.get(first).offer, Offer::Taken));
+        assert!(matches!(state.senders.get(second).offer, Offer::Value(2)));
+        assert!(state.unwatch(watcher).is_none(), "who only looks hears of it, too");
+    }
+
+    /// A task that was to be told goes, or is told, and a thread is first: what it gets is the oldest, and who waits moves up before
+    /// anybody else comes in.
+    #[test]
+    fn a_newcomer_does_not_overtake_where_a_task_has_left_the_line() {
+        let (mut state, mut errands) = (State::<u8>::new(1), Errands::default());
+        let mut caller = Caller { waker: Waker::noop(), clone: None };
+        let [_, second] = [(); 2].map(|()| state.list_receiver(Want::ToBeTold, None, &mut errands));
+        let handed = state.list_receiver(Want::Open(Claim::Alone), None, &mut errands);
+        assert!(state.send(0, &mut errands).is_ok());
+        assert_eq!(state.send(1, &mut errands), Err(TrySendError::Full(1)), "a task is first");
+        let sender = state.list_sender(Offer::Value(1), None, &mut errands);
+        state.cancel_recv(second, &mut errands);
+        assert_eq!(state.send(2, &mut errands), Err(TrySendError::Full(2)));
+        assert!(matches!(state.poll_handed(handed, &mut caller, &mut errands), Ok(Fate::Has(0))));
+        assert!(matches!(state.senders.get(sender).offer, Offer::In(1)));
+
+        let mut state = State::<u8>::new(1);
+        assert!(state.reserve(&mut errands).is_ok());
+        let told = state.list_receiver(Want::ToBeTold, None, &mut errands);
+        let handed = state.list_receiver(Want::Open(Claim::Alone), None, &mut errands);
+        state.list_sender(Offer::Value(1), None, &mut errands);
+        assert!(matches!(state.receivers.get(told).want, Want::Told));
+        assert_eq!(state.send(2, &mut errands), Err(TrySendError::Full(2)));
+        assert!(matches!(state.poll_handed(handed, &mut caller, &mut errands), Ok(Fate::Has(1))));
+        assert!(state.send_reserved(3, &mut errands).is_ok());
+    }
+
+    /// A value that comes back to the channel is one like any other for those who sleep.
+    #[test]
+    fn who_was_told_of_a_returned_value_and_goes_tells_the_next() {
+        let (mut state, mut errands) = (State::<u8>::new(1), Errands::default());
+        let handed = state.list_receiver(Want::Open(Claim::Alone), None, &mut errands);
+        let tasks = [(); 2].map(|()| state.list_receiver(Want::ToBeTold, None, &mut errands));
+        assert!(state.send(1, &mut errands).is_ok());
+        state.cancel_recv(handed, &mut errands);
+        assert!(matches!(state.receivers.get(tasks[0]).want, Want::Told));
+        state.cancel_recv(tasks[0], &mut errands);
+        assert!(matches!(state.receivers.get(tasks[1]).want, Want::Told));
+        assert!(matches!(state.receive(None, &mut errands), Ok(Received::Value(1))));
+    }
 }

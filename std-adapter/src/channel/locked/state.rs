@@ -130,6 +130,15 @@ impl<T> State<T> {
 
     /// Hands the oldest value to the first receiver in line, and lets this one in behind it; or lets it in.
     pub(super) fn send(&mut self, value: T, errands: &mut Errands) -> Result<(), TrySendError<T>> {
+        if self.senders.first().is_some() && self.capacity > 0 {
+            // Somebody has come first: those who have become first among the receivers since then get theirs.
+            self.hand_out(errands);
+        }
+        self.send_next(value, errands)
+    }
+
+    /// As `send`, for whose turn it is.
+    fn send_next(&mut self, value: T, errands: &mut Errands) -> Result<(), TrySendError<T>> {
         if self.is_closed {
             return Err(TrySendError::Disconnected(value));
         }
@@ -208,7 +217,7 @@ impl<T> State<T> {
     /// Sends with a place that was reserved, which is given back.
     pub(super) fn send_reserved(&mut self, value: T, errands: &mut Errands) -> Result<(), T> {
         self.reserved -= 1;
-        let sent = self.send(value, errands).map_err(TrySendError::into_inner);
+        let sent = self.send_next(value, errands).map_err(TrySendError::into_inner);
         // A receiver may have taken it from hand to hand.
         self.admit(errands);
         sent
@@ -329,6 +338,7 @@ impl<T> State<T> {
         if self.is_closed {
             return;
         }
+        let mut has_granted = false;
         while self.has_place() {
             let Some(key) = self.senders.first() else {
                 self.tell(Sought::Receiver, errands);
@@ -352,11 +362,43 @@ impl<T> State<T> {
                     sender.offer = Offer::Granted;
                     errands.wake(sender.waker.take());
                     self.reserved += 1;
+                    has_granted = true;
                 }
                 // Its selection has been chosen elsewhere.
                 lost => sender.offer = lost,
             }
         }
+        if has_granted && self.room.is_empty() {
+            self.tell_of_line(errands);
+        }
+    }
+
+    /// All places are reserved and nothing is in: from now on the values in line are received from hand to hand. As many hear of it
+    /// as there are.
+    fn tell_of_line(&mut self, errands: &mut Errands) {
+        let has_value = |key: &Key| matches!(self.senders.get(*key).offer, Offer::Value(_));
+        for _ in 0..self.senders.keys().filter(has_value).count() {
+            self.tell_the_next(errands);
+            if self.receivers.first().is_none() && self.watchers.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Hands what there is to those in line who are to be handed a value, up to the first who is to be told.
+    fn hand_out(&mut self, errands: &mut Errands) {
+        while self.has_value()
+            && let Some(key) = self.claim_receiver()
+        {
+            self.hand_oldest(key, errands);
+        }
+    }
+
+    /// Whether there is something to be received, where there is room: in it, or in line while all of it is reserved.
+    fn has_value(&self) -> bool {
+        !self.room.is_empty()
+            || !self.returned.is_empty()
+            || !self.is_closed && self.first_offer().is_some()
     }
 
     /// Claims the first receiver in line, if it is to be handed a value, and takes it out of the line. Its place must be filled.
@@ -391,15 +433,20 @@ impl<T> State<T> {
 
     /// One who was told goes without a look: the next one's, if there is something.
     pub(super) fn tell_the_next(&mut self, errands: &mut Errands) {
-        if self.room.is_empty() && (self.is_closed || self.first_offer().is_none()) {
+        if !self.has_value() {
             return;
         }
         match self.claim_receiver() {
-            Some(key) => match self.receive(None, errands) {
-                Ok(Received::Value(value)) => self.hand(key, None, value, errands),
-                _ => unreachable!("it is there"),
-            },
+            Some(key) => self.hand_oldest(key, errands),
             None => self.tell_one(errands),
+        }
+    }
+
+    /// Puts what is received next, where there is something, into the place of a receiver that was claimed.
+    fn hand_oldest(&mut self, key: Key, errands: &mut Errands) {
+        match self.receive(None, errands) {
+            Ok(Received::Value(value)) => self.hand(key, None, value, errands),
+            _ => unreachable!("it is there"),
         }
     }
 
