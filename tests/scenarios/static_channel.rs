@@ -1,7 +1,7 @@
 //! List C, where it is about core's own channel. (Those of the adapter's are in `channel.rs`.)
 
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use aqueduct_core::channel::{Permit, SendError, StaticChannel, TryRecvError};
 
@@ -96,4 +96,31 @@ fn c27_channels_are_send_and_sync_when_values_are_send() {
     assert_not_impl!(aqueduct_core::channel::Send<'static, StaticChannel<Rc<u8>, 2>>: Send);
     assert_not_impl!(aqueduct_core::channel::Permit<'static, StaticChannel<Rc<u8>, 2>>: Send);
     assert_not_impl!(aqueduct_core::channel::Recv<'static, StaticChannel<Rc<u8>, 2>>: Send);
+}
+
+/// C34: A sink that is closed leaves the line, and passes on a turn that it had been given.
+#[test]
+fn a_sink_that_is_closed_leaves_the_line() {
+    use futures_util::SinkExt;
+
+    for has_its_turn in [false, true] {
+        let channel = StaticChannel::<u8, 1>::new();
+        channel.try_send(0).unwrap();
+        let ((first, waker), (next, next_waker)) = (Counter::new(), Counter::new());
+        let mut cx = Context::from_waker(&waker);
+        let (mut sink, mut send) = (channel.sink(), channel.send(1));
+        assert!(sink.poll_ready_unpin(&mut cx).is_pending());
+        assert!(poll(&mut send, &next_waker).is_pending());
+        if has_its_turn {
+            assert_eq!(channel.try_recv(), Ok(0));
+            assert_eq!((first.wakes(), next.wakes()), (1, 0));
+        }
+        assert_eq!(sink.poll_close_unpin(&mut cx), Poll::Ready(Ok(())));
+        if !has_its_turn {
+            assert_eq!(channel.try_recv(), Ok(0));
+        }
+        assert_eq!(next.wakes(), 1);
+        assert_eq!(poll(&mut send, &next_waker), Poll::Ready(Ok(())));
+        assert_eq!(channel.try_recv(), Ok(1));
+    }
 }

@@ -198,6 +198,12 @@ impl<'a, C: AnyChannel> Reserve<'a, C> {
     pub(super) fn new(channel: &'a C) -> Self {
         Self { channel, sleeper: Sleeper::new() }
     }
+
+    /// Leaves the line; a wake-up that was meant for it goes to the next.
+    #[cfg(feature = "futures")]
+    pub(super) fn leave(&mut self) {
+        self.sleeper.wait = None;
+    }
 }
 
 impl<'a, C: AnyChannel> Future for Reserve<'a, C> {

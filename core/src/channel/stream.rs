@@ -52,7 +52,7 @@ impl<C: AnyChannel> FusedStream for RecvStream<'_, C> {
 /// A channel as a sink. Made by [`sink`](super::StaticChannel::sink).
 ///
 /// `poll_ready` keeps a place for the value, as [`reserve`](super::StaticChannel::reserve) does; dropping the sink,
-/// or closing it, gives the place up. Closing the sink does not close the channel.
+/// or closing it, gives the place up, or the turn in line. Closing the sink does not close the channel.
 pub struct SendSink<'a, C: AnyChannel> {
     reserve: Reserve<'a, C>,
     permit: Option<Permit<'a, C>>,
@@ -93,6 +93,7 @@ impl<C: AnyChannel> Sink<C::Item> for SendSink<'_, C> {
 
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.permit = None;
+        self.reserve.leave();
         Poll::Ready(Ok(()))
     }
 }

@@ -54,8 +54,8 @@ impl<T> FusedStream for RecvStream<'_, T> {
 
 /// A channel as a sink. Made by [`Sender::sink`].
 ///
-/// `poll_ready` gets a [`Permit`], `start_send` uses it; dropping the sink, or closing it, gives it up. Closing the sink does not
-/// close the channel.
+/// `poll_ready` gets a [`Permit`], `start_send` uses it; dropping the sink, or closing it, gives it up, and the turn in line. Closing the
+/// sink does not close the channel.
 pub struct SendSink<'a, T> {
     sender: &'a Sender<T>,
     reserve: ReserveFuture<'a, T>,
@@ -95,6 +95,8 @@ impl<T> Sink<T> for SendSink<'_, T> {
 
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.permit = None;
+        // It may stand in line, or have been granted a place that it has not looked at.
+        self.reserve = self.sender.reserve_async();
         Poll::Ready(Ok(()))
     }
 }

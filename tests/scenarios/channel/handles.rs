@@ -5,7 +5,7 @@ use aqueduct::channel::{SendError, TryRecvError, bounded};
 use aqueduct::park::block_on;
 use aqueduct::{Context, thread};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 /// C34: A permit that is dropped gives its place to the next; a reservation that is dropped in line, its turn.
@@ -193,6 +193,41 @@ fn streams_and_sinks_that_own_their_handles() {
     drop(values);
     assert_eq!(block_on(sink.feed(4)), Err(SendError(None)));
     assert!(sender.is_closed());
+}
+
+/// C34: A sink that is closed leaves the line, and passes on a turn that it had been given: nobody waits for it, and no place is
+/// missing.
+#[test]
+fn a_sink_that_is_closed_leaves_the_line() {
+    use futures_util::SinkExt;
+
+    for capacity in [1, 3] {
+        for has_its_turn in [false, true] {
+            let (sender, receiver) = bounded(capacity);
+            for _ in 0..capacity {
+                sender.try_send(0).unwrap();
+            }
+            let ((first, waker), (next, next_waker)) = (Counter::new(), Counter::new());
+            let mut cx = task::Context::from_waker(&waker);
+            let (mut sink, mut send) = (sender.sink(), sender.send_async(1));
+            assert!(sink.poll_ready_unpin(&mut cx).is_pending());
+            assert!(poll(&mut send, &next_waker).is_pending());
+            if has_its_turn {
+                assert_eq!(receiver.try_recv(), Ok(0));
+                assert_eq!((first.wakes(), next.wakes()), (1, 0));
+            }
+            assert_eq!(sink.poll_close_unpin(&mut cx), Poll::Ready(Ok(())));
+            if !has_its_turn {
+                assert_eq!(receiver.try_recv(), Ok(0));
+            }
+            assert_eq!(next.wakes(), 1, "capacity {capacity}");
+            assert_eq!(poll(&mut send, &next_waker), Poll::Ready(Ok(())));
+            assert_eq!(receiver.try_iter().count(), capacity);
+            for _ in 0..capacity {
+                sender.try_send(2).expect("all places are free");
+            }
+        }
+    }
 }
 
 /// A waker that panics when it is dropped panics in whoever polls, and does no harm to a stream that owns its handle.
