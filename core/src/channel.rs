@@ -214,9 +214,18 @@ impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
 
     /// The queue first, so that whoever is woken finds it closed.
     fn close(&self) -> bool {
+        /// Closes a line also if a waker in the other one panics.
+        struct Last<'c, W: wait::Storage>(&'c WaitQueue<W>);
+
+        impl<W: wait::Storage> Drop for Last<'_, W> {
+            fn drop(&mut self) {
+                self.0.close();
+            }
+        }
+
         let first = self.ring.close();
+        let _senders = Last(&self.senders);
         self.receivers.close();
-        self.senders.close();
         first
     }
 }

@@ -429,6 +429,43 @@ fn wakers_and_destructors_may_use_the_channel() {
     }
 }
 
+/// C41: A waker that panics while the channel is closed, or its last receiver dropped: all others, on both ends, are woken all the
+/// same, and what is in is dropped.
+#[test]
+fn a_waker_that_panics_does_not_keep_the_end_from_the_others() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+    let bomb = Waker::from(Arc::new(Bomb));
+    for capacity in CAPACITIES {
+        // With all places reserved both ends wait.
+        let (sender, receiver) = bounded::<u8>(capacity);
+        let _permits: Vec<_> = (0..capacity).map(|_| sender.reserve().unwrap()).collect();
+        let (counter, waker) = Counter::new();
+        let mut receives = [(); 3].map(|()| receiver.recv_async());
+        let mut reserves = [(); 2].map(|()| sender.reserve_async());
+        for (nth, receive) in receives.iter_mut().enumerate() {
+            assert!(poll(receive, if nth == 1 { &bomb } else { &waker }).is_pending());
+        }
+        assert!(reserves.iter_mut().all(|reserve| poll(reserve, &waker).is_pending()));
+        assert!(thread::catch(|| sender.close()).is_err());
+        assert_eq!(counter.wakes(), 4, "capacity {capacity}");
+
+        let drops = Drops::default();
+        let (sender, receiver) = bounded(capacity);
+        for _ in 0..capacity {
+            sender.try_send(drops.item()).ok().unwrap();
+        }
+        let mut reserve = sender.reserve_async();
+        assert!(poll(&mut reserve, &bomb).is_pending());
+        assert!(thread::catch(|| drop(receiver)).is_err());
+        assert_eq!((drops.count(), sender.len()), (capacity, 0));
+    }
+}
+
 /// A request holds the sender of its answer. The server goes with the request unread: whoever waits for the
 /// answer is told, though the requester's sender lives on.
 #[test]

@@ -61,10 +61,19 @@ impl<T> Drop for SenderSide<T> {
 
 impl<T> Drop for ReceiverSide<T> {
     fn drop(&mut self) {
-        self.channel.close();
+        /// Also if closing wakes somebody whose waker panics.
+        struct Discard<'a, T>(&'a Shared<T>);
+
+        impl<T> Drop for Discard<'_, T> {
+            fn drop(&mut self) {
+                self.0.discard();
+            }
+        }
+
         // A value may hold what others wait for, such as the sender of an answer: it is not kept until the last
         // sender goes. A send that is half-way through does not slip past this: on a closed channel the queue says
         // "closed" only when all such sends have been told to take their value back.
-        self.channel.discard();
+        let _then = Discard(&self.channel);
+        self.channel.close();
     }
 }
