@@ -3,6 +3,7 @@
 mod ends;
 mod failures;
 mod flow;
+mod hold_ups;
 mod steps;
 mod watch;
 

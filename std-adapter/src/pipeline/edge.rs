@@ -55,7 +55,7 @@ struct Edge<T> {
 
 struct State<T> {
     line: VecDeque<Parcel<T>>,
-    /// Places that are taken by items in hands, as of each hand's last filling.
+    /// Places that are taken by items in hands: the sum of their places.
     held: usize,
     /// What the office has been told of the two.
     noted: usize,
@@ -79,7 +79,13 @@ struct State<T> {
 }
 
 /// What a taker has taken and not begun.
-type Hand<T> = Arc<Mutex<VecDeque<Parcel<T>>>>;
+struct Palm<T> {
+    items: VecDeque<Parcel<T>>,
+    /// How many of the line's places it has: so many as there were items in it when somebody last looked with the edge's lock.
+    places: usize,
+}
+
+type Hand<T> = Arc<Mutex<Palm<T>>>;
 
 /// An edge in front of a stage, one of so many that share its buffer, between so many makers and takers.
 pub(super) fn edge<T>(
@@ -132,7 +138,8 @@ impl<T> Edge<T> {
         call
     }
 
-    /// Lets a waiting maker in, once half of the places are free: so that it has something to do when it comes.
+    /// Lets a waiting maker in, once half of the places are free: so that it has something to do when it comes. A taker that finds nothing has found
+    /// all hands empty, and so all places free.
     fn let_in(&self, state: &mut State<T>) -> bool {
         let free = state.line.len() + state.held <= self.places / 2;
         let let_in = state.blocked > 0 && !state.let_in && free;
@@ -165,45 +172,44 @@ impl<T> Edge<T> {
         None
     }
 
-    /// An item: from the line, then from shelves, then from others' hands; and how many places the hand has now. What is next goes into it,
-    /// if nobody sleeps.
-    fn find(
-        &self,
-        state: &mut State<T>,
-        hand: &mut VecDeque<Parcel<T>>,
-        mine: &Hand<T>,
-    ) -> (Option<Parcel<T>>, usize) {
+    /// An item: from the line, then from shelves, then from others' hands. What is next goes into the own hand, which is empty, if nobody sleeps.
+    fn find(&self, state: &mut State<T>, palm: &mut Palm<T>, mine: &Hand<T>) -> Option<Parcel<T>> {
+        state.held -= std::mem::take(&mut palm.places);
         let Some(first) = state.next() else {
-            let mut others = state.hands.iter().filter(|hand| !Arc::ptr_eq(hand, mine));
-            let half = others.find_map(|other| {
+            let State { hands, held, .. } = state;
+            let mut others = hands.iter().filter(|hand| !Arc::ptr_eq(hand, mine));
+            palm.items = others.find_map(|other| {
                 let mut other = lock(other);
-                let half = other.len() / 2;
-                Some(other.split_off(half)).filter(|half| !half.is_empty())
-            });
-            let Some(half) = half else { return (None, 0) };
-            *hand = half;
-            let first = hand.pop_front();
-            state.held += hand.len();
-            return (first, hand.len());
+                let half = other.items.len() / 2;
+                let half = other.items.split_off(half);
+                // A hand may be empty, and its owner busy for an hour: whoever has found that out gives its places back.
+                *held -= other.places - other.items.len();
+                other.places = other.items.len();
+                Some(half).filter(|half| !half.is_empty())
+            })?;
+            let first = palm.items.pop_front();
+            palm.places = palm.items.len();
+            *held += palm.places;
+            return first;
         };
         let room = self.hands.saturating_sub(state.held);
         let more = state.queued().min(self.batch - 1).min(room);
         if state.asleep > 0 || more == 0 {
-            return (Some(first), 0);
+            return Some(first);
         }
         let State { line, shelves, held, .. } = state;
         let free = self.places.saturating_sub(line.len() + *held);
         let of_line = line.len().min(more);
-        hand.extend(line.drain(..of_line));
+        palm.items.extend(line.drain(..of_line));
         // The places of a shelf are not the line's; those of a hand are.
         let most = (more - of_line).min(free);
         let mut wanted = most;
         for shelf in shelves {
-            wanted -= shelf.items.pop_many(wanted, |parcel| hand.push_back(parcel));
+            wanted -= shelf.items.pop_many(wanted, |parcel| palm.items.push_back(parcel));
         }
-        let taken = of_line + most - wanted;
-        *held += taken;
-        (Some(first), taken)
+        palm.places = of_line + most - wanted;
+        *held += palm.places;
+        Some(first)
     }
 
     fn ring(&self, items: bool, room: bool) {
@@ -374,11 +380,11 @@ impl<T> Drop for Entrance<T> {
 pub(super) struct Exit<T> {
     edge: Arc<Edge<T>>,
     /// What is next here, where nobody else takes: it needs no lock.
-    own: VecDeque<Parcel<T>>,
+    own: Palm<T>,
     /// Items that are next here, unless somebody else has nothing to do and takes them.
     hand: Hand<T>,
-    /// How many of the edge's places the hand was given.
-    held: usize,
+    /// Whether something was put into the hand when it was last filled.
+    filled: bool,
 }
 
 /// How a taker waits.
@@ -401,14 +407,14 @@ pub(super) enum Taken<T> {
 
 impl<T> Exit<T> {
     fn new(edge: &Arc<Edge<T>>) -> Self {
-        let hand = Arc::new(Mutex::default());
+        let hand = Arc::new(Mutex::new(Palm::empty()));
         let mut state = lock(&edge.state);
         state.takers += 1;
         if !edge.one_taker {
             state.hands.push(Arc::clone(&hand));
         }
         drop(state);
-        Self { edge: Arc::clone(edge), own: VecDeque::new(), hand, held: 0 }
+        Self { edge: Arc::clone(edge), own: Palm::empty(), hand, filled: false }
     }
 
     /// The next item; `None` at the end of input.
@@ -423,10 +429,10 @@ impl<T> Exit<T> {
 
     /// The next item, if it comes by then.
     pub(super) fn take_until(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
-        if self.held > 0 {
+        if self.filled {
             let next = match self.edge.one_taker {
-                true => self.own.pop_front(),
-                false => lock(&self.hand).pop_front(),
+                true => self.own.items.pop_front(),
+                false => lock(&self.hand).items.pop_front(),
             };
             if let Some(item) = next {
                 return Taken::Item(item);
@@ -439,7 +445,6 @@ impl<T> Exit<T> {
         let mut rest = Rest::Awake;
         loop {
             let mut state = lock(&self.edge.state);
-            state.held -= std::mem::take(&mut self.held);
             match std::mem::replace(&mut rest, Rest::Awake) {
                 Rest::Awake => {}
                 waited => {
@@ -448,11 +453,13 @@ impl<T> Exit<T> {
                     state.called = false;
                 }
             }
-            let (found, held) = match self.edge.one_taker {
-                true => self.edge.find(&mut state, &mut self.own, &self.hand),
-                false => self.edge.find(&mut state, &mut lock(&self.hand), &self.hand),
+            let found = {
+                let mut hand = (!self.edge.one_taker).then(|| lock(&self.hand));
+                let palm = hand.as_deref_mut().unwrap_or(&mut self.own);
+                let found = self.edge.find(&mut state, palm, &self.hand);
+                self.filled = palm.places > 0;
+                found
             };
-            self.held = held;
             if let Some(item) = found {
                 let call = self.edge.call(&mut state);
                 let let_in = self.edge.let_in(&mut state);
@@ -522,13 +529,19 @@ impl<T> Exit<T> {
 
     /// Whether the next item has to be looked for, and is not in the hand.
     pub(super) fn hand_is_empty(&self) -> bool {
-        self.held == 0 || (self.own.is_empty() && lock(&self.hand).is_empty())
+        !self.filled || (self.own.items.is_empty() && lock(&self.hand).items.is_empty())
     }
 }
 
 impl<T> Clone for Exit<T> {
     fn clone(&self) -> Self {
         Self::new(&self.edge)
+    }
+}
+
+impl<T> Palm<T> {
+    fn empty() -> Self {
+        Self { items: VecDeque::new(), places: 0 }
     }
 }
 
@@ -553,24 +566,25 @@ impl<T> State<T> {
 impl<T> Drop for Exit<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.edge.state);
-        state.held -= self.held;
         state.hands.retain(|hand| !Arc::ptr_eq(hand, &self.hand));
         state.takers -= 1;
-        // There is something only if a panic took the owner away.
-        let mut rest = std::mem::take(&mut *lock(&self.hand));
-        rest.append(&mut self.own);
-        while let Some(item) = rest.pop_back() {
-            state.line.push_front(item);
+        // There is something in them only if a panic took the owner away.
+        for palm in [&mut *lock(&self.hand), &mut self.own] {
+            state.held -= std::mem::take(&mut palm.places);
+            while let Some(item) = palm.items.pop_back() {
+                state.line.push_front(item);
+            }
         }
-        let call = self.edge.call(&mut state);
+        let (call, let_in) = (self.edge.call(&mut state), self.edge.let_in(&mut state));
         let ends = state.takers == 0;
         state.closed |= ends;
         let dropped = if ends { std::mem::take(&mut state.line) } else { VecDeque::new() };
+        self.edge.note_depth(&mut state);
         drop(state);
         drop(dropped);
         if ends {
             self.edge.room.notify_all();
         }
-        self.edge.ring(call, false);
+        self.edge.ring(call, let_in);
     }
 }
