@@ -13,6 +13,7 @@ use super::work::Work;
 use crate::lock;
 use crate::pool::{Load, ScalePolicy, Thresholds};
 use crate::thread::{self, SpawnError};
+use std::iter::repeat_n;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -171,13 +172,14 @@ where
         let (makers, takers) = (upstream.makers(), staff.max / lanes);
         let (entrances, exits): (Vec<_>, Vec<_>) =
             (0..lanes).map(|_| edge(&launch.control, &crew.office, lanes, makers, takers)).unzip();
-        for number in 0..staff.min {
-            let (exit, sink) = (exits[number % lanes].clone(), sink.clone());
+        // The last one gets the sink itself: beside a clone for each it would be a maker more, with a shelf that nothing is ever laid on.
+        for (number, sink) in repeat_n(sink, staff.min).enumerate() {
+            let exit = exits[number % lanes].clone();
             let hire = Hire { shared: Arc::clone(&stage), crew: Arc::clone(&crew), exit, sink };
             hire.start()?;
         }
         // Only the workers may hold these ends, or the end of input would never pass.
-        drop((exits, sink, crew));
+        drop((exits, crew));
         upstream.launch(launch, Lanes::new(entrances, key), below)
     }
 }
