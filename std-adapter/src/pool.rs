@@ -65,6 +65,7 @@ mod cell;
 mod driven;
 #[cfg(feature = "metrics")]
 mod facade;
+mod foreign;
 mod group;
 mod handle;
 mod histogram;

@@ -4,7 +4,8 @@
 //! dropped with the lock released. The books are written with it held, so that an outcome that can be seen has been
 //! counted. Order of locks: this one before a worker's or the pool's books; never with the roster's.
 
-use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId};
+use super::foreign::discard;
+use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId, try_once};
 use super::kept::Kept;
 use super::outcome::{JobError, JobResult, Limit, Outcome};
 use super::phase::{End, Phase};
@@ -15,7 +16,6 @@ use super::worker::Slot;
 use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
-use crate::thread::catch;
 use crate::timer::{self, Timer};
 use crate::{Context, lock};
 use std::mem;
@@ -314,7 +314,7 @@ impl<W: Work> Cell<W> {
         }
         drop(stage);
         // The function, with all that it holds; its destructor is foreign code.
-        let _ = catch(|| drop(body));
+        discard(body);
         self.meta.trace.over(end.label());
         told.tell();
         if late.is_some() {
@@ -421,11 +421,14 @@ impl<W: Work> Runnable for Cell<W> {
             attempt: 1,
             deadline: run_timeout.and_then(|limit| began.checked_add(limit)),
         };
-        let result = self.meta.trace.run(|| work.run(&mut context));
+        // The function, and all that is dropped with it.
+        let result =
+            self.meta.trace.run(|| try_once(|| work.run(&mut context)).unwrap_or_else(Err));
         let ran_for = began.elapsed();
         let began = shared.age_at(began);
         let outcome = match result {
-            Ok(_) if run_timeout.is_some_and(|limit| ran_for > limit) => {
+            Ok(late) if run_timeout.is_some_and(|limit| ran_for > limit) => {
+                discard(late);
                 Err(JobError::TimedOut(Limit::Run))
             }
             Ok(value) => Ok(JobResult {
@@ -454,7 +457,7 @@ impl<W: Work> Runnable for Cell<W> {
             let permit = stage.rare.as_mut().and_then(|rare| rare.permit.take());
             drop(stage);
             // Too late for anybody; its destructor is foreign code.
-            let _ = catch(|| drop(outcome));
+            discard(outcome);
             drop(permit);
             // A function returned whose job had been over before.
             drop(desk.leave(&self.meta, None, ran_for));

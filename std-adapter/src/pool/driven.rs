@@ -1,6 +1,6 @@
 //! Jobs that are futures: a worker polls one until it is ready, and makes room for another worker while it waits.
 
-use super::job::{Job, JobContext, Options, sealed, try_once};
+use super::job::{Job, JobContext, Options, sealed};
 use super::outcome::JobError;
 use crate::park;
 use std::future::{Future, poll_fn};
@@ -51,22 +51,20 @@ where
 
     fn run(self, job: &mut JobContext<'_>) -> Result<F::Output, JobError> {
         let context = job.context();
-        let ready = try_once(|| {
-            let (mut future, mut done) = (pin!(self.0), pin!(context.done()));
-            let mut waits = None;
-            park::block_on(poll_fn(|cx| {
-                // It is about to run again.
-                drop(waits.take());
-                if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                    return Poll::Ready(Some(output));
-                }
-                if done.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                waits = job.wait_section();
-                Poll::Pending
-            }))
-        });
-        ready?.ok_or(JobError::Cancelled)
+        let (mut future, mut done) = (pin!(self.0), pin!(context.done()));
+        let mut waits = None;
+        let ready = park::block_on(poll_fn(|cx| {
+            // It is about to run again.
+            drop(waits.take());
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            if done.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            waits = job.wait_section();
+            Poll::Pending
+        }));
+        ready.ok_or(JobError::Cancelled)
     }
 }

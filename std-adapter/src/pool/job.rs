@@ -231,6 +231,7 @@ pub(super) mod sealed {
     pub trait Work: Send + 'static {
         type Output: Send + 'static;
 
+        /// Called with panics caught around it.
         fn run(self, context: &mut JobContext<'_>) -> Result<Self::Output, JobError>;
     }
 }
@@ -252,7 +253,7 @@ where
     type Output = R;
 
     fn run(self, _: &mut JobContext<'_>) -> Result<R, JobError> {
-        try_once(self.0)
+        Ok((self.0)())
     }
 }
 
@@ -267,7 +268,7 @@ where
     type Output = R;
 
     fn run(self, context: &mut JobContext<'_>) -> Result<R, JobError> {
-        try_once(|| (self.0)(context))
+        Ok((self.0)(context))
     }
 }
 
@@ -285,18 +286,27 @@ where
 {
     type Output = R;
 
-    fn run(mut self, context: &mut JobContext<'_>) -> Result<R, JobError> {
-        loop {
-            match try_once(|| (self.f)(context).map_err(Into::into)) {
-                Ok(Ok(value)) => return Ok(value),
-                Err(panicked) => return Err(panicked),
-                Ok(Err(_)) if context.is_cancelled() => return Err(JobError::Cancelled),
-                Ok(Err(error)) if context.attempt >= self.attempts => {
+    fn run(self, context: &mut JobContext<'_>) -> Result<R, JobError> {
+        let Self { mut f, attempts } = self;
+        // An error that is not the last is dropped here, too.
+        let tried = try_once(|| {
+            loop {
+                let error = match f(context) {
+                    Ok(value) => return Ok(value),
+                    Err(error) => error.into(),
+                };
+                if context.is_cancelled() {
+                    return Err(JobError::Cancelled);
+                }
+                if context.attempt >= attempts {
                     return Err(JobError::Failed(error));
                 }
-                Ok(Err(_)) => context.attempt += 1,
+                context.attempt += 1;
             }
-        }
+        });
+        // As a function that can be called once drops what it holds before it is done. For itself, lest two panics meet.
+        let dropped = try_once(|| drop(f));
+        tried.unwrap_or_else(Err).and_then(|value| dropped.map(|()| value))
     }
 }
 

@@ -6,6 +6,7 @@
 //! submitters go by what the workers have read.
 
 use super::cell::end_of;
+use super::foreign::{call, discard};
 use super::job::{JobId, Priority};
 use super::kept::nanos;
 use super::outcome::JobError;
@@ -17,7 +18,6 @@ use super::trace::Trace;
 use super::worker::{Slot, run_on_this_worker};
 use crate::core::channel::TrySendError;
 use crate::core::job::InlineFn;
-use crate::thread::catch;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,10 +49,10 @@ impl Light {
     pub(super) fn run(self, desk: &Slot, before: Option<Done>) -> Option<Done> {
         let Self { f, id, .. } = self;
         if !desk.begin_light(id, before) {
-            let _ = catch(|| drop(f));
+            discard(f);
             return None;
         }
-        let end = if catch(|| f.call()).is_ok() { End::Completed } else { End::Panicked };
+        let end = if call(|| f.call()) { End::Completed } else { End::Panicked };
         Some(Done { id, end })
     }
 
@@ -76,7 +76,7 @@ impl Light {
     /// Ends it unrun.
     pub(super) fn end(self, shared: &Shared, error: &JobError) {
         shared.count(end_of(error));
-        let _ = catch(|| drop(self.f));
+        discard(self.f);
         shared.tell_quiet();
     }
 }

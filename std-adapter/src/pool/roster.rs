@@ -4,6 +4,7 @@
 //! The lock is held for no system call but a wake's: threads are started with it released.
 
 use super::builder::Settings;
+use super::foreign::discard;
 use super::job::WorkerId;
 use super::metrics::{Staff, Tally};
 use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
@@ -226,7 +227,7 @@ impl Shared {
     /// Asks the policy about a submission. One that panics has said no: whoever asks may be a worker with a job in its hands.
     fn policy_wants_more(&self, roster: &Roster) -> bool {
         let load = self.load(roster);
-        catch(|| self.settings.policy.on_submit(&load)).unwrap_or(false)
+        asked(|| self.settings.policy.on_submit(&load)).unwrap_or(false)
     }
 
     /// Wakes one that was taken off the list of those that rest.
@@ -493,7 +494,7 @@ impl Shared {
         let mut wakers = Vec::new();
         let mut more = 0;
         // A policy that panics has said nothing; the next check must still come.
-        match catch(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
+        match asked(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
             Decision::Hold => {}
             Decision::Grow(count) => {
                 more = count.min(self.most(&roster).saturating_sub(roster.live));
@@ -563,6 +564,11 @@ impl Shared {
             scale_events: roster.events.iter().cloned().collect(),
         }
     }
+}
+
+/// What a policy says; nothing, if it panics.
+fn asked<T>(policy: impl FnOnce() -> T) -> Option<T> {
+    catch(policy).map_err(discard).ok()
 }
 
 /// A blocking section. Dropping it ends it.

@@ -1,12 +1,12 @@
 //! What is done about the end of a job, with its lock released.
 
 use super::cell::Sink;
+use super::foreign::call;
 use super::outcome::Outcome;
 use crate::Context;
 use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
-use crate::thread::catch;
 use crate::timer::Timer;
 use std::task::Waker;
 
@@ -29,13 +29,13 @@ impl<R> Told<R> {
         drop(self.permit);
         // Foreign code, each for itself: one that panics keeps nothing from the others.
         if let Some((sink, outcome)) = self.sink {
-            let _ = catch(|| sink(outcome));
+            call(|| sink(outcome));
         }
         if let Some(waker) = self.waker {
-            let _ = catch(|| waker.wake());
+            call(|| waker.wake());
         }
         if let Some(context) = self.context {
-            let _ = catch(|| context.cancel());
+            call(|| context.cancel());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A worker: takes jobs until there are none, looks a little longer, rests.
 
 use super::cell::Meta;
+use super::foreign::{self, discard};
 use super::job::{JobId, WorkerId};
 use super::light::{Done, Light, TICK};
 use super::metrics::Tally;
@@ -214,7 +215,7 @@ fn run(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
         run_one(shared, &job, worker);
         next = pass_turn(shared, &job);
         // The last hold on it may be ours, and what it returned has a destructor of the user's.
-        let _ = catch(|| drop(job));
+        discard(job);
     }
     if worker.is_none() {
         shared.tell_quiet();
@@ -265,8 +266,11 @@ impl Worker {
         });
         worker.write_up();
         WORKER.with(|current| current.borrow_mut().take());
-        let _ = catch(|| settings.thread_stopped());
-        let exit = exit.unwrap_or(Exit::Lost { searching: worker.searching.get() });
+        foreign::call(|| settings.thread_stopped());
+        let exit = exit.unwrap_or_else(|panicked| {
+            discard(panicked);
+            Exit::Lost { searching: worker.searching.get() }
+        });
         worker.shared.depart(&worker.slot, exit);
     }
 
@@ -288,7 +292,7 @@ impl Worker {
                     Queued::Job(job) => {
                         self.write_up();
                         self.run(&job);
-                        let _ = catch(|| drop(job));
+                        discard(job);
                     }
                 }
                 if shared.crew.has_surplus()
