@@ -217,6 +217,7 @@ impl<W: Work> Cell<W> {
         let body = mem::replace(&mut stage.body, Body::Away { at: None });
         drop(stage);
         drop(rare);
+        shared.tell_quiet();
         match body {
             Body::Work(work) => Some(work),
             Body::Away { .. } | Body::Done(_) | Body::Error(_) => None,

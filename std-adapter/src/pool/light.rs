@@ -142,6 +142,7 @@ impl Shared {
         F: FnOnce() + Send + 'static,
     {
         self.count(End::Rejected);
+        self.tell_quiet();
         let job = light.into_light().f.into_inner();
         SubmitError { job: job.expect("the function that was submitted"), reason }
     }

@@ -451,3 +451,40 @@ fn wait_for<F: Future>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{Limit, Pool};
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// The job that runs is over already, so that nobody else would tell.
+    #[test]
+    fn a_refusal_is_told_to_whoever_waits_for_all_to_be_over() {
+        let pool = Pool::builder().max_workers(1).queue_capacity(0).max_compensation(0);
+        let pool = pool.build().unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let late = Job::new(move || wait.recv().is_err()).timeout(Duration::from_millis(1));
+        let late = pool.submit_job(late).unwrap().join();
+        assert!(matches!(late, Err(JobError::TimedOut(Limit::Run))), "{late:?}");
+        let context = Context::background();
+        let shared = pool.shared();
+        let until = |what: &dyn Fn() -> bool| {
+            while !what() {
+                thread::yield_now();
+            }
+        };
+        thread::scope(|scope| {
+            let refused = scope.spawn(|| pool.submit_ctx(&context, || ()).map(drop));
+            until(&|| shared.numbers.given() == 2);
+            let waits = scope.spawn(|| pool.wait_idle());
+            until(&|| shared.quiet.has_waiters());
+            context.cancel();
+            assert_eq!(refused.join().unwrap().unwrap_err().reason, Refusal::Cancelled);
+            waits.join().unwrap();
+        });
+        assert_eq!(pool.metrics().rejected, 1);
+        drop(go);
+    }
+}
