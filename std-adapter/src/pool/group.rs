@@ -125,18 +125,20 @@ impl<R: Send + 'static> Group<R> {
         &self,
         job: Job<W>,
     ) -> Result<usize, SubmitError<Job<W>>> {
-        self.wait_for(|state| (state.in_flight < self.tally.limit).then_some(()));
+        // Taken where it is seen to be free, lest another take it meanwhile.
+        let number = self.wait_for(|state| {
+            (state.in_flight < self.tally.limit).then(|| {
+                let number = state.next;
+                state.next += 1;
+                state.in_flight += 1;
+                state.jobs.insert(number, Member::OnItsWay(None));
+                number
+            })
+        });
         if self.tally.context.is_done() {
+            self.tally.withdraw(number);
             return Err(SubmitError { job, reason: Refusal::Cancelled });
         }
-        let number = {
-            let mut state = lock(&self.tally.state);
-            let number = state.next;
-            state.next += 1;
-            state.in_flight += 1;
-            state.jobs.insert(number, Member::OnItsWay(None));
-            number
-        };
         let tally = Arc::clone(&self.tally);
         let sink: Sink<R> = Box::new(move |outcome| tally.arrive(number, outcome));
         let Job { work, options } = job;
@@ -149,11 +151,7 @@ impl<R: Send + 'static> Group<R> {
                 Ok(number)
             }
             Err(SubmitError { job: work, reason }) => {
-                let mut state = lock(&self.tally.state);
-                state.jobs.remove(&number);
-                state.in_flight -= 1;
-                drop(state);
-                self.tally.news.notify_all();
+                self.tally.withdraw(number);
                 Err(SubmitError { job: Job { work, options }, reason })
             }
         }
@@ -223,6 +221,15 @@ impl<R: Send + 'static> Group<R> {
 }
 
 impl<R> Tally<R> {
+    /// The job of this number was not accepted.
+    fn withdraw(&self, number: usize) {
+        let mut state = lock(&self.state);
+        state.jobs.remove(&number);
+        state.in_flight -= 1;
+        drop(state);
+        self.news.notify_all();
+    }
+
     fn arrive(&self, number: usize, outcome: Outcome<R>) {
         let ends_all = self.fail_fast && outcome.is_err();
         let mut state = lock(&self.state);

@@ -71,6 +71,32 @@ fn a_group_keeps_to_its_limit() {
     assert_eq!(most.load(SeqCst), 2);
 }
 
+/// A group keeps to its limit, be there ever so many who submit to it at once.
+#[test]
+fn a_group_keeps_to_its_limit_among_many_submitters() {
+    let pool = Pool::builder().min_workers(8).max_workers(8).build().unwrap();
+    let group = pool.group(2);
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let counts = Arc::new((now, most));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let counts = Arc::clone(&counts);
+                    let job = move || {
+                        counts.1.fetch_max(counts.0.fetch_add(1, SeqCst) + 1, SeqCst);
+                        std::thread::yield_now();
+                        counts.0.fetch_sub(1, SeqCst);
+                    };
+                    group.submit(job).unwrap();
+                }
+            });
+        }
+    });
+    assert!(group.join_all().iter().all(Result::is_ok));
+    assert!(counts.1.load(SeqCst) <= 2, "{} ran at once", counts.1.load(SeqCst));
+}
+
 /// The first failure ends a group that is to fail fast: what waits is cancelled, what runs is asked to stop.
 #[test]
 fn a_group_fails_fast() {
