@@ -80,6 +80,7 @@ mod phase;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod queue;
+mod rare;
 mod roster;
 mod scale;
 mod scope;

@@ -9,6 +9,7 @@ mod limits;
 mod memory;
 mod scaling;
 mod shutdown;
+mod turns;
 
 use aqueduct::pool::JobHandle;
 use std::sync::{Arc, Condvar, Mutex};

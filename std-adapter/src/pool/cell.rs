@@ -9,14 +9,14 @@ use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId, try_once}
 use super::kept::Kept;
 use super::outcome::{JobError, JobResult, Limit, Outcome};
 use super::phase::{End, Phase};
+use super::rare::{Rare, Turn};
 use super::shared::Shared;
 use super::told::Told;
 use super::trace::Trace;
 use super::worker::Slot;
-use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
-use crate::timer::{self, Timer};
+use crate::timer;
 use crate::{Context, lock};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,7 +29,7 @@ pub(super) struct Meta {
     /// In nanoseconds of the pool's life.
     pub(super) submitted: u64,
     pub(super) priority: Priority,
-    is_keyed: bool,
+    pub(super) is_keyed: bool,
     pub(super) trace: Trace,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Meta {
 pub(super) trait Runnable: Send + Sync {
     fn meta(&self) -> &Meta;
     fn name(&self) -> Option<Arc<str>>;
-    /// Takes it in hand; false if that is too late. After true the caller [performs](Self::perform) it, or cancels it.
+    /// Takes it in hand; false if that is too late, or too early, since it has not the turn of its key. After true the caller [performs](Self::perform) it, or cancels it.
     fn begin(&self, shared: &Arc<Shared>) -> bool;
     /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other; takes it off the desk.
     fn perform(
@@ -64,12 +64,12 @@ pub(super) trait Runnable: Send + Sync {
     fn context(&self) -> Context;
     fn set_progress(&self, done: u64, total: u64);
     fn progress(&self) -> Option<(u64, u64)>;
-    /// The turn of its key, to be passed on by whoever gets it: once, and not while the function runs.
+    /// The turn of its key, to be passed on by whoever gets it: once, when it is over, and not while the function runs.
     fn take_turn(&self) -> Option<u64>;
     /// It is its turn among the jobs of its key.
     fn give_turn(&self);
-    /// Whether it may be begun by whoever waits for it.
-    fn has_turn(&self) -> bool;
+    /// The key in whose line it stands.
+    fn line(&self) -> Option<u64>;
 }
 
 /// A job, for whoever waits for its outcome.
@@ -119,51 +119,6 @@ enum Body<W: Work> {
     Error(Box<JobError>),
 }
 
-/// What few jobs have.
-struct Rare<R> {
-    name: Option<Arc<str>>,
-    run_timeout: Option<Duration>,
-    key: Option<u64>,
-    /// The limit that is running now: of waiting, then of running.
-    timer: Option<Timer>,
-    context: Option<Context>,
-    /// The context that it was submitted with, and the tie to that.
-    source: Option<Context>,
-    tie: Option<StopHandle>,
-    progress: Option<(u64, u64)>,
-    /// Whom the outcome goes to instead of a handle.
-    sink: Option<Sink<R>>,
-    /// The permit of a pool without a queue.
-    permit: Option<OwnedSemaphorePermit<Fair, Growable>>,
-    turn: Turn,
-}
-
-impl<R> Default for Rare<R> {
-    fn default() -> Self {
-        Self {
-            name: None,
-            run_timeout: None,
-            key: None,
-            timer: None,
-            context: None,
-            source: None,
-            tie: None,
-            progress: None,
-            sink: None,
-            permit: None,
-            turn: Turn::Waits,
-        }
-    }
-}
-
-/// Whether a job with a key may run.
-#[derive(Clone, Copy, PartialEq)]
-enum Turn {
-    Waits,
-    Has,
-    Passed,
-}
-
 /// Takes the outcome of a job, on the thread that made it.
 pub(super) type Sink<R> = Box<dyn FnOnce(Outcome<R>) + Send>;
 
@@ -206,20 +161,21 @@ impl<W: Work> Cell<W> {
         lock(&self.stage)
     }
 
-    /// Takes the function back, of a job that was not accepted: it is over, and was nobody's.
-    pub(super) fn reclaim(&self, shared: &Shared) -> Option<W> {
+    /// Takes the function back, of a job that was not accepted: it is over, and was nobody's. And the turn of its key, if it had that.
+    pub(super) fn reclaim(&self, shared: &Shared) -> Option<(W, Option<u64>)> {
         let mut stage = self.stage();
         if !stage.phase.end(End::Rejected) {
             return None;
         }
         shared.count(End::Rejected);
+        let turn = stage.take_turn();
         let rare = stage.rare.take();
         let body = mem::replace(&mut stage.body, Body::Away { at: None });
         drop(stage);
         drop(rare);
         shared.tell_quiet();
         match body {
-            Body::Work(work) => Some(work),
+            Body::Work(work) => Some((work, turn)),
             Body::Away { .. } | Body::Done(_) | Body::Error(_) => None,
         }
     }
@@ -331,6 +287,17 @@ impl<W: Work> Stage<W> {
         self.rare.get_or_insert_default()
     }
 
+    fn put_turn_down(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.turn.put_down();
+        }
+    }
+
+    fn take_turn(&mut self) -> Option<u64> {
+        let rare = self.rare.as_mut().filter(|_| self.phase.is_over())?;
+        if rare.turn.take() { rare.key } else { None }
+    }
+
     /// Puts the outcome where it is looked for. The caller tells, with the lock released.
     fn settle(
         &mut self,
@@ -391,7 +358,9 @@ impl<W: Work> Runnable for Cell<W> {
             self.end_with(shared, stage, JobError::Cancelled);
             return false;
         }
-        stage.phase.begin()
+        stage.phase == Phase::Queued
+            && (!self.meta.is_keyed || stage.rare().turn.begin())
+            && stage.phase.begin()
     }
 
     fn perform(
@@ -445,6 +414,7 @@ impl<W: Work> Runnable for Cell<W> {
         let desk = worker.unwrap_or(&shared.outside);
         let end = outcome.as_ref().map_or_else(end_of, |_| End::Completed);
         let mut stage = self.stage();
+        stage.put_turn_down();
         if stage.phase.end(end) {
             stage.attempt = context.attempt;
             let entry = desk.leave(&self.meta, Some(end), ran_for);
@@ -473,7 +443,9 @@ impl<W: Work> Runnable for Cell<W> {
     }
 
     fn give_up(&self, shared: &Arc<Shared>) {
-        self.end_with(shared, self.stage(), JobError::Cancelled);
+        let mut stage = self.stage();
+        stage.put_turn_down();
+        self.end_with(shared, stage, JobError::Cancelled);
     }
 
     fn cancel(&self, shared: &Arc<Shared>) -> Cancel {
@@ -530,24 +502,20 @@ impl<W: Work> Runnable for Cell<W> {
     }
 
     fn take_turn(&self) -> Option<u64> {
-        if !self.meta.is_keyed {
-            return None;
-        }
-        let mut stage = self.stage();
-        // Whoever runs it passes the turn on.
-        if stage.phase == Phase::Running {
-            return None;
-        }
-        let rare = stage.rare();
-        if mem::replace(&mut rare.turn, Turn::Passed) == Turn::Has { rare.key } else { None }
+        if self.meta.is_keyed { self.stage().take_turn() } else { None }
     }
 
     fn give_turn(&self) {
         self.stage().rare().turn = Turn::Has;
     }
 
-    fn has_turn(&self) -> bool {
-        !self.meta.is_keyed || self.stage().rare.as_ref().is_some_and(|rare| rare.turn == Turn::Has)
+    fn line(&self) -> Option<u64> {
+        if !self.meta.is_keyed {
+            return None;
+        }
+        let stage = self.stage();
+        let rare = stage.rare.as_ref().filter(|_| stage.phase == Phase::Queued)?;
+        if rare.turn == Turn::Waits { rare.key } else { None }
     }
 }
 

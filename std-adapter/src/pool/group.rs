@@ -1,9 +1,10 @@
 //! Jobs that belong together: their outcomes as they come or in order, a limit, an end to all at the first failure.
 
 use super::cell::Sink;
-use super::handle::JobHandle;
+use super::foreign::discard;
 use super::job::{Job, Plain, Work};
 use super::outcome::{JobError, JobResult, Outcome};
+use super::queue::Entry;
 use super::shared::Shared;
 use super::submit::{Refusal, SubmitError};
 use super::worker;
@@ -11,9 +12,11 @@ use crate::core::wait::{Growable, WaitQueue};
 use crate::{Context, lock, park};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::iter::FusedIterator;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 /// Jobs whose outcomes are collected. Made by [`Pool::group`](super::Pool::group) and [`Pool::results`](super::Pool::results).
 ///
@@ -68,18 +71,25 @@ struct State<R> {
     arrived: VecDeque<usize>,
     next: usize,
     in_flight: usize,
+    /// Workers that sleep until there is something to help with.
+    helpers: usize,
 }
 
 enum Member<R> {
-    /// Its handle, for whoever waits on a worker, once the submission has returned.
-    OnItsWay(Option<JobHandle<R>>),
+    /// Itself, for whoever waits on a worker, once the submission has returned and until somebody has begun it.
+    OnItsWay(Option<Entry>),
     Over(Outcome<R>),
 }
 
 impl<R: Send + 'static> Group<R> {
     pub(super) fn new(pool: &Arc<Shared>, limit: usize) -> Self {
-        let state =
-            State { jobs: BTreeMap::new(), arrived: VecDeque::new(), next: 0, in_flight: 0 };
+        let state = State {
+            jobs: BTreeMap::new(),
+            arrived: VecDeque::new(),
+            next: 0,
+            in_flight: 0,
+            helpers: 0,
+        };
         let tally = Tally {
             state: Mutex::new(state),
             news: WaitQueue::with_storage(Growable::new()),
@@ -145,8 +155,13 @@ impl<R: Send + 'static> Group<R> {
         match self.pool.accept(work, &options, Some(&self.tally.context), Some(sink)) {
             Ok(handle) => {
                 let mut state = lock(&self.tally.state);
-                if let Some(member @ Member::OnItsWay(_)) = state.jobs.get_mut(&number) {
-                    *member = Member::OnItsWay(Some(handle));
+                if let Some(Member::OnItsWay(job)) = state.jobs.get_mut(&number) {
+                    *job = Some(handle.entry());
+                }
+                let is_wanted = state.helpers > 0;
+                drop(state);
+                if is_wanted {
+                    self.tally.news.notify_all();
                 }
                 Ok(number)
             }
@@ -199,23 +214,55 @@ impl<R: Send + 'static> Group<R> {
 
     /// Waits until `look` finds something. On a worker of the pool, jobs of the group that nobody has begun are run meanwhile.
     fn wait_for<T>(&self, mut look: impl FnMut(&mut State<R>) -> Option<T>) -> T {
+        let is_worker = worker::is_worker_of(&self.pool);
         loop {
-            let news = pin!(self.tally.news.wait());
-            let mut state = lock(&self.tally.state);
-            if let Some(found) = look(&mut state) {
-                return found;
+            // Of all that happens from here on it hears at the end of the round.
+            let (news, turns) = (self.tally.news.wait(), self.pool.lines.news.wait());
+            let mut from = 0;
+            loop {
+                let mut state = lock(&self.tally.state);
+                if let Some(found) = look(&mut state) {
+                    return found;
+                }
+                let next = if is_worker { state.to_help(from) } else { None };
+                state.helpers += usize::from(is_worker && next.is_none());
+                drop(state);
+                let Some((number, job)) = next else { break };
+                worker::help(&self.pool, &job);
+                // One that stands in the line of its key, behind one that runs, can be helped later.
+                if job.line().is_none() {
+                    lock(&self.tally.state).forget(number);
+                }
+                discard(job);
+                from = number + 1;
             }
-            let waiting = state.jobs.values_mut().find_map(|job| match job {
-                Member::OnItsWay(handle) => handle.take(),
-                Member::Over(_) => None,
-            });
-            drop(state);
-            match waiting {
-                Some(job) if worker::is_worker_of(&self.pool) => job.help(),
-                // No worker: the handle is of no use to anybody.
-                Some(_) => {}
-                None => drop(park::block_on(news)),
+            let (mut news, mut turns) = (pin!(news), pin!(turns));
+            park::block_on(poll_fn(|context| {
+                let heard = news.as_mut().poll(context).is_ready()
+                    || (is_worker && turns.as_mut().poll(context).is_ready());
+                if heard { Poll::Ready(()) } else { Poll::Pending }
+            }));
+            if is_worker {
+                lock(&self.tally.state).helpers -= 1;
             }
+        }
+    }
+}
+
+impl<R> State<R> {
+    /// A job from this number on that perhaps nobody has begun.
+    fn to_help(&self, from: usize) -> Option<(usize, Entry)> {
+        self.jobs.range(from..).find_map(|(&number, member)| match member {
+            Member::OnItsWay(job) => job.as_ref().map(|job| (number, Arc::clone(job))),
+            Member::Over(_) => None,
+        })
+    }
+
+    /// Somebody has begun the job of this number.
+    fn forget(&mut self, number: usize) {
+        if let Some(Member::OnItsWay(job)) = self.jobs.get_mut(&number) {
+            // Not the last hold: whoever has asked for it has one.
+            *job = None;
         }
     }
 }

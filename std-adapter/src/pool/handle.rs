@@ -3,13 +3,14 @@
 use super::cell::{Awaited, Cancel};
 use super::job::JobId;
 use super::outcome::Outcome;
+use super::queue::Entry;
 use super::shared::Shared;
-use super::worker;
-use crate::park;
+use super::worker::{help, is_worker_of};
+use crate::park::{self, deadline_after};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -40,7 +41,11 @@ use std::time::{Duration, Instant};
 /// A worker that joins a job of its own pool which nobody has begun runs that job itself, there and then. It never runs any other
 /// while it waits: a job that has nothing to do with the one that waits may be long, or wait for what the latter holds. As what
 /// a job joins has either begun or is begun by that, jobs that submit jobs and join them do not deadlock, be the pool
-/// as small as it may.
+/// as small as it may. A job with a [key](super::Job::key) has others before it: those are run there too, as far as nobody has begun them.
+///
+/// What a job joins must not be behind it: a job that joins a later one of its own key waits for ever, for that one begins when it is
+/// over. Nor does a worker know what it waits for where the handle is awaited in a future, or the outcome comes by some channel: say so
+/// with [`JobContext::blocking`](super::JobContext::blocking).
 ///
 /// # Cancel safety
 ///
@@ -61,12 +66,11 @@ impl<R> JobHandle<R> {
     /// # Errors
     ///
     /// The outcome's own: see [`JobError`](super::JobError).
-    pub fn join(self) -> Outcome<R>
+    pub fn join(mut self) -> Outcome<R>
     where
         R: 'static,
     {
-        self.help();
-        park::block_on(self)
+        self.wait(None).expect("without a deadline there is no way out but the outcome")
     }
 
     /// Waits for the outcome, but not longer than `timeout`; `None` if it is not there by then.
@@ -76,8 +80,7 @@ impl<R> JobHandle<R> {
     where
         R: 'static,
     {
-        self.help();
-        park::block_on_timeout(Pin::new(self), timeout)
+        self.wait(deadline_after(timeout))
     }
 
     /// Waits for the outcome, but not beyond `deadline`; `None` if it is not there by then.
@@ -85,8 +88,7 @@ impl<R> JobHandle<R> {
     where
         R: 'static,
     {
-        self.help();
-        park::block_on_deadline(Pin::new(self), deadline)
+        self.wait(Some(deadline))
     }
 
     /// The outcome, if it is there.
@@ -133,12 +135,46 @@ impl<R> JobHandle<R> {
         self.job.progress()
     }
 
-    /// On a worker of the job's pool: runs the job, if nobody has begun it.
-    pub(super) fn help(&self)
+    /// Waits. On a worker of the job's pool: runs the job, and what stands in its way, as far as nobody has begun it.
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Outcome<R>>
     where
         R: 'static,
     {
-        worker::help(&self.pool, || Arc::clone(&self.job).as_runnable());
+        let is_worker = is_worker_of(&self.pool);
+        while is_worker {
+            // From here on it hears of turns that are passed on.
+            let mut news = pin!(self.pool.lines.news.wait());
+            help(&self.pool, &self.entry());
+            if self.job.line().is_none() {
+                break;
+            }
+            let either = poll_fn(|context| match self.job.poll(context.waker()) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending => news.as_mut().poll(context).map(|_| None),
+            });
+            match block_on(pin!(either), deadline) {
+                Some(None) => {}
+                Some(outcome) => return outcome,
+                None => return None,
+            }
+        }
+        block_on(pin!(self), deadline)
+    }
+
+    /// The job, as it lies in a queue.
+    pub(super) fn entry(&self) -> Entry
+    where
+        R: 'static,
+    {
+        Arc::clone(&self.job).as_runnable()
+    }
+}
+
+/// Holds the thread until it is ready; not beyond the deadline, if there is one.
+fn block_on<F: Future>(future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
+    match deadline {
+        None => Some(park::block_on(future)),
+        Some(deadline) => park::block_on_deadline(future, deadline),
     }
 }
 

@@ -574,6 +574,14 @@ fn asked<T>(policy: impl FnOnce() -> T) -> Option<T> {
 /// A blocking section. Dropping it ends it.
 pub(super) struct Blocking(Arc<Shared>);
 
+impl Blocking {
+    /// Whether another worker may be in the place of this one.
+    pub(super) fn is_made_up_for(&self) -> bool {
+        let roster = lock(&self.0.roster);
+        self.0.overdue() + roster.blocking <= self.0.settings.max_compensation
+    }
+}
+
 impl Drop for Blocking {
     fn drop(&mut self) {
         let mut roster = lock(&self.0.roster);

@@ -7,7 +7,7 @@ use super::metrics::{PoolMetrics, Tally};
 use super::phase::End;
 use super::queue::{Entry, Queues};
 use super::roster::Roster;
-use super::worker::Slot;
+use super::worker::{Slot, run_here};
 use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
@@ -87,14 +87,19 @@ impl Shared {
     /// The next job of a key, unless it could be put into a queue.
     pub(super) fn next_of_key(self: &Arc<Self>, key: u64) -> Option<Entry> {
         let next = self.lines.next(key)?;
-        next.give_turn();
-        match self.queues.push(next.meta().priority, Arc::clone(&next)) {
-            Ok(()) => {
-                self.call_if_needed();
-                None
-            }
-            // No room, or no more: whoever is at it runs it.
-            Err(_) => Some(next),
+        let queued = self.queues.push(next.meta().priority, Arc::clone(&next)).is_ok();
+        if queued {
+            self.call_if_needed();
+        }
+        self.lines.news.notify_all();
+        // No room, or no more: whoever is at it runs it.
+        (!queued).then_some(next)
+    }
+
+    /// The turn of the key was taken from a job that is over.
+    pub(super) fn pass_turn_on(self: &Arc<Self>, key: u64) {
+        if let Some(next) = self.next_of_key(key) {
+            run_here(self, &next);
         }
     }
 

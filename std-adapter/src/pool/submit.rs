@@ -6,7 +6,7 @@ use super::job::{Job, JobId, Options, Plain, Priority, Work};
 use super::outcome::{JobError, Outcome, Rejection};
 use super::queue::{Entry, Queued};
 use super::shared::Shared;
-use super::worker::{is_worker_of, run_here};
+use super::worker::{has_turn_here, is_worker_of};
 use crate::Context;
 use crate::core::channel::TrySendError;
 use crate::park;
@@ -23,11 +23,16 @@ use std::time::Duration;
 pub enum Full {
     /// Its submitter waits for room. A worker of the same pool does not wait, since it may be the one that makes room: it runs the
     /// job itself, as under [`CallerRuns`](Self::CallerRuns).
+    ///
+    /// A job with a [key](Job::key) may be run by nobody before its turn. A worker waits until there is room for it among those
+    /// that wait for theirs, and another may come in its place meanwhile; where none [may](super::Builder::max_compensation), or the worker
+    /// is inside of a job with a key itself, for which those may wait, it is handed back, as under [`Reject`](Self::Reject).
     #[default]
     Block,
     /// It is handed back.
     Reject,
-    /// Its submitter runs it, there and then.
+    /// Its submitter runs it, there and then. A job with a [key](Job::key) is handed back where there is no room for it among those that wait
+    /// for their turn.
     CallerRuns,
     /// The oldest job of its priority is [rejected](JobError::Rejected) in its favour. Where nobody could make room for it, it is
     /// itself rejected, as under [`DropNewest`](Self::DropNewest): in a pool without a queue, and for a job with a
@@ -165,8 +170,13 @@ impl Shared {
             }
             Ok(Placed::Settled) => Ok(self.handle(cell)),
             Err(reason) => match cell.reclaim(self) {
-                Some(job) => Err(SubmitError { job, reason }),
-                // A job that nobody else knows of cannot be over. If it were, its handle would say so.
+                Some((job, turn)) => {
+                    if let Some(key) = turn {
+                        self.pass_turn_on(key);
+                    }
+                    Err(SubmitError { job, reason })
+                }
+                // Somebody who waits for a later job of its key has run it meanwhile.
                 None => Ok(self.handle(cell)),
             },
         }
@@ -188,7 +198,7 @@ impl Shared {
         let full = options.full.unwrap_or(self.settings.full);
         let entry = || -> Entry { Arc::clone(cell) as Entry };
         if let Some(door) = &self.door {
-            return self.hand_over(door, cell, full, context);
+            return self.hand_over(door, cell, options.key, full, context);
         }
         if let Some(key) = options.key {
             return self.place_keyed(key, entry(), full, context);
@@ -278,10 +288,8 @@ impl Shared {
         };
         job.end_queued(self, error);
         // Jobs of its key wait for it no more.
-        if let Some(key) = job.take_turn()
-            && let Some(next) = self.next_of_key(key)
-        {
-            run_here(self, &next);
+        if let Some(key) = job.take_turn() {
+            self.pass_turn_on(key);
         }
     }
 
@@ -298,17 +306,23 @@ impl Shared {
             Err(_) if self.queues_closed() => return Err(Refusal::ShutDown),
             Err(_) => {
                 let limit = match full {
-                    Full::Reject => return Err(Refusal::Full),
+                    // Nobody but the line may run it.
+                    Full::Reject | Full::CallerRuns => return Err(Refusal::Full),
                     Full::DropNewest | Full::DropOldest => {
                         job.end_queued(self, JobError::Rejected(Rejection::Dropped));
                         return Ok(Placed::Settled);
                     }
                     Full::Block => None,
                     Full::BlockTimeout(limit) => Some(limit),
-                    Full::CallerRuns => Some(Duration::ZERO),
                 };
-                // Nobody but the line may run it, so a worker waits for room like everybody else, but with another in its place.
-                let _section = is_worker_of(self).then(|| self.begin_blocking());
+                // A worker waits with another in its place. If none may come, or others wait for the turn of what runs here, it may be the
+                // one that makes room.
+                let section = is_worker_of(self).then(|| self.begin_blocking());
+                if section.as_ref().is_some_and(|section| !section.is_made_up_for())
+                    || has_turn_here(self)
+                {
+                    return Err(Refusal::Full);
+                }
                 let room = self.lines.room.clone().acquire_owned();
                 wait_for(room, limit, context)?.map_err(|_| Refusal::ShutDown)?
             }
@@ -320,7 +334,6 @@ impl Shared {
             }
             return Ok(Placed::Queued);
         };
-        job.give_turn();
         let priority = job.meta().priority;
         let placed = match self.queues.push(priority, Arc::clone(&job)) {
             Ok(()) => {
@@ -330,12 +343,9 @@ impl Shared {
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
             Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
         };
-        // Not in the queue, nor in anybody's hands: others wait for the turn.
-        if (placed.is_err() || job.is_over())
-            && let Some(key) = job.take_turn()
-            && let Some(next) = self.next_of_key(key)
-        {
-            run_here(self, &next);
+        // Dropped: others wait for the turn.
+        if let Some(key) = job.take_turn() {
+            self.pass_turn_on(key);
         }
         placed
     }
@@ -386,6 +396,7 @@ impl Shared {
         self: &Arc<Self>,
         door: &Arc<super::shared::Door>,
         cell: &Arc<Cell<W>>,
+        key: Option<u64>,
         full: Full,
         context: Option<&Context>,
     ) -> Result<Placed, Refusal> {
@@ -399,7 +410,12 @@ impl Shared {
             Err(_) if self.queues_closed() => return Err(Refusal::ShutDown),
             Err(_) => {
                 let limit = match full {
+                    // Nobody but the line may run it.
+                    Full::CallerRuns if key.is_some() => return Err(Refusal::Full),
                     Full::Block | Full::BlockTimeout(_) if is_worker_of(self) => {
+                        if key.is_some() {
+                            return Err(Refusal::Full);
+                        }
                         return settle(Full::CallerRuns);
                     }
                     Full::Block => None,
@@ -413,6 +429,9 @@ impl Shared {
             }
         };
         cell.keep(permit);
+        if let Some(key) = key {
+            return self.place_keyed(key, Arc::clone(cell) as Entry, full, context);
+        }
         match self.queues.push(priority, Arc::clone(cell) as Entry) {
             Ok(()) => {
                 self.call_if_needed();

@@ -172,14 +172,23 @@ fn current(shared: &Arc<Shared>) -> Option<Rc<Worker>> {
     worker.filter(|worker| Arc::ptr_eq(&worker.shared, shared))
 }
 
-/// On a worker of this pool: runs the job that it is about to wait for, if nobody has begun it.
-pub(super) fn help(shared: &Arc<Shared>, job: impl FnOnce() -> Entry) {
-    if let Some(worker) = current(shared) {
-        let job = job();
-        if job.has_turn() {
-            worker.run(&job);
+/// On a worker of this pool: runs the job that it is about to wait for, if nobody has begun it. If that stands in the line of
+/// its key, those before it come first, as far as nobody has begun them.
+pub(super) fn help(shared: &Arc<Shared>, job: &Entry) {
+    let Some(worker) = current(shared) else { return };
+    while let Some(first) = job.line().and_then(|key| shared.lines.first(key)) {
+        let has_gone_on = worker.run(&first);
+        discard(first);
+        if !has_gone_on {
+            return;
         }
     }
+    worker.run(job);
+}
+
+/// Whether this thread is a worker of this pool that runs a job with a key.
+pub(super) fn has_turn_here(shared: &Arc<Shared>) -> bool {
+    current(shared).is_some_and(|worker| worker.slot.jobs().iter().any(|job| job.meta().is_keyed))
 }
 
 /// The pool whose worker this thread is.
@@ -204,41 +213,40 @@ pub(super) fn run_here(shared: &Arc<Shared>, job: &Entry) {
     match current(shared) {
         Some(worker) => worker.run(job),
         None => run(shared, job, None),
-    }
+    };
 }
 
-/// Runs a job, if it can still be begun, and passes the turn of its key on.
-fn run(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
-    run_one(shared, job, worker);
-    let mut next = pass_turn(shared, job);
+/// Runs a job, if it can be begun, and passes the turn of its key on, if that can be taken. False if neither.
+fn run(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
+    let begun = run_one(shared, job, worker);
+    let key = job.take_turn();
+    let mut next = key.and_then(|key| shared.next_of_key(key));
     while let Some(job) = next {
         run_one(shared, &job, worker);
-        next = pass_turn(shared, &job);
+        next = job.take_turn().and_then(|key| shared.next_of_key(key));
         // The last hold on it may be ours, and what it returned has a destructor of the user's.
         discard(job);
     }
     if worker.is_none() {
         shared.tell_quiet();
     }
+    begun || key.is_some()
 }
 
-/// Passes the turn of the job's key on; the next job is the caller's to run, if there is no place for it in the queue.
-fn pass_turn(shared: &Arc<Shared>, job: &Entry) -> Option<Entry> {
-    job.take_turn().and_then(|key| shared.next_of_key(key))
-}
-
-fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) {
+/// Runs a job; false if it could not be begun.
+fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
     if !job.begin(shared) {
-        return;
+        return false;
     }
     let slot = worker.unwrap_or(&shared.outside);
     let began = Instant::now();
     let waited = Duration::from_nanos(shared.age_at(began).saturating_sub(job.meta().submitted));
     let Some(depth) = slot.enter(job, waited) else {
         job.give_up(shared);
-        return;
+        return true;
     };
     Arc::clone(job).perform(shared, began, worker, depth);
+    true
 }
 
 impl Worker {
@@ -402,7 +410,7 @@ impl Worker {
         self.stretch.borrow_mut().close();
     }
 
-    fn run(&self, job: &Entry) {
-        run(&self.shared, job, Some(&self.slot));
+    fn run(&self, job: &Entry) -> bool {
+        run(&self.shared, job, Some(&self.slot))
     }
 }
