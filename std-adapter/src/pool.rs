@@ -77,6 +77,7 @@ mod metrics;
 mod outcome;
 mod panics;
 mod phase;
+mod places;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod queue;

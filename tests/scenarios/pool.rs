@@ -8,6 +8,7 @@ mod light;
 mod limits;
 mod memory;
 mod scaling;
+mod scopes;
 mod shutdown;
 mod turns;
 

@@ -4,6 +4,7 @@ use super::cell::Sink;
 use super::foreign::discard;
 use super::job::{Job, Plain, Work};
 use super::outcome::{JobError, JobResult, Outcome};
+use super::places;
 use super::queue::Entry;
 use super::shared::Shared;
 use super::submit::{Refusal, SubmitError};
@@ -237,11 +238,12 @@ impl<R: Send + 'static> Group<R> {
                 from = number + 1;
             }
             let (mut news, mut turns) = (pin!(news), pin!(turns));
-            park::block_on(poll_fn(|context| {
+            let heard = poll_fn(|context| {
                 let heard = news.as_mut().poll(context).is_ready()
                     || (is_worker && turns.as_mut().poll(context).is_ready());
                 if heard { Poll::Ready(()) } else { Poll::Pending }
-            }));
+            });
+            places::wait(&self.pool, || park::block_on(heard));
             if is_worker {
                 lock(&self.tally.state).helpers -= 1;
             }

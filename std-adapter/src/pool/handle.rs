@@ -3,6 +3,7 @@
 use super::cell::{Awaited, Cancel};
 use super::job::JobId;
 use super::outcome::Outcome;
+use super::places;
 use super::queue::Entry;
 use super::shared::Shared;
 use super::worker::{help, is_worker_of};
@@ -66,7 +67,7 @@ impl<R> JobHandle<R> {
     /// # Errors
     ///
     /// The outcome's own: see [`JobError`](super::JobError).
-    pub fn join(mut self) -> Outcome<R>
+    pub fn join(self) -> Outcome<R>
     where
         R: 'static,
     {
@@ -135,8 +136,8 @@ impl<R> JobHandle<R> {
         self.job.progress()
     }
 
-    /// Waits. On a worker of the job's pool: runs the job, and what stands in its way, as far as nobody has begun it.
-    fn wait(&mut self, deadline: Option<Instant>) -> Option<Outcome<R>>
+    /// Waits. In a place that was lent: without it. On a worker of the job's pool: runs the job, and what stands in its way, as far as nobody has begun it.
+    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<R>>
     where
         R: 'static,
     {
@@ -158,7 +159,8 @@ impl<R> JobHandle<R> {
                 None => return None,
             }
         }
-        block_on(pin!(self), deadline)
+        let outcome = poll_fn(|context| self.job.poll(context.waker()));
+        places::wait(&self.pool, || block_on(pin!(outcome), deadline))
     }
 
     /// The job, as it lies in a queue.

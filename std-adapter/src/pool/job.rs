@@ -4,7 +4,7 @@ use super::cell::Runnable;
 use super::handle::JobHandle;
 use super::outcome::{JobError, JobPanic};
 use super::panics;
-use super::roster::Blocking;
+use super::places::Blocking;
 use super::shared::Shared;
 use super::submit::{Full, SubmitError};
 use crate::Context;

@@ -8,7 +8,6 @@ use super::foreign::discard;
 use super::job::WorkerId;
 use super::metrics::{Staff, Tally};
 use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
-use super::scope::Place;
 use super::shared::Shared;
 use super::worker::{Fate, Slot, Worker};
 use crate::lock;
@@ -34,9 +33,9 @@ pub(super) struct Roster {
     resting: Vec<Resting>,
     pub(super) slots: BTreeMap<WorkerId, Arc<Slot>>,
     pub(super) threads: BTreeMap<WorkerId, JoinHandle<()>>,
-    next_id: usize,
+    pub(super) next_id: usize,
     /// Jobs in blocking sections.
-    blocking: usize,
+    pub(super) blocking: usize,
     peak: usize,
     spawn_failures: u64,
     scalings: u64,
@@ -112,7 +111,7 @@ impl Roster {
         }
     }
 
-    fn note(&mut self, shared: &Shared, from: usize, reason: ScaleReason) {
+    pub(super) fn note(&mut self, shared: &Shared, from: usize, reason: ScaleReason) {
         if from == self.live {
             return;
         }
@@ -143,12 +142,12 @@ impl Shared {
     }
 
     /// The most workers that there may be now.
-    fn most(&self, roster: &Roster) -> usize {
+    pub(super) fn most(&self, roster: &Roster) -> usize {
         let instead = self.overdue() + roster.blocking;
         roster.max + instead.min(self.settings.max_compensation)
     }
 
-    fn update_notes(&self, roster: &Roster) {
+    pub(super) fn update_notes(&self, roster: &Roster) {
         let most = self.most(roster);
         self.crew.set_resting(!roster.resting.is_empty());
         // Closed: a submission that was half-way through comes to `summon`, which sees to its job.
@@ -186,7 +185,7 @@ impl Shared {
     }
 
     /// Calls a worker if something is left in the queues that none will come to by itself.
-    fn call_if_left(self: &Arc<Self>) {
+    pub(super) fn call_if_left(self: &Arc<Self>) {
         if !self.queues.is_empty() {
             self.call_if_needed();
         }
@@ -445,19 +444,6 @@ impl Shared {
             .collect()
     }
 
-    /// A worker became overdue or blocked: others may come in its place.
-    pub(super) fn replace_overdue(self: &Arc<Self>) {
-        self.update_notes(&lock(&self.roster));
-        self.call_if_left();
-    }
-
-    /// A job waits without using a processor, until the guard is dropped.
-    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
-        lock(&self.roster).blocking += 1;
-        self.replace_overdue();
-        Blocking(Arc::clone(self))
-    }
-
     /// Sees to it that somebody looks at the load after a while, if there is anything to decide.
     fn arm_check(self: &Arc<Self>, roster: &mut Roster) {
         let fixed = roster.min == roster.max && roster.live == roster.min;
@@ -524,33 +510,6 @@ impl Shared {
         self.call_if_left();
     }
 
-    /// A worker's place for a thread of a scope, if one is free.
-    pub(super) fn lend_place(self: &Arc<Self>) -> Option<Place> {
-        let mut roster = lock(&self.roster);
-        if roster.live >= self.most(&roster) || roster.life != Life::Open {
-            return None;
-        }
-        let id = WorkerId(roster.next_id);
-        roster.next_id += 1;
-        roster.live += 1;
-        let from = roster.live - 1;
-        roster.note(self, from, ScaleReason::Scope);
-        self.update_notes(&roster);
-        Some(Place { pool: Arc::clone(self), id })
-    }
-
-    pub(super) fn take_place_back(self: &Arc<Self>) {
-        let mut roster = lock(&self.roster);
-        roster.live -= 1;
-        let from = roster.live + 1;
-        roster.note(self, from, ScaleReason::Scope);
-        self.update_notes(&roster);
-        drop(roster);
-        // Jobs may have found no room for a worker meanwhile.
-        self.call_if_left();
-        self.tell_quiet();
-    }
-
     pub(super) fn staff(&self) -> Staff {
         let roster = lock(&self.roster);
         Staff {
@@ -569,23 +528,4 @@ impl Shared {
 /// What a policy says; nothing, if it panics.
 fn asked<T>(policy: impl FnOnce() -> T) -> Option<T> {
     catch(policy).map_err(discard).ok()
-}
-
-/// A blocking section. Dropping it ends it.
-pub(super) struct Blocking(Arc<Shared>);
-
-impl Blocking {
-    /// Whether another worker may be in the place of this one.
-    pub(super) fn is_made_up_for(&self) -> bool {
-        let roster = lock(&self.0.roster);
-        self.0.overdue() + roster.blocking <= self.0.settings.max_compensation
-    }
-}
-
-impl Drop for Blocking {
-    fn drop(&mut self) {
-        let mut roster = lock(&self.0.roster);
-        roster.blocking -= 1;
-        self.0.update_notes(&roster);
-    }
 }

@@ -4,11 +4,14 @@
 //! code, which this crate has none of. So these jobs run on threads of a scope, which take the places of workers for that time, and
 //! on the thread that opened it.
 
+use super::foreign::{call, discard};
 use super::job::{JobId, Options, WorkerId};
 use super::outcome::{JobError, JobPanic, JobResult, Outcome};
 use super::phase::End;
+use super::places;
 use super::shared::Shared;
 use super::trace::Trace;
+use super::worker::is_worker_of;
 use crate::core::wait::{Growable, WaitQueue};
 use crate::thread::catch;
 use crate::{lock, park};
@@ -38,7 +41,8 @@ impl State<'_> {
     /// Runs one of the tasks that wait. False if there is none.
     fn run_one(&self, worker: Option<WorkerId>) -> bool {
         let task = lock(&self.tasks).pop_front();
-        task.map(|task| task(worker)).is_some()
+        // What it returned may be dropped there, and its destructor is foreign code.
+        task.map(|task| call(|| task(worker))).is_some()
     }
 }
 
@@ -67,7 +71,7 @@ struct Leftovers<'s, 'scope>(&'s State<'scope>);
 impl Drop for Leftovers<'_, '_> {
     fn drop(&mut self) {
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
-        drop(tasks);
+        tasks.into_iter().for_each(discard);
     }
 }
 
@@ -75,8 +79,9 @@ impl<'scope> Scope<'scope, '_> {
     /// Submits a function that may borrow from around the scope. It runs on a thread that takes a worker's place, if one is free, else on
     /// the thread that opened the scope or on one that waits in it.
     ///
-    /// It is counted in the pool's books, but has no priority and no limits, and a shutdown of the pool waits for none of
-    /// these threads: the scope does.
+    /// It is counted in the pool's books, but has no priority and no limits. A shutdown of the pool waits until these threads have given
+    /// their places back, and the scope until they have ended. Where such a thread joins a job of the pool, or waits for room in it, it
+    /// gives its place back meanwhile.
     pub fn submit<F, R>(&self, f: F) -> ScopedJob<'scope, R>
     where
         F: FnOnce() -> R + Send + 'scope,
@@ -125,13 +130,22 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Takes a worker's place for a thread of this scope, if one is free.
     fn add_thread(&self) {
-        let Some(place) = self.state.pool.lend_place() else { return };
+        let mut free = self.state.pool.lend_place();
+        if free.is_none() {
+            return;
+        }
         let state = Arc::clone(&self.state);
         let builder = os::Builder::new().name(format!("{}-scope", self.state.pool.settings.name));
         // Refused a thread, the task waits for one of those that are there.
         let _ = builder.spawn_scoped(self.threads, move || {
-            while state.run_one(Some(place.id)) {}
-            drop(place);
+            while let Some(place) = free.take() {
+                place.hold(|| while state.run_one(Some(place.id)) {});
+                drop(place);
+                // One that came in between has found no place free.
+                if !lock(&state.tasks).is_empty() {
+                    free = state.pool.lend_place();
+                }
+            }
         });
     }
 }
@@ -155,18 +169,6 @@ impl Drop for Booked<'_> {
     }
 }
 
-/// A place among the workers, lent to a thread of a scope. Dropping it gives it back.
-pub(super) struct Place {
-    pub(super) pool: Arc<Shared>,
-    pub(super) id: WorkerId,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.pool.take_place_back();
-    }
-}
-
 /// A job that was submitted in a scope: its outcome, to be joined. Dropping it lets the job run on, until the scope ends.
 pub struct ScopedJob<'scope, R> {
     outcome: Arc<Mutex<Option<Outcome<R>>>>,
@@ -187,7 +189,10 @@ impl<R> ScopedJob<'_, R> {
                 return outcome;
             }
             if !self.state.run_one(None) {
-                let _ = park::block_on(news);
+                // Whoever runs it may need a worker.
+                let pool = &self.state.pool;
+                let _section = is_worker_of(pool).then(|| pool.begin_blocking());
+                let _ = places::wait(pool, || park::block_on(news));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::job::{JobId, WorkerId};
 use super::outcome::JobError;
+use super::places;
 use super::queue::Entry;
 use super::roster::Life;
 use super::shared::Shared;
@@ -129,7 +130,7 @@ impl Shared {
             }
             at_rest && (aborted || nothing_is_in)
         };
-        if self.wait_until(deadline, all_gone) {
+        if places::wait(self, || self.wait_until(deadline, all_gone)) {
             self.join_threads();
         }
         self.report(0)

@@ -4,6 +4,7 @@ use super::cell::{Cell, Runnable, Sink};
 use super::handle::JobHandle;
 use super::job::{Job, JobId, Options, Plain, Priority, Work};
 use super::outcome::{JobError, Outcome, Rejection};
+use super::places;
 use super::queue::{Entry, Queued};
 use super::shared::Shared;
 use super::worker::{has_turn_here, is_worker_of};
@@ -269,7 +270,7 @@ impl Shared {
             return Ok(Placed::Settled);
         };
         let mut room = self.queues.level(priority).send(job);
-        match wait_for(&mut room, limit, context) {
+        match self.wait_for(&mut room, limit, context) {
             Ok(Ok(())) => {
                 self.call_if_needed();
                 Ok(Placed::Queued)
@@ -324,7 +325,7 @@ impl Shared {
                     return Err(Refusal::Full);
                 }
                 let room = self.lines.room.clone().acquire_owned();
-                wait_for(room, limit, context)?.map_err(|_| Refusal::ShutDown)?
+                self.wait_for(room, limit, context)?.map_err(|_| Refusal::ShutDown)?
             }
         };
         let Some(job) = self.lines.enter(key, job, permit) else {
@@ -425,7 +426,7 @@ impl Shared {
                     _ => return settle(full),
                 };
                 let entry = Arc::clone(door).acquire_owned();
-                wait_for(entry, limit, context)?.map_err(|_| Refusal::ShutDown)?
+                self.wait_for(entry, limit, context)?.map_err(|_| Refusal::ShutDown)?
             }
         };
         cell.keep(permit);
@@ -441,33 +442,34 @@ impl Shared {
             Err(TrySendError::Full(_)) => settle(Full::CallerRuns),
         }
     }
-}
 
-/// Waits for room: up to the limit, if there is one, and until the context is done.
-fn wait_for<F: Future>(
-    room: F,
-    limit: Option<Duration>,
-    context: Option<&Context>,
-) -> Result<F::Output, Refusal> {
-    let mut room = pin!(room);
-    let mut done = context.map(Context::done);
-    let either = poll_fn(|cx| {
-        if let Poll::Ready(output) = room.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        if let Some(done) = &mut done
-            && pin!(done).poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(Refusal::Cancelled));
-        }
-        Poll::Pending
-    });
-    let mut either = pin!(either);
-    match limit {
-        None => park::block_on(either),
-        Some(limit) => {
-            park::block_on_timeout(either.as_mut(), limit).unwrap_or(Err(Refusal::Timeout))
-        }
+    /// Waits for room: up to the limit, if there is one, and until the context is done.
+    fn wait_for<F: Future>(
+        self: &Arc<Self>,
+        room: F,
+        limit: Option<Duration>,
+        context: Option<&Context>,
+    ) -> Result<F::Output, Refusal> {
+        let mut room = pin!(room);
+        let mut done = context.map(Context::done);
+        let either = poll_fn(|cx| {
+            if let Poll::Ready(output) = room.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            if let Some(done) = &mut done
+                && pin!(done).poll(cx).is_ready()
+            {
+                return Poll::Ready(Err(Refusal::Cancelled));
+            }
+            Poll::Pending
+        });
+        let mut either = pin!(either);
+        places::wait(self, || match limit {
+            None => park::block_on(either),
+            Some(limit) => {
+                park::block_on_timeout(either.as_mut(), limit).unwrap_or(Err(Refusal::Timeout))
+            }
+        })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Destructors that panic: of what a job holds, of its errors, of what it returns, and of what a panic threw.
 
 use aqueduct::pool::{Job, JobError, Pool, Priority};
+use aqueduct::thread::catch;
 use std::error::Error;
 use std::fmt;
 use std::panic::panic_any;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// It panics when it is dropped.
@@ -105,4 +107,35 @@ fn a_panic_whose_payload_panics_is_one_panic() {
     all_is_well(&pool, 2, 0);
     let books = pool.metrics();
     assert_eq!(books.run_time(Priority::Normal).count(), 3);
+}
+
+/// What a job of a scope returned is dropped by the last who holds it.
+#[test]
+fn a_destructor_of_what_a_scoped_job_returned_is_nobodys_concern() {
+    let pool = one_worker();
+    let (note, seen) = mpsc::channel();
+    let value = pool.scope(|scope| {
+        for _ in 0..3 {
+            let note = note.clone();
+            // Taken by a thread of the scope, or by this one at the end.
+            drop(scope.submit(move || {
+                note.send(()).unwrap();
+                Bomb
+            }));
+        }
+        seen.recv().unwrap();
+        7
+    });
+    assert_eq!((value, pool.metrics().completed), (7, 3));
+    // And those that nobody has begun, when the scope's function panics.
+    let panicked = catch(|| {
+        pool.scope(|scope| {
+            for _ in 0..3 {
+                let bomb = Bomb;
+                drop(scope.submit(move || drop(bomb)));
+            }
+            panic!("on purpose")
+        })
+    });
+    assert_eq!(panicked.unwrap_err().message(), "on purpose");
 }

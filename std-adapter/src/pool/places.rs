@@ -1,0 +1,126 @@
+//! Who is in a worker's place, or has another in his: jobs that block or are late, and threads of scopes.
+
+use super::job::WorkerId;
+use super::roster::Life;
+use super::scale::ScaleReason;
+use super::shared::Shared;
+use crate::lock;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+impl Shared {
+    /// A worker became overdue or blocked: others may come in its place.
+    pub(super) fn replace_overdue(self: &Arc<Self>) {
+        self.update_notes(&lock(&self.roster));
+        self.call_if_left();
+    }
+
+    /// A job waits without using a processor, until the guard is dropped.
+    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
+        lock(&self.roster).blocking += 1;
+        self.replace_overdue();
+        Blocking(Arc::clone(self))
+    }
+
+    /// A worker's place for a thread of a scope, if one is free.
+    pub(super) fn lend_place(self: &Arc<Self>) -> Option<Place> {
+        let mut roster = lock(&self.roster);
+        if roster.live >= self.most(&roster) || roster.life != Life::Open {
+            return None;
+        }
+        let id = WorkerId(roster.next_id);
+        roster.next_id += 1;
+        roster.live += 1;
+        let from = roster.live - 1;
+        roster.note(self, from, ScaleReason::Scope);
+        self.update_notes(&roster);
+        Some(Place { pool: Arc::clone(self), id })
+    }
+
+    fn take_place_back(self: &Arc<Self>) {
+        let mut roster = lock(&self.roster);
+        roster.live -= 1;
+        let from = roster.live + 1;
+        roster.note(self, from, ScaleReason::Scope);
+        self.update_notes(&roster);
+        drop(roster);
+        // Jobs may have found no room for a worker meanwhile.
+        self.call_if_left();
+        self.tell_quiet();
+    }
+
+    /// The thread of a scope that has given its place back goes on. If there are too many then, a worker goes after its job.
+    fn take_place_again(&self) {
+        let mut roster = lock(&self.roster);
+        roster.live += 1;
+        let from = roster.live - 1;
+        roster.note(self, from, ScaleReason::Scope);
+        self.update_notes(&roster);
+    }
+}
+
+/// A blocking section. Dropping it ends it.
+pub(super) struct Blocking(Arc<Shared>);
+
+impl Blocking {
+    /// Whether another worker may be in the place of this one.
+    pub(super) fn is_made_up_for(&self) -> bool {
+        let roster = lock(&self.0.roster);
+        self.0.overdue() + roster.blocking <= self.0.settings.max_compensation
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        let mut roster = lock(&self.0.roster);
+        roster.blocking -= 1;
+        self.0.update_notes(&roster);
+    }
+}
+
+/// A place among the workers, lent to a thread of a scope. Dropping it gives it back.
+pub(super) struct Place {
+    pool: Arc<Shared>,
+    pub(super) id: WorkerId,
+}
+
+thread_local! {
+    /// The pool in a place of which this thread is.
+    static LENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+impl Place {
+    /// This thread is in that place while `f` runs, which does not panic.
+    pub(super) fn hold(&self, f: impl FnOnce()) {
+        LENT.set(Some(Arc::clone(&self.pool)));
+        f();
+        LENT.take();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pool.take_place_back();
+    }
+}
+
+/// Waits for something that may need a worker of this pool. If this thread is in the place of one, it gives that back meanwhile.
+pub(super) fn wait<T>(shared: &Arc<Shared>, wait: impl FnOnce() -> T) -> T {
+    /// Takes the place again, whatever happens.
+    struct Away(Arc<Shared>);
+
+    impl Drop for Away {
+        fn drop(&mut self) {
+            self.0.take_place_again();
+            LENT.set(Some(Arc::clone(&self.0)));
+        }
+    }
+
+    // The key is gone while the thread's own destructors run, and with it the place.
+    let lent = LENT.try_with(|lent| lent.borrow_mut().take_if(|pool| Arc::ptr_eq(pool, shared)));
+    let _away = lent.ok().flatten().map(|pool| {
+        pool.take_place_back();
+        Away(pool)
+    });
+    wait()
+}
