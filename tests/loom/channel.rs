@@ -284,3 +284,41 @@ fn a_dropped_permit_races_with_a_sender_that_goes_to_sleep() {
         assert_eq!(channel.try_recv(), Ok(7));
     });
 }
+
+/// back:claim against push:aim, push:claim and void:mark: places are given back beside a send and a receive, and none is lost.
+#[test]
+fn places_are_given_back_while_others_send_and_receive() {
+    type Two = StaticChannel<u32, 2, Slots<2>>;
+    let expected = ["7", "none", "given back"];
+    let fresh = || Two::with_storage(Slots::new(), Slots::new());
+    model("channel: places given back", &expected, fresh, |channel: &'static Two, seen| {
+        let reserve = || match look(&mut channel.reserve()) {
+            Poll::Ready(permit) => permit.ok(),
+            Poll::Pending => None,
+        };
+        let giver = spawn(move || reserve().is_some());
+        let party = spawn(move || {
+            let permit = reserve();
+            let is_sent = channel.try_send(7).is_ok();
+            drop(permit);
+            is_sent
+        });
+        let received = channel.try_recv().ok();
+        note(seen, if received.is_some() { "7" } else { "none" });
+        if giver.join().unwrap() {
+            note(seen, "given back");
+        }
+        let is_sent = party.join().unwrap();
+        assert_eq!(received.or_else(|| channel.try_recv().ok()), is_sent.then_some(7));
+        for _ in 0..3 {
+            assert_eq!(
+                [1, 2].map(|value| channel.try_send(value)),
+                [Ok(()); 2],
+                "a place was lost"
+            );
+            assert_eq!(channel.try_send(3), Err(TrySendError::Full(3)));
+            assert_eq!([(); 2].map(|()| channel.try_recv()), [Ok(1), Ok(2)]);
+            assert_eq!(channel.try_recv(), Err(TryRecvError::Empty));
+        }
+    });
+}

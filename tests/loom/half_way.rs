@@ -3,7 +3,7 @@
 //! A wake-up that is lost shows as a deadlock, a value that is read before it is written as a race, a place that is
 //! lost as a channel that is full too early or never again empty.
 
-use aqueduct_core::channel::{Channel, Progress, RecvError, TryRecvError, TrySendError};
+use aqueduct_core::channel::{Channel, Permit, Progress, RecvError, TryRecvError, TrySendError};
 use loom::thread;
 use std::task::Poll;
 
@@ -148,6 +148,118 @@ fn a_reserved_place_is_filled_while_others_pass() {
         sender.join().unwrap();
         receiver.join().unwrap();
         drain_and_go_around(channel);
+    });
+}
+
+fn reserve(channel: &'static Waiting) -> Option<Permit<'static, Waiting>> {
+    match look(&mut channel.reserve()) {
+        Poll::Ready(permit) => permit.ok(),
+        Poll::Pending => None,
+    }
+}
+
+/// back:unkeep and back:claim against push:aim and push:claim: a place that is given back is claimed by one party, or by none, and
+/// nobody helps the tail past it.
+#[test]
+fn the_last_place_is_given_back_while_others_send() {
+    let expected = ["sent", "full", "given back"];
+    model("half-way: a place given back", &expected, fresh::<1>, |channel, seen| {
+        let giver = spawn(move || reserve(channel).is_some());
+        let sender = spawn(move || channel.try_send(7).is_ok());
+        let is_sent = sender.join().unwrap();
+        note(seen, if is_sent { "sent" } else { "full" });
+        if giver.join().unwrap() {
+            note(seen, "given back");
+        }
+        assert_eq!(drain_and_go_around(channel).len(), usize::from(is_sent));
+    });
+}
+
+/// Two places are given back in either order, while a receiver comes by: nothing is void for good.
+#[test]
+fn places_are_given_back_while_others_send_and_receive() {
+    let expected = ["7", "none"];
+    model("half-way: places given back", &expected, fresh::<2>, |channel, seen| {
+        let giver = spawn(move || drop(reserve(channel)));
+        let permit = reserve(channel);
+        let is_sent = channel.try_send(7).is_ok();
+        let received = channel.try_recv().ok();
+        drop(permit);
+        giver.join().unwrap();
+        note(seen, received.map_or("none".into(), |value| value.to_string()));
+        let left = drain_and_go_around(channel);
+        assert_eq!(received.into_iter().chain(left).count(), usize::from(is_sent));
+    });
+}
+
+/// back:claim against kick:post and push:full: a sender that goes to sleep beside a reserved place hears that it is given up.
+#[test]
+fn a_sender_goes_to_sleep_while_a_permit_is_dropped() {
+    let expected = ["sender slept", "sender did not sleep"];
+    model("half-way: sleep against a dropped permit", &expected, fresh::<1>, |channel, seen| {
+        let permit = reserve(channel).expect("there is room");
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(7), &seen, "sender"));
+        drop(permit);
+        sender.join().unwrap().unwrap();
+        assert_eq!(drain_and_go_around(channel), [7]);
+    });
+}
+
+/// push:publish against kick:post and pop:empty: a receiver that goes to sleep beside a kept head hears that it is filled.
+#[test]
+fn a_receiver_goes_to_sleep_while_a_permit_is_used() {
+    let expected = ["receiver slept", "receiver did not sleep"];
+    model("half-way: sleep against a permit", &expected, fresh::<1>, |channel, seen| {
+        let permit = reserve(channel).expect("there is room");
+        let seen = seen.clone();
+        let receiver = spawn(move || block_on(channel.recv(), &seen, "receiver"));
+        permit.send(7).unwrap();
+        assert_eq!(receiver.join().unwrap(), Ok(7));
+        assert_eq!(drain_and_go_around(channel), []);
+    });
+}
+
+/// close:mark and void:mark against push:publish: the value of a place that is reserved goes in before the end, or comes back.
+#[test]
+fn a_permit_is_used_while_the_channel_is_closed() {
+    let expected = ["sent", "back"];
+    model("half-way: a permit against close", &expected, fresh::<1>, |channel, seen| {
+        let permit = reserve(channel).expect("there is room");
+        let sender = spawn(move || permit.send(7).is_ok());
+        channel.close();
+        let received = std::iter::from_fn(|| match channel.try_recv() {
+            Err(TryRecvError::Empty) => {
+                thread::yield_now();
+                Some(None)
+            }
+            received => received.ok().map(Some),
+        });
+        let received = received.flatten().count();
+        let is_sent = sender.join().unwrap();
+        note(seen, if is_sent { "sent" } else { "back" });
+        assert_eq!(received, usize::from(is_sent), "the end came after all that was sent");
+    });
+}
+
+/// passed:head, and push:behind: whoever sees that there is room for one alone has it, though the receiver is half-way out.
+#[test]
+fn room_that_was_seen_is_there() {
+    let expected = ["room", "full"];
+    let both = || {
+        let channel = fresh::<2>();
+        assert_eq!(channel.try_send_at_once(&mut [1, 2].into_iter()), Ok(2));
+        channel
+    };
+    model("half-way: room that was seen", &expected, both, |channel, seen| {
+        let receiver = spawn(move || channel.try_recv().unwrap());
+        let has_room = channel.len() < channel.capacity();
+        note(seen, if has_room { "room" } else { "full" });
+        if has_room {
+            assert_eq!(channel.try_send(3), Ok(()));
+        }
+        assert_eq!(receiver.join().unwrap(), 1);
+        assert_eq!(drain_and_go_around(channel).len(), 1 + usize::from(has_room));
     });
 }
 

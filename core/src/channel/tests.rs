@@ -177,6 +177,61 @@ fn a_forgotten_permit_costs_its_place_and_nothing_else() {
     assert_eq!(Arc::strong_count(&value), 1);
 }
 
+/// Else each would be a void ticket, of which the slot of a value that stays counts only so many, and then the channel would call
+/// itself full.
+#[test]
+fn places_that_are_given_up_in_reverse_order_leave_no_trace() {
+    fn check<P: Progress>(channel: &Channel<u32, P>) {
+        channel.try_send(0).unwrap();
+        for _ in 0..200_000 {
+            drop(channel.try_reserve().expect("two places are free"));
+        }
+        for _ in 0..1_000 {
+            let [first, second] = [(); 2].map(|()| channel.try_reserve().unwrap());
+            drop(second);
+            drop(first);
+            // It claims a place before it asks for a value.
+            assert_eq!(channel.try_send_many(&mut core::iter::from_fn(|| None)), Ok(0));
+        }
+        assert_eq!((channel.len(), channel.parts.ring.count_voids()), (1, 0));
+        assert_eq!(channel.try_send_many(&mut (1..9)), Ok(2));
+        assert_eq!([(); 4].map(|()| channel.try_recv().ok()), [Some(0), Some(1), Some(2), None]);
+    }
+    check(&Channel::new(3));
+    check(&Channel::<_, Spin>::with_progress(3));
+}
+
+/// One that is not the last leaves a void ticket, which the next receives pass.
+#[test]
+fn a_place_that_is_given_up_before_a_later_one_is_passed() {
+    fn check<P: Progress>(channel: &Channel<u32, P>) {
+        for round in 0..100 {
+            let [first, second] = [(); 2].map(|()| channel.try_reserve().unwrap());
+            drop(first);
+            second.send(round).unwrap();
+            drop(channel.try_reserve().unwrap());
+            assert_eq!(channel.try_send(round + 1), Ok(()));
+            assert_eq!(
+                [(); 3].map(|()| channel.try_recv().ok()),
+                [Some(round), Some(round + 1), None]
+            );
+        }
+    }
+    check(&Channel::new(3));
+    check(&Channel::<_, Spin>::with_progress(3));
+}
+
+/// For parties of one thread, who never meet half-way.
+enum Spin {}
+
+impl Progress for Spin {
+    const LOCK_FREE: bool = false;
+
+    fn give_way() {
+        unreachable!("nobody else is there");
+    }
+}
+
 #[test]
 fn a_permit_on_a_closed_channel_gives_the_value_back() {
     let channel = StaticChannel::<u8, 1>::new();

@@ -131,6 +131,9 @@ impl<S: Storage, P: Progress> Ring<S, P> {
 
     /// Gives up a claimed ticket into which nothing was written.
     pub(crate) fn give_up(&self, ticket: usize) {
+        if self.retreat(ticket) {
+            return;
+        }
         let geometry = self.geometry();
         let slot = self.slot(ticket);
         let mut state = Self::kept(geometry.lap_of(ticket));
@@ -149,6 +152,28 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                 }
             }
         }
+    }
+
+    /// Gives the last ticket of all back, as if it had not been claimed: no void ticket is left. False if there are later ones.
+    ///
+    /// PROTOCOL.md, "Back", tells why nobody is led astray by it.
+    fn retreat(&self, ticket: usize) -> bool {
+        let geometry = self.geometry();
+        let (place, last) = (self.place(ticket), geometry.after(ticket));
+        // push:aim - SeqCst: as in claim_tail; back:claim decides.
+        if self.tail.load(SeqCst) != last {
+            return false;
+        }
+        if !P::LOCK_FREE && !self.unkeep(&place) {
+            return false;
+        }
+        // back:claim - SeqCst: push:aim and push:full read it, so that a push which finds no room before a sleep has seen this
+        // place free, or is seen by our look for sleepers.
+        let is_last = self.tail.compare_exchange(last, ticket, SeqCst, SeqCst).is_ok();
+        if !is_last {
+            self.keep(&place);
+        }
+        is_last
     }
 }
 
@@ -200,6 +225,13 @@ impl<'a, T> Run<'a, T> {
         (self.slots, self.ticket) = (slots, Geometry::nth_of_lap(self.ticket, 1));
         Some(place)
     }
+
+    /// The ticket of the last, which leaves the run.
+    fn next_back(&mut self) -> Option<usize> {
+        let (_, slots) = self.slots.split_last()?;
+        self.slots = slots;
+        Some(Geometry::nth_of_lap(self.ticket, slots.len()))
+    }
 }
 
 /// Tickets at the tail that are claimed and not filled; what is left at the end is given up.
@@ -227,8 +259,9 @@ impl<S: Storage, P: Progress> Drop for ClaimedTail<'_, S, P> {
         if !self.is_kept {
             self.keep();
         }
-        while let Some(place) = self.run.next() {
-            self.ring.give_up(place.ticket);
+        // From the end: what is last can be given back without a trace.
+        while let Some(ticket) = self.run.next_back() {
+            self.ring.give_up(ticket);
             *self.given_up += 1;
         }
     }

@@ -46,7 +46,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
 
     /// How many tickets are void, or are just becoming so.
     #[inline]
-    pub(super) fn count_voids(&self) -> usize {
+    pub(crate) fn count_voids(&self) -> usize {
         // void:look - SeqCst: reads void:count.
         let voids = self.voids.load(SeqCst);
         if P::LOCK_FREE { voids } else { voids & !PASSED_OVER }

@@ -106,7 +106,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                     }
                 }
             } else if tail & CLOSED == 0 && self.is_void(tail, there) {
-                self.advance_tail(tail, geometry.after(tail));
+                self.help_tail(tail, there);
             } else if tail & CLOSED != 0
                 || !self.pass_over(tail, there, self.is_leaving(tail, there).1)
             {

@@ -128,6 +128,14 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         }
     }
 
+    /// Undoes `keep`, if nobody has taken the ticket away or passed over the slot: it is as it was when it was claimed.
+    pub(super) fn unkeep(&self, place: &Place<'_, S::Item>) -> bool {
+        let (kept, free) = (State::kept(place.lap), State::free(place.lap));
+        // back:unkeep - SeqCst (Relaxed would do): nothing was written to the slot; void:mark of another party fails on it, or this on
+        // that.
+        place.slot.state.compare_exchange(kept.0, free.0, SeqCst, SeqCst).is_ok()
+    }
+
     /// The word of a slot claimed in `lap` whose ticket can be voided: where nobody waits, of any.
     #[inline(always)]
     pub(super) const fn kept(lap: usize) -> State {

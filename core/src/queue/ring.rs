@@ -211,8 +211,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
             return Err(Unclaimable::Closed);
         }
         if self.is_void(tail, state) {
-            // Or `tail` was old; then this fails.
-            self.advance_tail(tail, self.geometry().after(tail));
+            self.help_tail(tail, state);
             return Ok(());
         }
         // Before `head`, so that 0 means no void ticket between the head read next and the tail.
@@ -230,6 +229,16 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         // push:full - SeqCst: while the tail stood still no slot can have been filled, so that what was
         // seen occupied after the first load was occupied at that load: full at that moment.
         if self.tail.load(SeqCst) == tail { Err(Unclaimable::Full) } else { Ok(()) }
+    }
+
+    /// Moves the tail past a void ticket, unless `tail` is old.
+    pub(super) fn help_tail(&self, tail: usize, state: State) {
+        // Its party may be giving this ticket back just now, and then it is not to be passed.
+        let is_claimed =
+            Self::is_kept(state) && self.geometry().lap_of(state.0) == self.geometry().lap_of(tail);
+        if !is_claimed {
+            self.advance_tail(tail, self.geometry().after(tail));
+        }
     }
 
     /// Whether `state` lets nobody claim `ticket` any more: it was voided, or claimed before.
