@@ -271,7 +271,7 @@ impl<R> Round<R> {
             if self.gives_up && self.values.len() >= self.need {
                 return Some(GatherEnd::Enough);
             }
-            if self.gives_up && self.failed.len() + self.need > self.count {
+            if self.gives_up && self.failed.len().saturating_add(self.need) > self.count {
                 return Some(GatherEnd::Hopeless);
             }
             let (nth, handle) = self.pending.get_mut(at)?;

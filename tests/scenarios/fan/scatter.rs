@@ -91,6 +91,11 @@ fn a_quorum_is_reached_or_hopeless() {
     let too_many = fan::scatter(&pool).quorum(3, (0..2).map(|n| Job::new(move || n)));
     assert_eq!(too_many.unwrap_err().end, GatherEnd::Hopeless);
     pool.wait_idle();
+    pool.shutdown();
+    // Those that are refused count as failed before anything is counted up to that.
+    let refused = fan::scatter(&pool).quorum(usize::MAX, (0..2).map(|n| Job::new(move || n)));
+    let refused = refused.unwrap_err();
+    assert_eq!((refused.end, refused.failed.len()), (GatherEnd::Hopeless, 2));
 }
 
 /// When it is time, what is there is there, and the late are named; a job that does not look is not waited for.
