@@ -32,6 +32,11 @@
 //! Every future of this module may be dropped at any time: no value is lost, and a wake-up that was meant
 //! for it goes to the next sleeper. A [`Send`] that is dropped drops its value, unless that was taken out
 //! with [`Send::into_value`]; [`reserve`](StaticChannel::reserve) waits without a value.
+//!
+//! # Panics
+//!
+//! A waker that panics does so in the call that wakes it. What that call was for is done, and all others that it was to wake are woken; but a
+//! value that it has received is dropped.
 
 mod batch;
 mod error;

@@ -22,7 +22,8 @@
 //!
 //! With room for three values and more, the calls that begin with `try_`, [`force_send`](Sender::force_send) and the drop of a future wait
 //! for nobody to send or to receive, and take no lock; but **they are not lock-free**: one that comes just where another is between claiming
-//! a place and putting its value there (or between claiming a value and taking it out) waits for those few instructions. If
+//! a place and putting its value there (or between claiming a value and taking it out) waits for those few instructions; for those of a
+//! whole batch, where [`recv_many`](Receiver::recv_many) or [`send_from`](Sender::send_from) has claimed one. If
 //! the other thread was taken off its CPU just there, that is until it runs again, and the call gives its CPU away meanwhile; threads under a real-time
 //! policy whose priorities keep the other one from running would wait for ever. A [`Permit`], and an iterator that
 //! [`send_many`](Sender::send_many) asks for its next value, hold up nobody; the values of a [`send_from`](Sender::send_from) are there already. [`close`](Sender::close) waits for no one. For channels that
@@ -36,9 +37,11 @@
 //! back. In return whoever waits is served in line, without a second try, which takes a third of the context switches at a capacity of 1: a sender waits with its value, which
 //! moves in as soon as there is a place, and a thread that receives is handed one.
 //!
-//! Without room, a [`try_recv`](Receiver::try_recv) that meets
-//! the `send` arm of a selection has chosen that arm, and waits until the selection has made its value; so does a selection that
-//! receives. Two who only ever try never meet: one of the two has to wait.
+//! Without room, a [`try_recv`](Receiver::try_recv) that meets a sender who is still to make its value has chosen it, and waits until the
+//! value is made or the sender goes: the `send` arm of a selection for as long as its value takes, a [reservation](Sender::reserve), which a sink and
+//! [`send_many_async`](Sender::send_many_async) make, too, for as long as the [`Permit`] is kept. So does a selection that receives, also one with
+//! a `default`, a `done` arm or a timeout. Receives with a limit or a context keep to it, and one that is awaited holds no thread. Two who only
+//! ever try never meet: one of the two has to wait.
 //!
 //! # Ordering and fairness
 //!
@@ -53,6 +56,11 @@
 //! Every future, and every call with a limit, may end at any time: no value is lost or sent twice, and a wake-up that was meant for it
 //! goes to the next. A send that ends early takes its value with it unless it has been received. Without room, a value may have been handed to a
 //! receive that goes before it looks; its sender has been told that it is received, and whoever receives next gets it first.
+//!
+//! # Panics
+//!
+//! A waker that panics, which one of this crate never does, panics in the call that wakes it. What that call was for is done, and all others
+//! that it was to wake are woken; but a value that it has received is dropped.
 
 mod batch;
 mod clock;

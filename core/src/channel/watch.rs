@@ -91,7 +91,7 @@ impl<W: wait::Storage> Drop for Watch<'_, W> {
 ///
 /// # Progress
 ///
-/// As [the channel](super#progress): nothing here waits.
+/// As [the channel](super#progress): nothing here waits, where the channel is lock-free.
 pub struct RecvWatch<'a, C: AnyChannel> {
     channel: &'a C,
     watch: Watch<'a, C::Waiters>,
@@ -135,7 +135,7 @@ impl<'a, C: AnyChannel> RecvWatch<'a, C> {
 ///
 /// # Progress
 ///
-/// As [the channel](super#progress): nothing here waits.
+/// As [the channel](super#progress): nothing here waits, where the channel is lock-free.
 pub struct SendWatch<'a, C: AnyChannel> {
     channel: &'a C,
     watch: Watch<'a, C::Waiters>,

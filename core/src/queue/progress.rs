@@ -14,7 +14,8 @@
 /// [reserved](crate::channel::Channel::reserve), and the places of an iterator that is still making values, can be taken away
 /// by whoever comes by. What is called with values or places claimed, the closure of
 /// [`try_recv_many`](crate::channel::Channel::try_recv_many) and the iterator of
-/// [`try_send_at_once`](crate::channel::Channel::try_send_at_once), must neither wait nor use the channel where `LOCK_FREE` is false.
+/// [`try_send_at_once`](crate::channel::Channel::try_send_at_once), must neither wait nor use the channel where `LOCK_FREE` is false; nor must
+/// the drops of the values that such a closure has not been given when it panics.
 ///
 /// # Examples
 ///

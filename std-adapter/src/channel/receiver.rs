@@ -218,6 +218,10 @@ impl<T> Receiver<T> {
                 return buffer.len() - before;
             }
         };
+        if buffer.capacity() - buffer.len() < max.min(ring.capacity()) {
+            // Senders may wait for the values that are claimed together: not for an allocator, too.
+            buffer.reserve(max.min(ring.len()));
+        }
         let received = ring.try_recv_many(max, |value| buffer.push(value));
         if received > 0 || max == 0 {
             return received;

@@ -192,8 +192,8 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it sends nothing: the value is dropped with it, and a turn that it had been given goes to the next.
-    /// [`SendFuture::into_value`] takes the value back instead.
+    /// Dropping it sends nothing, unless a receiver has taken the value already: the value is dropped with it, and a turn that it had been
+    /// given goes to the next. [`SendFuture::into_value`] takes the value back instead.
     ///
     /// # Errors
     ///
@@ -204,8 +204,7 @@ impl<T> Sender<T> {
 
     /// Sends at once; if there is no room, in place of the oldest value, which comes back.
     ///
-    /// If every place belongs to a send or a receive that is half-way through, there is no oldest value to displace, and
-    /// `value` itself comes back; so it does in a channel without room in which no receiver waits.
+    /// If every place is [reserved](Self::reserve), there is no oldest value to displace, and `value` itself comes back; so it does in a channel without room in which no receiver waits.
     ///
     /// # Examples
     ///

@@ -63,7 +63,7 @@ pub fn broadcast<T: Clone>() -> Broadcast<T> {
 /// # All or nobody
 ///
 /// A send first waits until all branches that [block](Lag::Block) have room, and then gives the item to all. One that fails, gives up
-/// or is cancelled has given it to nobody. Only a panic of `clone` in the middle leaves it with some.
+/// or is cancelled has given it to nobody. Only a panic in the middle, of `clone` or of a receiver's waker, leaves it with some.
 ///
 /// # Ordering and fairness
 ///

@@ -16,6 +16,10 @@ use std::task::{Context, Poll, ready};
 /// # Cancel safety
 ///
 /// May be dropped at any time: no item that is still in an input is lost by a poll.
+/// # Panics
+///
+/// When it is polled again after a poll that panicked, as a waker may, or the function that [orders](super::Merge::ordered_by) items: with
+/// that, its merge has gone.
 #[must_use = "streams do nothing unless polled"]
 pub struct MergeStream<T> {
     /// Locked by nobody: it makes `Sync` what is only touched by its owner.
