@@ -140,7 +140,8 @@ impl<N: Flow> Pipeline<N> {
     /// Hands on, one by one, all that the function makes of an item.
     ///
     /// What it makes of one item counts as one until it is handed on: a list is in memory as a whole, an iterator that is lazy is run
-    /// while there is room. If an ordered point follows, what is made keeps the order of the items that it was made of.
+    /// while there is room, and no longer than the run goes on: it may have no end. If an ordered point follows, what is made keeps the order of the items that
+    /// it was made of. If a [`commit_point`](Self::commit_point) does, an iterator is asked for the next before what it has made goes on.
     pub fn flat_map<Out, F>(
         self,
         name: impl Into<Arc<str>>,

@@ -89,6 +89,8 @@ pub struct Below {
     pub(super) gate: Option<Gate>,
     /// How many items that window has room for.
     pub(super) window: usize,
+    /// A commit point follows: somebody asks which is the last that was made of an item.
+    pub(super) commits: bool,
 }
 
 /// A launch under way: where threads are started, and how to find their results.

@@ -23,12 +23,17 @@ pub struct Ordered<P, C = ()> {
 
 /// Who wants to know how far an ordered point has come.
 pub trait Commit: Send + Sync {
+    /// Whether it does.
+    const LISTENS: bool;
+
     /// Nothing of the first so many items of the source will come here any more.
     #[doc(hidden)]
     fn done(&self, items: u64);
 }
 
 impl Commit for () {
+    const LISTENS: bool = false;
+
     fn done(&self, _: u64) {}
 }
 
@@ -36,6 +41,8 @@ impl Commit for () {
 pub struct OnCommit<F>(pub(super) F);
 
 impl<F: Fn(u64) + Send + Sync> Commit for OnCommit<F> {
+    const LISTENS: bool = true;
+
     fn done(&self, items: u64) {
         self.0(items);
     }
@@ -240,7 +247,7 @@ impl<T, S, C> Clone for Reorder<T, S, C> {
     }
 }
 
-impl<T, S, C> Reorder<T, S, C> {
+impl<T, S, C: Commit> Reorder<T, S, C> {
     /// An ordered point in front of `sink`, and what it asks of those upstream.
     pub(super) fn new(
         window: usize,
@@ -252,7 +259,8 @@ impl<T, S, C> Reorder<T, S, C> {
         let free = Mutex::new(Free { seats: window, awaited: false });
         let seats = Arc::new(Seats { free, bell: control.bell() });
         let gate = Gate { seats: Arc::clone(&seats), mine: 0 };
-        let above = Below { every_number: true, gate: Some(gate), window };
+        let commits = below.commits || C::LISTENS;
+        let above = Below { every_number: true, gate: Some(gate), window, commits };
         let places = (0..window).map(|_| Mutex::new(None)).collect();
         let left = CachePadded::new(AtomicCell::new(0));
         let control = Arc::clone(control);

@@ -117,7 +117,8 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
             let out = Out { sink, gate, next, inside: 0, item: 0, closes: true, desk };
             move || Operator { machine, exit, out, name, index, control }.run()
         })?;
-        upstream.launch(launch, entrance, Below::default())
+        let above = Below { commits: below.commits, ..Below::default() };
+        upstream.launch(launch, entrance, above)
     }
 }
 

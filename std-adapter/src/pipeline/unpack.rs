@@ -1,5 +1,6 @@
 //! Stages that make none, one or several items of one: what they hand on is taken out of its wrapping here.
 
+use super::control::Control;
 use super::desk::{Count, Desk};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
@@ -7,6 +8,7 @@ use super::order::{Gate, Reorder};
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
 use crate::thread::SpawnError;
+use std::sync::Arc;
 
 /// A flow of options, of which only what is there goes on: `filter`, `filter_map`.
 pub struct Sifted<P>(pub(super) P);
@@ -130,14 +132,17 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
         Self: 'scope,
         S: Sink<Self::Item> + 'scope,
     {
+        let (commits, control) = (below.commits, Arc::clone(&launch.control));
         if !below.every_number {
-            return self.0.launch(launch, Unwrap { sink, anew: None }, below);
+            let unwrap = Unwrap { sink, anew: None, commits, control };
+            return self.0.launch(launch, unwrap, below);
         }
         // What follows counts on every number, so the items are numbered anew, which takes having them in order.
         let window = below.window;
         let anew = Some(Numbering { next: 0, gate: below.gate });
-        let unwrap = Unwrap { sink, anew };
-        let (reorder, above) = Reorder::new(window, unwrap, Below::default(), (), &launch.control);
+        let unwrap = Unwrap { sink, anew, commits, control };
+        let behind = Below { commits, ..Below::default() };
+        let (reorder, above) = Reorder::new(window, unwrap, behind, (), &launch.control);
         self.0.launch(launch, reorder, above)
     }
 }
@@ -146,6 +151,9 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
 struct Unwrap<S> {
     sink: S,
     anew: Option<Numbering>,
+    /// See [`Below::commits`].
+    commits: bool,
+    control: Arc<Control>,
 }
 
 /// Behind an ordered point, where one party is at a time.
@@ -179,23 +187,26 @@ where
 {
     fn put(&mut self, parcel: Parcel<L>, desk: &Desk) {
         let Parcel { seq, item, closes, load, fare } = parcel;
-        let made = load.map(|list| {
+        if let Some(list) = load {
             let mut made: u64 = 0;
             let mut list = list.into_iter().peekable();
-            while let Some(load) = list.next() {
+            // A list may have no end: it is run as long as somebody wants what is in it.
+            let is_done = loop {
+                if !self.control.admits(item) {
+                    break false;
+                }
+                let Some(load) = list.next() else { break true };
                 made += 1;
-                let closes = closes && list.peek().is_none();
-                self.hand_on(
-                    Parcel { seq, item, closes, load: Some(load), fare: fare.clone() },
-                    desk,
-                );
+                // Where nobody asks which is the last, none is kept back until the list has made the next.
+                let closes = closes && self.commits && list.peek().is_none();
+                let load = Some(load);
+                self.hand_on(Parcel { seq, item, closes, load, fare: fare.clone() }, desk);
+            };
+            match made {
+                0 if is_done => desk.count(Count::Filtered),
+                0 => desk.count(Count::Recalled),
+                more => return desk.add(Count::Added, more - 1),
             }
-            made
-        });
-        match made {
-            Some(more @ 1..) => return desk.add(Count::Added, more - 1),
-            Some(0) => desk.count(Count::Filtered),
-            None => {}
         }
         if self.anew.is_some() {
             // So that those who count on every number hear of the item.

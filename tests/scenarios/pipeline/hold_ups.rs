@@ -1,9 +1,9 @@
 //! What holds a run up, and what does not: items and room that somebody keeps, lists without an end, and ends that meet others at work.
 
-use super::assert_adds_up;
+use super::{assert_adds_up, assert_error_adds_up};
 use crate::support::eventually;
 use aqueduct::channel;
-use aqueduct::pipeline::Pipeline;
+use aqueduct::pipeline::{Batch, Pipeline, PipelineError};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -88,5 +88,86 @@ fn all_places_of_a_buffer_are_used() {
         drop(go);
         assert_eq!(running.output().iter().count(), 1000);
         assert_adds_up(&running.wait().unwrap());
+    }
+}
+
+/// A list without an end ends with the run: when it is dropped, when it is aborted, and when one of its items stops it.
+///
+/// R31, R75, R78
+#[test]
+fn an_endless_list_ends_with_the_run() {
+    let running = Pipeline::from_iter([0]).flat_map("n", |_| 0_u64..).spawn().unwrap();
+    assert!(running.output().iter().take(3).eq(0..3));
+    drop(running);
+
+    let running = Pipeline::from_iter(0_u64..3)
+        .flat_map("n", |n| std::iter::repeat(n))
+        .concurrency(3)
+        .ordered(4)
+        .batch("pairs", Batch::of(2))
+        .output_buffer(1)
+        .spawn()
+        .unwrap();
+    assert_eq!(running.output().recv(), Ok(vec![0, 0]));
+    running.abort();
+    let error = running.wait().unwrap_err();
+    assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+    assert_error_adds_up(&error);
+
+    for ordered in [false, true] {
+        let lists = Pipeline::from_iter([0]).flat_map("n", |_| 0_u64..);
+        let fails = |n| if n < 5 { Ok(n) } else { Err("enough") };
+        let result = match ordered {
+            false => lists.stage("five", fails).run(drop),
+            true => lists.stage("five", fails).ordered(8).run(drop),
+        };
+        let error = result.unwrap_err();
+        assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
+        assert_error_adds_up(&error);
+    }
+}
+
+/// What a lazy list has made goes on before the list makes the next, with an order behind it and without.
+///
+/// R31
+#[test]
+fn a_lazy_list_keeps_nothing_back() {
+    for ordered in [false, true] {
+        let (sender, receiver) = channel::bounded::<u64>(1);
+        let list = move |()| {
+            let receiver = receiver.clone();
+            std::iter::from_fn(move || receiver.recv().ok())
+        };
+        let lists = Pipeline::from_iter([()]).flat_map("receive", list);
+        let running = match ordered {
+            false => lists.map("same", |n| n).spawn(),
+            true => lists.map("same", |n| n).ordered(4).spawn(),
+        };
+        let running = running.unwrap();
+        for n in 0..20 {
+            sender.send(n).unwrap();
+            assert_eq!(running.output().recv(), Ok(n));
+        }
+        drop(sender);
+        assert_adds_up(&running.wait().unwrap());
+    }
+}
+
+/// A commit point in front of which lists are run is told of an item with the last that was made of it, also behind a batch.
+///
+/// R29
+#[test]
+fn a_commit_point_knows_the_last_of_a_lazy_list() {
+    for batched in [false, true] {
+        let (commits, committed) = channel::bounded(100);
+        let done = move |items| commits.send(items).unwrap();
+        let lists = Pipeline::from_iter(0..10_u64).flat_map("three", |n| (0..3).map(move |_| n));
+        match batched {
+            false => lists.commit_point(4, done).run(drop),
+            true => lists.batch("two", Batch::of(2)).commit_point(4, done).run(drop),
+        }
+        .unwrap();
+        let committed: Vec<_> = committed.try_iter().collect();
+        assert!(committed.is_sorted() && committed.last() == Some(&10), "{committed:?}");
     }
 }
