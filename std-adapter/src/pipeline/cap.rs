@@ -70,6 +70,7 @@ where
             most,
             weigh: Arc::new(self.weigh),
             control: Arc::clone(&launch.control),
+            every_number: below.every_number,
             sink,
         };
         self.upstream.launch(launch, toll, below)
@@ -100,6 +101,8 @@ struct Toll<F, S> {
     most: usize,
     weigh: Arc<F>,
     control: Arc<Control>,
+    /// See [`Below::every_number`].
+    every_number: bool,
     sink: S,
 }
 
@@ -107,7 +110,8 @@ impl<F, S: Clone> Clone for Toll<F, S> {
     fn clone(&self) -> Self {
         let (room, weigh) = (Arc::clone(&self.room), Arc::clone(&self.weigh));
         let (most, control) = (self.most, Arc::clone(&self.control));
-        Self { room, most, weigh, control, sink: self.sink.clone() }
+        let every_number = self.every_number;
+        Self { room, most, weigh, control, every_number, sink: self.sink.clone() }
     }
 }
 
@@ -135,7 +139,10 @@ where
                 }
                 None => {
                     desk.count(Count::Recalled);
-                    // What follows counts on the number, if there is somebody who still waits for it.
+                    if !self.every_number {
+                        return;
+                    }
+                    // There may be somebody who still waits for the number.
                     parcel.load = None;
                 }
             }

@@ -102,7 +102,9 @@ impl<N: Flow> Pipeline<N> {
             let desk = office.desk();
             let progress = settings.progress;
             let consume = || {
-                while let Some(Parcel { item, load: Some(load), .. }) = exit.take(&desk) {
+                // An item is under way, as far as a cap goes, until it is delivered.
+                while let Some(Parcel { item, load, fare: _fare, .. }) = exit.take(&desk) {
+                    let Some(load) = load else { continue };
                     if !control.admits(item) {
                         report.undelivered += 1;
                         continue;

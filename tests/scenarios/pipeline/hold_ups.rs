@@ -2,6 +2,7 @@
 
 use super::{assert_adds_up, assert_error_adds_up};
 use crate::support::eventually;
+use aqueduct::Context;
 use aqueduct::channel;
 use aqueduct::pipeline::{Batch, Pipeline, PipelineError};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -169,5 +170,32 @@ fn a_commit_point_knows_the_last_of_a_lazy_list() {
         .unwrap();
         let committed: Vec<_> = committed.try_iter().collect();
         assert!(committed.is_sorted() && committed.last() == Some(&10), "{committed:?}");
+    }
+}
+
+/// A cap just in front of the output: what its toll lets nobody pay for once the run is aborted is counted, as all others are.
+///
+/// R31, R67
+#[test]
+fn a_cap_in_front_of_the_output_keeps_the_books() {
+    for round in 0..300 {
+        let context = Context::background();
+        let mut taken = 0;
+        let result = Pipeline::from_iter(0_u64..)
+            .map("race", |n| n)
+            .concurrency(4)
+            .ordered(16)
+            .max_in_flight(2)
+            .context(&context)
+            .run(|_| {
+                taken += 1;
+                if taken > round % 7 {
+                    context.cancel();
+                }
+            });
+        let error = result.unwrap_err();
+        assert!(matches!(error, PipelineError::Cancelled { .. }), "{error:?}");
+        assert_error_adds_up(&error);
+        assert_eq!(error.report().unwrap().delivered(), taken);
     }
 }
