@@ -94,6 +94,8 @@ pub(super) struct Gate {
     seats: Arc<Seats>,
     /// Seats that were taken and are not used yet.
     mine: usize,
+    /// Somebody found no seat, and none will be found by those behind.
+    is_shut: bool,
 }
 
 /// The seats that are free.
@@ -109,17 +111,18 @@ struct Free {
 
 impl Clone for Gate {
     fn clone(&self) -> Self {
-        Self { seats: Arc::clone(&self.seats), mine: 0 }
+        Self { seats: Arc::clone(&self.seats), mine: 0, is_shut: self.is_shut }
     }
 }
 
 impl Gate {
-    /// Takes a seat; waits while there is none. False after an abort.
+    /// Takes a seat; waits while there is none. False after an abort, and from then on, though seats may be given back: no number may follow one
+    /// that was left out.
     ///
     /// Only whoever has the items in order may call this, one item after the other. So those inside are always the
     /// oldest, and the oldest of all is inside. Being the only one, it takes all that are free at once.
     pub(super) fn enter(&mut self, desk: &Desk) -> bool {
-        while self.mine == 0 {
+        while self.mine == 0 && !self.is_shut {
             let mut free = lock(&self.seats.free);
             self.mine = std::mem::take(&mut free.seats);
             free.awaited = self.mine == 0;
@@ -130,9 +133,10 @@ impl Gate {
             drop(free);
             let waited =
                 desk.during(Wait::Blocked, || drive(Pin::new(&mut wait), None, Impatience::Spin));
-            if matches!(waited, Some(Err(_))) {
-                return false;
-            }
+            self.is_shut = matches!(waited, Some(Err(_)));
+        }
+        if self.is_shut {
+            return false;
         }
         self.mine -= 1;
         true
@@ -258,7 +262,7 @@ impl<T, S, C: Commit> Reorder<T, S, C> {
     ) -> (Self, Below) {
         let free = Mutex::new(Free { seats: window, awaited: false });
         let seats = Arc::new(Seats { free, bell: control.bell() });
-        let gate = Gate { seats: Arc::clone(&seats), mine: 0 };
+        let gate = Gate { seats: Arc::clone(&seats), mine: 0, is_shut: false };
         let commits = below.commits || C::LISTENS;
         let above = Below { every_number: true, gate: Some(gate), window, commits };
         let places = (0..window).map(|_| Mutex::new(None)).collect();
@@ -309,5 +313,26 @@ impl<T: Send, S: Sink<T>, C: Commit> Sink<T> for Reorder<T, S, C> {
             .count();
         desk.add(Count::Recalled, left as u64);
         window.counter.into_inner().unwrap_or_else(PoisonError::into_inner).sink.finish(desk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_refused_somebody_refuses_all_who_come_behind() {
+        let seats = Arc::new(Seats {
+            free: Mutex::new(Free { seats: 1, awaited: false }),
+            bell: Arc::new(Bell::with_storage(crate::core::wait::Growable::new())),
+        });
+        let mut gate = Gate { seats: Arc::clone(&seats), mine: 0, is_shut: false };
+        let desk = Desk::new();
+        assert!(gate.enter(&desk));
+        seats.bell.close();
+        assert!(!gate.enter(&desk));
+        // Whoever had the seat is served late.
+        seats.give_back(1);
+        assert!(!gate.enter(&desk));
     }
 }

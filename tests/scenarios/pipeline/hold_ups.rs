@@ -199,3 +199,32 @@ fn a_cap_in_front_of_the_output_keeps_the_books() {
         assert_eq!(error.report().unwrap().delivered(), taken);
     }
 }
+
+/// Lists that are numbered anew, in front of a window, when the run is aborted: nothing is put behind a number that was left out.
+///
+/// R31
+#[test]
+fn an_abort_between_the_items_of_a_list_leaves_no_gap() {
+    for round in 1..300 {
+        let context = Context::background();
+        let mut taken = 0;
+        let error = Pipeline::from_iter(0_u64..)
+            .flat_map("many", |n| vec![n; 50])
+            .map("same", |n| n)
+            .concurrency(2)
+            .ordered(4)
+            .context(&context)
+            .run(|_| {
+                taken += 1;
+                if taken == round {
+                    context.cancel();
+                }
+            });
+        let error = match error {
+            Err(error) => error,
+            Ok(report) => panic!("{report:?}"),
+        };
+        assert!(matches!(error, PipelineError::Cancelled { .. }), "{error:?}");
+        assert_error_adds_up(&error);
+    }
+}
