@@ -217,6 +217,8 @@ pub(super) struct Office {
     pub(super) scales: AtomicCell<bool>,
     /// It may not.
     pub(super) is_fixed: bool,
+    /// There may be one at most: what follows counts on the order.
+    pub(super) keeps_order: bool,
     desks: Mutex<Desks>,
 }
 
@@ -249,17 +251,18 @@ impl Office {
         staff: Staff,
         is_fixed: bool,
         cap: Option<Cap>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Self {
+        Self {
             name: Arc::clone(name),
             buffer,
             cap,
             is_fixed,
+            keeps_order: false,
             scales: AtomicCell::new(staff.min < staff.max),
             depth: AtomicCell::new(0),
             staff: Mutex::new(staff),
             desks: Mutex::default(),
-        })
+        }
     }
 
     /// A desk for one that comes.

@@ -102,6 +102,8 @@ pub struct Launch<'scope, 'env> {
     last: usize,
     /// What stands behind the part that is opened next.
     cap: Option<Cap>,
+    /// What is opened next hands its items to a cap, with no place between that puts them in order.
+    pub(super) keeps_order: bool,
     crews: Vec<Arc<Crew<'scope, 'env>>>,
 }
 
@@ -137,12 +139,13 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         last: usize,
     ) -> Self {
         let (scope, control, trace) = (scope.clone(), Arc::clone(control), trace.clone());
-        Self { scope, control, trace, last, cap: None, crews: Vec::new() }
+        Self { scope, control, trace, last, cap: None, keeps_order: false, crews: Vec::new() }
     }
 
     /// The part that is opened next is the one in front of this cap.
     pub(super) fn cap_the_next(&mut self, cap: Cap) {
         self.cap = Some(cap);
+        self.keeps_order = true;
     }
 
     /// A stage's office and crew, without anybody yet.
@@ -153,7 +156,9 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         staff: Staff,
         is_fixed: bool,
     ) -> Arc<Crew<'scope, 'env>> {
-        let office = Office::new(name, buffer, staff, is_fixed, self.cap.take());
+        let mut office = Office::new(name, buffer, staff, is_fixed, self.cap.take());
+        office.keeps_order = self.keeps_order;
+        let office = Arc::new(office);
         self.control.open(&office);
         let (workers, trace) = (Mutex::default(), self.trace.clone());
         // From the last to the first, and each opens once.

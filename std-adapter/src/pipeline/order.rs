@@ -85,6 +85,7 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
         S: Sink<Self::Item> + 'scope,
     {
         let (reorder, above) = Reorder::new(self.window, sink, below, self.commit, &launch.control);
+        launch.keeps_order = false;
         self.upstream.launch(launch, reorder, above)
     }
 }

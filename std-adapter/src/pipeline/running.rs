@@ -252,8 +252,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] for 0 workers, for a range that is empty, for a stage that is not there, and for one that is
-    /// [keyed](super::Pipeline::keyed).
+    /// [`BuildError`] for 0 workers, for a range that is empty, for a stage that is not there, for one that is
+    /// [keyed](super::Pipeline::keyed), and for several workers in front of a [cap](super::Pipeline::max_in_flight) with no ordered point between.
     ///
     /// # Examples
     ///
@@ -280,6 +280,9 @@ impl Controller {
         };
         if office.is_fixed {
             return Err(BuildError::FixedConcurrency { stage });
+        }
+        if max > 1 && office.keeps_order {
+            return Err(BuildError::CapOutOfOrder);
         }
         let mut staff = lock(&office.staff);
         (staff.min, staff.max) = (min, max);

@@ -110,6 +110,7 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         let Self { upstream, machine, plan } = self;
         let crew = launch.open(&plan.name, plan.buffer, plan.staff(), true);
         let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(), 1);
+        launch.keeps_order = false;
         let control = Arc::clone(&launch.control);
         let index = upstream.position() + 1;
         crew.start(|desk| {

@@ -4,7 +4,7 @@ use super::{assert_adds_up, assert_error_adds_up};
 use crate::support::eventually;
 use aqueduct::Context;
 use aqueduct::channel;
-use aqueduct::pipeline::{Batch, Pipeline, PipelineError};
+use aqueduct::pipeline::{Batch, BuildError, Pipeline, PipelineError};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -227,4 +227,34 @@ fn an_abort_between_the_items_of_a_list_leaves_no_gap() {
         assert!(matches!(error, PipelineError::Cancelled { .. }), "{error:?}");
         assert_error_adds_up(&error);
     }
+}
+
+/// A stage in front of a cap, whose items must not overtake each other, is not given a second worker; one in front of an order is, and one
+/// behind the cap.
+///
+/// R34, R35
+#[test]
+fn a_stage_in_front_of_a_cap_stays_in_order() {
+    let running = Pipeline::from_iter(0_u64..)
+        .map("free", |n| n)
+        .ordered(8)
+        .map("in order", |n| n)
+        .map("too", |n| n)
+        .max_in_flight(2)
+        .map("behind", |n| n)
+        .ordered(8)
+        .spawn()
+        .unwrap();
+    let controller = running.controller();
+    for stage in ["in order", "too"] {
+        assert_eq!(controller.resize(stage, 1..=2), Err(BuildError::CapOutOfOrder));
+        assert_eq!(controller.resize(stage, 4..=4), Err(BuildError::CapOutOfOrder));
+        assert_eq!(controller.resize(stage, 1..=1), Ok(()));
+    }
+    for stage in ["free", "behind"] {
+        assert_eq!(controller.resize(stage, 4..=4), Ok(()));
+    }
+    assert!(running.output().iter().take(1000).eq(0..1000));
+    running.abort();
+    assert_error_adds_up(&running.wait().unwrap_err());
 }
