@@ -283,7 +283,7 @@ impl<N: Flow> Pipeline<N> {
 
     /// As [`ordered`](Self::ordered), and tells how far the output has come: after `done(n)`, nothing that was made of the first `n` items of
     /// the source will pass here any more. They have passed, or were left out, or went to dead letters; an item that stops the run
-    /// is not among them.
+    /// is not among them, nor one that was on its way here when the run was aborted.
     ///
     /// The calls come one at a time, each with a larger `n`, on whichever worker is at hand. Behind a stage that stores things it is the place
     /// to write down where to begin next time.

@@ -208,9 +208,7 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
         let mut batch = std::mem::take(&mut self.batch);
         let (mut done, mut free) = (None, 0);
         for parcel in batch.drain(..) {
-            if self.control.admits(parcel.item) {
-                done = Some(parcel.item + u64::from(parcel.closes));
-            }
+            let (item, closes) = (parcel.item, parcel.closes);
             let loaded = parcel.load.is_some();
             if loaded || self.below.every_number {
                 if !self.sink.has_room() || self.below.gate.is_some() {
@@ -225,6 +223,10 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
                 } else {
                     desk.add(Count::Recalled, u64::from(loaded));
                 }
+            }
+            // Not before it has gone on: it may have found the way closed.
+            if self.control.admits(item) {
+                done = Some(item + u64::from(closes));
             }
             // Only now: the window bounds all that is between the gate and what follows the window.
             free += 1;

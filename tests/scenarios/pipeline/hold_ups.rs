@@ -258,3 +258,28 @@ fn a_stage_in_front_of_a_cap_stays_in_order() {
     running.abort();
     assert_error_adds_up(&running.wait().unwrap_err());
 }
+
+/// What finds the way behind a commit point closed is not committed.
+///
+/// R31
+#[test]
+fn what_waits_behind_a_commit_point_for_ever_is_not_committed() {
+    let done = Arc::new(AtomicU64::new(0));
+    let committed = Arc::clone(&done);
+    let (go, gate) = channel::bounded::<()>(1);
+    let running = Pipeline::from_iter(0_u64..)
+        .commit_point(4, move |items| committed.store(items, SeqCst))
+        .map("still", move |n| {
+            let _ = gate.recv();
+            n
+        })
+        .ordered(1)
+        .spawn()
+        .unwrap();
+    // It has item 1 in its hand: the window behind has room for item 0 alone.
+    eventually("the source waits", || running.metrics().stages[0].blocked == 1);
+    running.abort();
+    drop(go);
+    assert_error_adds_up(&running.wait().unwrap_err());
+    assert_eq!(done.load(SeqCst), 1);
+}
