@@ -142,6 +142,7 @@ impl<N: Flow> Pipeline<N> {
     /// What it makes of one item counts as one until it is handed on: a list is in memory as a whole, an iterator that is lazy is run
     /// while there is room, and no longer than the run goes on: it may have no end. If an ordered point follows, what is made keeps the order of the items that
     /// it was made of. If a [`commit_point`](Self::commit_point) does, an iterator is asked for the next before what it has made goes on.
+    /// If the iterator panics, the run stops at the item that it was made of; a panic of the function itself is up to the policy.
     pub fn flat_map<Out, F>(
         self,
         name: impl Into<Arc<str>>,
@@ -331,7 +332,7 @@ impl<N: Flow> Pipeline<N> {
     }
 
     /// As [`max_in_flight`](Self::max_in_flight), with the bound in whatever `weigh` says of each item: bytes, say. What is heavier than all
-    /// that is allowed goes alone; what weighs nothing counts as 1.
+    /// that is allowed goes alone; what weighs nothing counts as 1. If `weigh` panics, the run stops at that item.
     ///
     /// # Errors
     ///
@@ -461,7 +462,7 @@ impl<N: Staged> Pipeline<N> {
     /// Gives items of one key to one worker, in the order in which they come; and errors the item's key.
     ///
     /// Keys are spread over the workers by a hash, and each worker has its share of the buffer. The number of workers is fixed. The order in
-    /// which items of one key come is that of the source if nothing in front overtakes.
+    /// which items of one key come is that of the source if nothing in front overtakes. An item on which `key` panics has failed.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
 //! A bound on all that is under way together, in items or in weight.
 
-use super::control::Control;
+use super::control::{Control, Spot};
 use super::desk::{Count, Desk, Wait};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Paid, Pump};
 use super::parcel::{Parcel, Sink};
 use crate::core::semaphore::MAX_PERMITS;
-use crate::sync::Semaphore;
-use crate::thread::SpawnError;
+use crate::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::thread::{self, SpawnError};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ where
 
     fn position(&self) -> usize {
         self.upstream.position()
+    }
+
+    fn name(&self) -> Arc<str> {
+        self.upstream.name()
     }
 
     fn makers(&self) -> usize {
@@ -71,6 +75,7 @@ where
             weigh: Arc::new(self.weigh),
             control: Arc::clone(&launch.control),
             every_number: below.every_number,
+            spot: Spot { name: self.upstream.name(), index: self.upstream.position() },
             sink,
         };
         self.upstream.launch(launch, toll, below)
@@ -103,6 +108,7 @@ struct Toll<F, S> {
     control: Arc<Control>,
     /// See [`Below::every_number`].
     every_number: bool,
+    spot: Spot,
     sink: S,
 }
 
@@ -110,8 +116,23 @@ impl<F, S: Clone> Clone for Toll<F, S> {
     fn clone(&self) -> Self {
         let (room, weigh) = (Arc::clone(&self.room), Arc::clone(&self.weigh));
         let (most, control) = (self.most, Arc::clone(&self.control));
-        let every_number = self.every_number;
-        Self { room, most, weigh, control, every_number, sink: self.sink.clone() }
+        let (every_number, spot) = (self.every_number, self.spot.clone());
+        Self { room, most, weigh, control, every_number, spot, sink: self.sink.clone() }
+    }
+}
+
+impl<F, S> Toll<F, S> {
+    /// Waits until there is so much left; `None` if the run is aborted first.
+    fn pay(&self, weight: usize, desk: &Desk) -> Option<OwnedSemaphorePermit> {
+        // What is heavier than all that is allowed goes alone.
+        let weight = weight.clamp(1, self.most);
+        let room = || Arc::clone(&self.room);
+        room().try_acquire_many_owned(weight).ok().or_else(|| {
+            let mut waiting = pin!(room().acquire_many_owned(weight));
+            let waited =
+                desk.during(Wait::Blocked, || self.control.work().block_on(waiting.as_mut()));
+            waited.ok().and_then(Result::ok)
+        })
     }
 }
 
@@ -123,15 +144,11 @@ where
 {
     fn put(&mut self, mut parcel: Parcel<T>, desk: &Desk) {
         if let Some(load) = &parcel.load {
-            // What is heavier than all that is allowed goes alone.
-            let weight = (self.weigh)(load).clamp(1, self.most);
-            let room = || Arc::clone(&self.room);
-            let permit = room().try_acquire_many_owned(weight).ok().or_else(|| {
-                let mut waiting = pin!(room().acquire_many_owned(weight));
-                let waited =
-                    desk.during(Wait::Blocked, || self.control.work().block_on(waiting.as_mut()));
-                waited.ok().and_then(Result::ok)
+            let weighed = thread::catch(|| (self.weigh)(load));
+            let weighed = weighed.map_err(|panicked| {
+                self.control.stop_at(&self.spot, parcel.item, panicked, desk);
             });
+            let permit = weighed.ok().and_then(|weight| self.pay(weight, desk));
             match permit {
                 Some(permit) => {
                     let (_permit, _before) = (permit, parcel.fare.take());

@@ -1,12 +1,13 @@
 //! How a run is told to end, and who is still admitted then.
 
-use super::desk::Office;
+use super::desk::{Count, Desk, Office};
 use super::edge::Bell;
-use super::error::{BoxError, StageError};
+use super::error::{BoxError, Cause, StageError};
 use super::metrics::{AtWork, PipelineMetrics, at_work};
 use crate::channel::{self, Receiver, Sender};
 use crate::context::StopHandle;
 use crate::core::wait::Growable;
+use crate::thread::Panicked;
 use crate::{Context, lock};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -144,6 +145,13 @@ impl Control {
         gives_way
     }
 
+    /// As [`stop`](Self::stop), where a panic hit code that no policy is asked about; the error that gives way is kept.
+    pub(super) fn stop_at(&self, place: &Spot, item: u64, panicked: Panicked, desk: &Desk) {
+        let error = StageError::new(&place.name, place.index, item, Cause::Panicked(panicked));
+        let kept = self.stop(error).is_none_or(|error| self.keep(error));
+        desk.add(Count::Unkept, u64::from(!kept));
+    }
+
     /// Keeps an error for whoever reads them; `false` if there is no place left for it.
     pub(super) fn keep(&self, error: StageError) -> bool {
         self.errors.try_send(error).is_ok()
@@ -194,6 +202,13 @@ impl Board {
             bell.close();
         }
     }
+}
+
+/// The stage, or the source, behind which something was done to an item.
+#[derive(Clone)]
+pub(super) struct Spot {
+    pub(super) name: Arc<str>,
+    pub(super) index: usize,
 }
 
 /// Takes a callback back when it is dropped.

@@ -36,6 +36,10 @@ pub trait Flow: Sized + Send {
     #[doc(hidden)]
     fn position(&self) -> usize;
 
+    /// The name of the last stage, or of the source.
+    #[doc(hidden)]
+    fn name(&self) -> Arc<str>;
+
     /// How many parties put items out at the end, at most.
     #[doc(hidden)]
     fn makers(&self) -> usize;

@@ -55,6 +55,10 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
         self.upstream.position()
     }
 
+    fn name(&self) -> Arc<str> {
+        self.upstream.name()
+    }
+
     fn makers(&self) -> usize {
         1
     }

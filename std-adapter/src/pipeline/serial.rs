@@ -75,6 +75,10 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         self.upstream.position() + 1
     }
 
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.plan.name)
+    }
+
     fn makers(&self) -> usize {
         1
     }

@@ -153,6 +153,10 @@ impl<O: Origin> Flow for Source<O> {
         0
     }
 
+    fn name(&self) -> Arc<str> {
+        NAME.into()
+    }
+
     fn makers(&self) -> usize {
         1
     }

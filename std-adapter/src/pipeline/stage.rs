@@ -124,6 +124,10 @@ where
         self.upstream.position() + 1
     }
 
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.plan.name)
+    }
+
     fn makers(&self) -> usize {
         *self.plan.workers.end()
     }
@@ -341,7 +345,7 @@ where
         let shared = &*self.hire.shared;
         let control = &shared.control;
         let Place { seq, item, closes, fare } = place;
-        let key = shared.key.of(&load);
+        let mut key = None;
         let span = trace::Item::begun(item);
         let mut next = Some(load);
         let mut attempt = 0;
@@ -351,6 +355,7 @@ where
             let outcome = thread::catch(|| {
                 control.admits(item).then(|| {
                     copy = shared.policy.copy(&load);
+                    key.get_or_insert_with(|| shared.key.of(&load));
                     span.within(|| {
                         let state = state.get_or_insert_with(|| shared.work.start());
                         shared.work.perform(state, load)
@@ -379,7 +384,7 @@ where
                 }
             };
             let error = StageError::new(&shared.name, shared.index, item, cause)
-                .at(attempt, shared.key.show(&key));
+                .at(attempt, key.as_ref().and_then(|key| shared.key.show(key)));
             next = self.judge(error, copy, &span);
         }
         // After the stop: whoever sees the gap sees the cut.

@@ -1,13 +1,13 @@
 //! Stages that make none, one or several items of one: what they hand on is taken out of its wrapping here.
 
-use super::control::Control;
+use super::control::{Control, Spot};
 use super::desk::{Count, Desk};
 use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Pump};
 use super::order::{Gate, Reorder};
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
-use crate::thread::SpawnError;
+use crate::thread::{self, SpawnError};
 use std::sync::Arc;
 
 /// A flow of options, of which only what is there goes on: `filter`, `filter_map`.
@@ -47,6 +47,10 @@ macro_rules! as_the_stage {
     () => {
         fn position(&self) -> usize {
             self.0.position()
+        }
+
+        fn name(&self) -> Arc<str> {
+            self.0.name()
         }
 
         fn makers(&self) -> usize {
@@ -133,14 +137,15 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
         S: Sink<Self::Item> + 'scope,
     {
         let (commits, control) = (below.commits, Arc::clone(&launch.control));
+        let spot = Spot { name: self.0.name(), index: self.0.position() };
         if !below.every_number {
-            let unwrap = Unwrap { sink, anew: None, commits, control };
+            let unwrap = Unwrap { sink, anew: None, commits, control, spot };
             return self.0.launch(launch, unwrap, below);
         }
         // What follows counts on every number, so the items are numbered anew, which takes having them in order.
         let window = below.window;
         let anew = Some(Numbering { next: 0, gate: below.gate });
-        let unwrap = Unwrap { sink, anew, commits, control };
+        let unwrap = Unwrap { sink, anew, commits, control, spot };
         let behind = Below { commits, ..Below::default() };
         let (reorder, above) = Reorder::new(window, unwrap, behind, (), &launch.control);
         self.0.launch(launch, reorder, above)
@@ -154,6 +159,7 @@ struct Unwrap<S> {
     /// See [`Below::commits`].
     commits: bool,
     control: Arc<Control>,
+    spot: Spot,
 }
 
 /// Behind an ordered point, where one party is at a time.
@@ -189,19 +195,26 @@ where
         let Parcel { seq, item, closes, load, fare } = parcel;
         if let Some(list) = load {
             let mut made: u64 = 0;
-            let mut list = list.into_iter().peekable();
-            // A list may have no end: it is run as long as somebody wants what is in it.
-            let is_done = loop {
-                if !self.control.admits(item) {
-                    break false;
+            let list = thread::catch(|| list.into_iter().peekable());
+            let is_done = list.and_then(|mut list| {
+                // A list may have no end: it is run as long as somebody wants what is in it.
+                while self.control.admits(item) {
+                    let next = thread::catch(|| {
+                        let load = list.next()?;
+                        // Where nobody asks which is the last, none is kept back until the list has made the next.
+                        Some((load, closes && self.commits && list.peek().is_none()))
+                    });
+                    let Some((load, closes)) = next? else { return Ok(true) };
+                    made += 1;
+                    let (load, fare) = (Some(load), fare.clone());
+                    self.hand_on(Parcel { seq, item, closes, load, fare }, desk);
                 }
-                let Some(load) = list.next() else { break true };
-                made += 1;
-                // Where nobody asks which is the last, none is kept back until the list has made the next.
-                let closes = closes && self.commits && list.peek().is_none();
-                let load = Some(load);
-                self.hand_on(Parcel { seq, item, closes, load, fare: fare.clone() }, desk);
-            };
+                Ok(false)
+            });
+            let is_done = is_done.unwrap_or_else(|panicked| {
+                self.control.stop_at(&self.spot, item, panicked, desk);
+                false
+            });
             match made {
                 0 if is_done => desk.count(Count::Filtered),
                 0 => desk.count(Count::Recalled),

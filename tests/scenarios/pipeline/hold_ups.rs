@@ -4,7 +4,7 @@ use super::{assert_adds_up, assert_error_adds_up};
 use crate::support::eventually;
 use aqueduct::Context;
 use aqueduct::channel;
-use aqueduct::pipeline::{Batch, BuildError, Pipeline, PipelineError};
+use aqueduct::pipeline::{Batch, BuildError, Cause, Pipeline, PipelineError, Policy};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -282,4 +282,75 @@ fn what_waits_behind_a_commit_point_for_ever_is_not_committed() {
     drop(go);
     assert_error_adds_up(&running.wait().unwrap_err());
     assert_eq!(done.load(SeqCst), 1);
+}
+
+/// A panic where an item is weighed, or where a lazy list makes its next, stops the run as a failure would: it says where and at which item, and what came
+/// before is delivered.
+///
+/// R36, R40
+#[test]
+fn a_panic_between_two_stages_stops_the_run() {
+    fn stopped(result: Result<aqueduct::pipeline::Report, PipelineError>) -> (String, usize, u64) {
+        let error = result.unwrap_err();
+        assert_error_adds_up(&error);
+        let PipelineError::Stopped { error, .. } = error else { panic!("{error:?}") };
+        assert!(
+            matches!(error.cause(), Cause::Panicked(panicked) if panicked.message() == "on purpose")
+        );
+        (error.stage().to_owned(), error.stage_index(), error.item())
+    }
+    let weigh = |n: &u64| {
+        assert!(*n != 5, "on purpose");
+        1
+    };
+    // In the source's thread, and in a worker's.
+    let mut output = Vec::new();
+    let capped = Pipeline::from_iter(0_u64..).max_weight_in_flight(3, weigh);
+    let result = capped.map("same", |n| n).concurrency(2).ordered(4).run(|n| output.push(n));
+    assert_eq!(stopped(result), ("source".into(), 0, 5));
+    assert!(output.into_iter().eq(0..5));
+
+    let mut output = Vec::new();
+    let stage = Pipeline::from_iter(0_u64..).map("race", |n| n).concurrency(3).ordered(8);
+    let result = stage.max_weight_in_flight(3, weigh).run(|n| output.push(n));
+    assert_eq!(stopped(result), ("race".into(), 1, 5));
+    assert!(output.into_iter().eq(0..5));
+
+    // At its first item, and at a later one; in order, and not.
+    for (at, ordered) in [(0, false), (0, true), (2, false), (2, true)] {
+        let lists = Pipeline::from_iter(0_u64..).flat_map("list", move |n| {
+            (0..4_u64).map(move |nth| {
+                assert!((n, nth) != (5, at), "on purpose");
+                n
+            })
+        });
+        let mut output = Vec::new();
+        let result = match ordered {
+            false => lists.run(|n| output.push(n)),
+            true => lists.concurrency(2).ordered(4).run(|n| output.push(n)),
+        };
+        assert_eq!(stopped(result), ("list".into(), 1, 5));
+        assert!(output.starts_with(&[0_u64, 1, 2, 3, 4].map(|n| [n; 4]).concat()));
+    }
+}
+
+/// An item whose key cannot be told, since the function panics, fails in its stage, whose policy is asked.
+///
+/// R40, R42
+#[test]
+fn a_panic_over_a_key_is_a_failure_of_its_item() {
+    let mut sum = 0;
+    let report = Pipeline::from_iter(0_u64..100)
+        .map("account", |n| n)
+        .concurrency(3)
+        .keyed(|n| {
+            assert!(n % 10 != 5, "on purpose");
+            n % 7
+        })
+        .on_error(Policy::Collect)
+        .run(|_| sum += 1)
+        .unwrap();
+    assert_eq!((sum, report.delivered(), report.failed()), (90, 90, 10));
+    assert!(report.errors().iter().all(|e| e.stage() == "account" && e.item() % 10 == 5));
+    assert_adds_up(&report);
 }
