@@ -140,9 +140,11 @@ impl<N: Flow> Pipeline<N> {
     /// Hands on, one by one, all that the function makes of an item.
     ///
     /// What it makes of one item counts as one until it is handed on: a list is in memory as a whole, an iterator that is lazy is run
-    /// while there is room, and no longer than the run goes on: it may have no end. If an ordered point follows, what is made keeps the order of the items that
-    /// it was made of. If a [`commit_point`](Self::commit_point) does, an iterator is asked for the next before what it has made goes on.
-    /// If the iterator panics, the run stops at the item that it was made of; a panic of the function itself is up to the policy.
+    /// while there is room. Such a one may have no end: it is run no longer than the run goes on; but if it sleeps, it cannot be woken. If it panics, the run
+    /// stops at the item that it was made of, whatever the policy, which is asked about the function alone.
+    ///
+    /// If an ordered point follows, what is made keeps the order of the items that it was made of. If a [`commit_point`](Self::commit_point) does, an
+    /// iterator is asked for its next before what it has made goes on: only so it is known which is the last.
     pub fn flat_map<Out, F>(
         self,
         name: impl Into<Arc<str>>,

@@ -102,7 +102,7 @@ fn an_endless_list_ends_with_the_run() {
     drop(running);
 
     let running = Pipeline::from_iter(0_u64..3)
-        .flat_map("n", |n| std::iter::repeat(n))
+        .flat_map("n", std::iter::repeat)
         .concurrency(3)
         .ordered(4)
         .batch("pairs", Batch::of(2))
