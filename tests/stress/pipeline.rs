@@ -4,6 +4,7 @@ use aqueduct::Context;
 use aqueduct::pipeline::{Flow, Pipeline, PipelineError, Policy, Report};
 use aqueduct_tests::share;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -30,7 +31,7 @@ enum Disturbance {
 
 fn shape(stops: bool) -> impl Strategy<Value = Shape> {
     let fails = prop_oneof![2 => Just(7_u64), 1 => 0_u64..7];
-    let ordered = proptest::option::of(0_usize..12);
+    let ordered = option::of(0_usize..12);
     (1_usize..5, 1_usize..6, fails, any::<bool>(), any::<bool>(), ordered).prop_map(
         move |(concurrency, buffer, fails, panics, stop, ordered)| Shape {
             concurrency,
@@ -100,11 +101,20 @@ struct Run {
 /// What is to be done with a pipeline once it has its stages.
 struct Finish {
     output_buffer: usize,
+    /// A cap just in front of the output, where the items come in order.
+    cap: Option<usize>,
     disturbance: Disturbance,
 }
 
 impl Finish {
     fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
+        match self.cap {
+            None => self.take(pipeline),
+            Some(cap) => self.take(pipeline.max_in_flight(cap)),
+        }
+    }
+
+    fn take(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
         let context = Context::background();
         let mut output = Vec::new();
         let mut disturbed = false;
@@ -248,8 +258,10 @@ proptest! {
         shapes in vec(shape(false), 0..4),
         items in 0_u64..150,
         output_buffer in 1_usize..6,
+        cap in option::of(1_usize..5),
     ) {
-        check(&shapes, items, &Finish { output_buffer, disturbance: Disturbance::None });
+        let cap = cap.filter(|_| keeps_order(&shapes));
+        check(&shapes, items, &Finish { output_buffer, cap, disturbance: Disturbance::None });
     }
 
     /// R42: so it is when failures stop it.
@@ -258,8 +270,10 @@ proptest! {
         shapes in vec(shape(true), 1..4),
         items in 0_u64..150,
         output_buffer in 1_usize..6,
+        cap in option::of(1_usize..5),
     ) {
-        check(&shapes, items, &Finish { output_buffer, disturbance: Disturbance::None });
+        let cap = cap.filter(|_| keeps_order(&shapes));
+        check(&shapes, items, &Finish { output_buffer, cap, disturbance: Disturbance::None });
     }
 
     /// R31: and when it is cancelled, or its output fails, at any point.
@@ -268,8 +282,10 @@ proptest! {
         shapes in vec(shape(true), 0..4),
         items in 0_u64..150,
         output_buffer in 1_usize..6,
+        cap in option::of(1_usize..5),
         disturbance in disturbance(),
     ) {
-        check(&shapes, items, &Finish { output_buffer, disturbance });
+        let cap = cap.filter(|_| keeps_order(&shapes));
+        check(&shapes, items, &Finish { output_buffer, cap, disturbance });
     }
 }
