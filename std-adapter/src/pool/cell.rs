@@ -434,6 +434,7 @@ impl<W: Work> Runnable for Cell<W> {
             drop(desk.leave(&self.meta, None, ran_for));
             if overdue && let Some(slot) = worker {
                 shared.note_overdue(slot.id(), false);
+                shared.fewer_may_be();
             }
         }
     }

@@ -15,6 +15,11 @@ impl Shared {
         self.call_if_left();
     }
 
+    /// A job that was overdue or blocked goes on. Workers that are too many now are not called while they rest, and go after their jobs.
+    pub(super) fn fewer_may_be(&self) {
+        self.update_notes(&lock(&self.roster));
+    }
+
     /// A job waits without using a processor, until the guard is dropped.
     pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
         lock(&self.roster).blocking += 1;
@@ -72,9 +77,8 @@ impl Blocking {
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        let mut roster = lock(&self.0.roster);
-        roster.blocking -= 1;
-        self.0.update_notes(&roster);
+        lock(&self.0.roster).blocking -= 1;
+        self.0.fewer_may_be();
     }
 }
 

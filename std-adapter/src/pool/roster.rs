@@ -147,9 +147,15 @@ impl Shared {
         roster.max + instead.min(self.settings.max_compensation)
     }
 
+    /// Whether somebody rests who may get up: more than the most do not work at once, though more may be there for a while.
+    fn may_call(&self, roster: &Roster) -> bool {
+        let awake = roster.live - roster.resting.len();
+        !roster.resting.is_empty() && awake < self.most(roster)
+    }
+
     pub(super) fn update_notes(&self, roster: &Roster) {
         let most = self.most(roster);
-        self.crew.set_resting(!roster.resting.is_empty());
+        self.crew.set_resting(self.may_call(roster));
         // Closed: a submission that was half-way through comes to `summon`, which sees to its job.
         self.crew.set_room(roster.life != Life::Open || roster.live < most);
         self.crew.set_surplus(roster.live > most);
@@ -202,7 +208,9 @@ impl Shared {
                 drop(roster);
                 return self.clear_up();
             }
-            if let Some(resting) = roster.resting.pop() {
+            if self.may_call(&roster)
+                && let Some(resting) = roster.resting.pop()
+            {
                 return self.call(roster, resting);
             }
             let may_grow = roster.life == Life::Open && roster.live < self.most(&roster);
@@ -232,7 +240,7 @@ impl Shared {
     /// Wakes one that was taken off the list of those that rest.
     fn call(&self, roster: MutexGuard<'_, Roster>, resting: Resting) {
         self.crew.search();
-        self.crew.set_resting(!roster.resting.is_empty());
+        self.crew.set_resting(self.may_call(&roster));
         *lock(&resting.slot.fate) = Fate::Called;
         drop(roster);
         resting.waker.wake();
@@ -341,7 +349,7 @@ impl Shared {
         if was_in {
             *lock(&slot.fate) = Fate::Called;
             self.crew.search();
-            self.crew.set_resting(!roster.resting.is_empty());
+            self.crew.set_resting(self.may_call(&roster));
         }
         was_in
     }
@@ -385,6 +393,7 @@ impl Shared {
 
     /// A worker's thread is about to end.
     pub(super) fn depart(self: &Arc<Self>, slot: &Arc<Slot>, exit: Exit) {
+        self.note_overdue(slot.id(), false);
         let mut roster = lock(&self.roster);
         if let Exit::Lost { searching } = exit {
             self.strike(&mut roster, ScaleReason::Lost);
@@ -400,7 +409,6 @@ impl Shared {
         self.update_notes(&roster);
         drop(roster);
         drop(thread);
-        self.note_overdue(slot.id(), false);
         if exit != Exit::Left {
             let _ = self.hire_fewest(ScaleReason::Lost);
         }

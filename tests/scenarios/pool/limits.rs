@@ -3,10 +3,13 @@
 use super::Gate;
 use crate::support::eventually;
 use aqueduct::Context;
-use aqueduct::pool::{Cancel, Job, JobError, Limit, Pool};
+use aqueduct::pool::{self, Cancel, Job, JobError, Limit, Pool};
 use std::sync::Arc;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(3600);
 
 /// R16: A job that runs too long is reported when its time is over, is asked to stop, and its worker is replaced until it comes
 /// back.
@@ -119,4 +122,54 @@ fn a_blocking_section_is_replaced() {
     gate.open();
     blocks.join().unwrap();
     eventually("one of them goes", || pool.metrics().workers == 1);
+}
+
+/// One that came in the place of a blocked one is not called any more when that one goes on, though it is there and rests.
+#[test]
+fn after_a_blocking_section_no_more_work_than_may() {
+    let pool = Pool::builder().max_workers(1).max_compensation(1).keep_alive(LONG).build().unwrap();
+    let gate = Gate::default();
+    let (inside, inner) = (gate.clone(), pool.clone());
+    let blocks = Job::with_context(move |job| {
+        job.blocking(|| inside.pass());
+        let queued = job.submit(|| ()).unwrap();
+        let books = inner.metrics();
+        assert_eq!((books.workers, books.idle, books.blocking), (2, 1, 0));
+        assert_eq!(books.queued.iter().sum::<usize>(), 1);
+        queued
+    });
+    let blocks = pool.submit_job(blocks).unwrap();
+    gate.until_waiting(1);
+    pool.submit(|| ()).unwrap().join().unwrap();
+    eventually("the other rests", || pool.metrics().idle == 1);
+    gate.open();
+    blocks.join().unwrap().value.join().unwrap();
+    eventually("one of them goes", || pool.metrics().workers == 1);
+}
+
+/// R16: The one in the place of a late job goes when that one is back, also where there is always something to do.
+#[test]
+fn a_late_job_that_comes_back_takes_its_place_under_load() {
+    /// A job that submits the next one like it.
+    fn again(stop: Arc<AtomicBool>) {
+        if !stop.load(SeqCst) {
+            pool::execute(move || again(stop)).unwrap();
+        }
+    }
+
+    let pool = Pool::builder().max_workers(1).max_compensation(1).check_interval(LONG);
+    let pool = pool.keep_alive(LONG).build().unwrap();
+    let gate = Gate::default();
+    let late = Job::new(gate.job()).timeout(Duration::from_millis(1));
+    assert!(pool.submit_job(late).unwrap().join().is_err());
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let stop = Arc::clone(&stop);
+        pool.execute(move || again(stop)).unwrap();
+    }
+    eventually("it was replaced", || pool.metrics().workers == 2);
+    gate.open();
+    eventually("it is back, and one of them goes", || pool.metrics().workers == 1);
+    stop.store(true, SeqCst);
+    pool.wait_idle();
 }
