@@ -12,12 +12,34 @@ impl Shared {
     /// A worker became overdue or blocked: others may come in its place.
     pub(super) fn replace_overdue(self: &Arc<Self>) {
         self.update_notes(&lock(&self.roster));
+        self.fit_door();
         self.call_if_left();
     }
 
     /// A job that was overdue or blocked goes on. Workers that are too many now are not called while they rest, and go after their jobs.
     pub(super) fn fewer_may_be(&self) {
         self.update_notes(&lock(&self.roster));
+        self.fit_door();
+    }
+
+    /// Without a queue: as many jobs are let in as there may be workers for them now.
+    pub(super) fn fit_door(&self) {
+        let Some(door) = &self.door else { return };
+        let most = || {
+            let roster = lock(&self.roster);
+            self.most(&roster).saturating_sub(roster.lent)
+        };
+        // With nothing locked, since it wakes who waits. Of several that do this at once, the last one looks once more.
+        let mut permits = most();
+        loop {
+            // Bounds are far below the most permits.
+            let _ = door.resize(permits);
+            let now = most();
+            if now == permits {
+                return;
+            }
+            permits = now;
+        }
     }
 
     /// A job waits without using a processor, until the guard is dropped.
@@ -29,26 +51,34 @@ impl Shared {
 
     /// A worker's place for a thread of a scope, if one is free.
     pub(super) fn lend_place(self: &Arc<Self>) -> Option<Place> {
+        // Without a queue: not one for which a job was let in. It is ours until there is one fewer.
+        let permit = self.door.as_ref().map(|door| Arc::clone(door).try_acquire_owned());
+        let _permit = permit.transpose().ok()?;
         let mut roster = lock(&self.roster);
         if roster.live >= self.most(&roster) || roster.life != Life::Open {
             return None;
         }
+        roster.lent += 1;
         let id = WorkerId(roster.next_id);
         roster.next_id += 1;
         roster.live += 1;
         let from = roster.live - 1;
         roster.note(self, from, ScaleReason::Scope);
         self.update_notes(&roster);
+        drop(roster);
+        self.fit_door();
         Some(Place { pool: Arc::clone(self), id })
     }
 
     fn take_place_back(self: &Arc<Self>) {
         let mut roster = lock(&self.roster);
+        roster.lent -= 1;
         roster.live -= 1;
         let from = roster.live + 1;
         roster.note(self, from, ScaleReason::Scope);
         self.update_notes(&roster);
         drop(roster);
+        self.fit_door();
         // Jobs may have found no room for a worker meanwhile.
         self.call_if_left();
         self.tell_quiet();
@@ -57,10 +87,13 @@ impl Shared {
     /// The thread of a scope that has given its place back goes on. If there are too many then, a worker goes after its job.
     fn take_place_again(&self) {
         let mut roster = lock(&self.roster);
+        roster.lent += 1;
         roster.live += 1;
         let from = roster.live - 1;
         roster.note(self, from, ScaleReason::Scope);
         self.update_notes(&roster);
+        drop(roster);
+        self.fit_door();
     }
 }
 

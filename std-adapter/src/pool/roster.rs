@@ -36,6 +36,8 @@ pub(super) struct Roster {
     pub(super) next_id: usize,
     /// Jobs in blocking sections.
     pub(super) blocking: usize,
+    /// Places that are lent to threads of scopes, counted as live.
+    pub(super) lent: usize,
     peak: usize,
     spawn_failures: u64,
     scalings: u64,
@@ -99,6 +101,7 @@ impl Roster {
             threads: BTreeMap::new(),
             next_id: 0,
             blocking: 0,
+            lent: 0,
             peak: 0,
             spawn_failures: 0,
             scalings: 0,
@@ -412,6 +415,7 @@ impl Shared {
         if exit != Exit::Left {
             let _ = self.hire_fewest(ScaleReason::Lost);
         }
+        self.fit_door();
         // It may have left a job to somebody who relied on it.
         self.call_if_left();
         self.tell_quiet();
@@ -420,10 +424,6 @@ impl Shared {
     /// Changes the bounds.
     pub(super) fn set_bounds(self: &Arc<Self>, min: usize, max: usize) -> Result<(), SpawnError> {
         let mut roster = lock(&self.roster);
-        if let Some(door) = &self.door {
-            // Bounds are far below the most permits.
-            let _ = door.resize(max);
-        }
         (roster.min, roster.max) = (min, max);
         let surplus = roster.live.saturating_sub(self.most(&roster));
         let mut wakers = self.dismiss(&mut roster, surplus, ScaleReason::Resized);
@@ -433,6 +433,7 @@ impl Shared {
         self.arm_check(&mut roster);
         drop(roster);
         wakers.into_iter().for_each(Waker::wake);
+        self.fit_door();
         self.hire_fewest(ScaleReason::Resized)?;
         self.call_if_left();
         Ok(())

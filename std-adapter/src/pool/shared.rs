@@ -18,7 +18,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// The way in to a pool without a queue: a permit for each worker that there may be.
+/// The way in to a pool without a queue: a permit for each worker that there [may be](Shared::fit_door) now, late and blocked jobs made up for.
 pub(super) type Door = Semaphore<Fair, Growable>;
 
 /// What is written at each submission keeps to cache lines of its own.

@@ -3,7 +3,7 @@
 use super::Gate;
 use crate::support::eventually;
 use aqueduct::Context;
-use aqueduct::pool::{self, Cancel, Job, JobError, Limit, Pool};
+use aqueduct::pool::{self, Cancel, Job, JobError, Limit, Pool, Refusal};
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -172,4 +172,38 @@ fn a_late_job_that_comes_back_takes_its_place_under_load() {
     eventually("it is back, and one of them goes", || pool.metrics().workers == 1);
     stop.store(true, SeqCst);
     pool.wait_idle();
+}
+
+/// R16: Without a queue, too: a job is let in for whoever is in the place of a late or of a blocked one, and for nobody else.
+#[test]
+fn without_a_queue_late_and_blocked_jobs_are_made_up_for() {
+    let pool =
+        Pool::builder().max_workers(1).max_compensation(1).queue_capacity(0).build().unwrap();
+    let gate = Gate::default();
+    let late = Job::new(gate.job()).timeout(Duration::from_millis(1));
+    assert!(pool.submit_job(late).unwrap().join().is_err());
+    assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
+    let second = Gate::default();
+    let instead = pool.submit(second.job()).unwrap();
+    assert_eq!(pool.try_submit(|| ()).unwrap_err().reason, Refusal::Full, "both are at it");
+    second.open();
+    instead.join().unwrap();
+    gate.open();
+    eventually("it is back", || pool.metrics().overdue == 0);
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let blocks = Job::with_context(move |job| job.blocking(|| inside.pass()));
+    let blocks = pool.submit_job(blocks).unwrap();
+    gate.until_waiting(1);
+    assert_eq!(pool.submit(|| 8).unwrap().join().unwrap().value, 8);
+    gate.open();
+    blocks.join().unwrap();
+    eventually("no more than one is let in", || {
+        let gate = Gate::default();
+        let one = pool.submit(gate.job()).unwrap();
+        let refused = pool.try_submit(|| ()).is_err();
+        gate.open();
+        one.join().unwrap();
+        refused
+    });
 }

@@ -1,6 +1,6 @@
 //! Threads of scopes, which hold the places of workers, and what they wait for.
 
-use aqueduct::pool::{Full, Job, Pool};
+use aqueduct::pool::{Full, Job, Pool, Refusal};
 use std::sync::mpsc;
 
 /// One worker at the most, and nobody in the place of one that waits.
@@ -83,4 +83,16 @@ fn a_scoped_job_that_comes_while_a_thread_goes_has_one() {
             assert_eq!(seen.recv(), Ok(n));
         }
     });
+}
+
+/// Without a queue a job is let in for a worker that may be there, and not for a thread of a scope.
+#[test]
+fn without_a_queue_the_place_of_a_scope_lets_nobody_in() {
+    let pool = Pool::builder().max_workers(1).queue_capacity(0).build().unwrap();
+    let refused = in_the_only_place(&pool, || pool.try_submit(|| ()).map(drop).unwrap_err().reason);
+    assert_eq!(refused, Refusal::Full);
+    assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
+    let pool = Pool::builder().max_workers(1).queue_capacity(0).build().unwrap();
+    // It waits at the door for its own place.
+    assert_eq!(in_the_only_place(&pool, || pool.submit(|| 7).unwrap().join().unwrap().value), 7);
 }
