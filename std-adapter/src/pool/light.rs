@@ -29,6 +29,9 @@ pub(super) const WORDS: usize = 4;
 /// written once in 4 us, and fetched once in dozens of jobs.
 pub(super) const TICK: u32 = 12;
 
+/// Among short jobs the next tick is shown before so many have gone by: a millisecond.
+const FAR_BEHIND: u64 = 256;
+
 /// A job in a queue that nobody waits for. Its priority is [`Normal`](Priority::Normal).
 pub(super) struct Light {
     f: InlineFn<WORDS>,
@@ -92,10 +95,12 @@ impl Shared {
         nanos(time.saturating_duration_since(self.built))
     }
 
-    /// About [`now`](Self::now): what the workers have read last, while they run one short job after the other.
+    /// About [`now`](Self::now): what the workers have read last, while they run one short job after the other. If one could be called,
+    /// they do not, and whoever has shown the time last may have been in a long one for an hour.
     fn about_now(&self) -> u64 {
         match self.tick.seen() {
             0 => self.now(),
+            _ if self.crew.is_short_handed() => self.now(),
             ticks => (ticks as u64) << TICK,
         }
     }
@@ -104,6 +109,14 @@ impl Shared {
     pub(super) fn show_time(&self, now: u64) {
         // From a pool's fifth hour on, where a word is that short, everybody reads for himself.
         self.tick.show(usize::try_from(now >> TICK).unwrap_or(0));
+    }
+
+    /// A worker has read this. If the time that is shown is far behind, whoever has shown it is in a long job.
+    pub(super) fn doubt_time(&self, now: u64) {
+        let seen = self.tick.seen() as u64;
+        if seen != 0 && (now >> TICK).saturating_sub(seen) > FAR_BEHIND {
+            self.tick.show(0);
+        }
     }
 
     /// Submits a function that nobody waits for.
@@ -150,7 +163,56 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use super::{FAR_BEHIND, TICK};
     use crate::pool::Pool;
+    use std::sync::mpsc;
+
+    /// As it stays when the worker that has shown it is in a long job.
+    #[test]
+    fn a_time_that_stands_still_is_not_believed() {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let shared = pool.shared();
+        let long_ago = |ticks| {
+            shared.show_time(1 << TICK);
+            while shared.now() >> TICK <= ticks {
+                std::thread::yield_now();
+            }
+            assert_eq!(shared.tick.seen(), 1);
+        };
+        // A worker may be added: nobody works.
+        long_ago(10);
+        let before = shared.now();
+        assert!(shared.about_now() >= before);
+        // The worker that finds nothing more takes it down, whosoever it was.
+        pool.execute(|| ()).unwrap();
+        let until_it_is_down = || {
+            while shared.tick.seen() != 0 {
+                std::thread::yield_now();
+            }
+        };
+        until_it_is_down();
+        // One that works sees that it is old, and leaves it if it is not.
+        let (go, wait) = mpsc::channel::<()>();
+        let (begun, is_so) = mpsc::channel();
+        pool.execute(move || {
+            begun.send(()).unwrap();
+            let _ = wait.recv();
+        })
+        .unwrap();
+        is_so.recv().unwrap();
+        long_ago(FAR_BEHIND + 1);
+        assert_eq!(shared.about_now(), 1 << TICK, "the only worker is at it");
+        shared.doubt_time((FAR_BEHIND + 1) << TICK);
+        assert_eq!(shared.tick.seen(), 1);
+        shared.doubt_time(shared.now());
+        assert_eq!(shared.tick.seen(), 0);
+        long_ago(FAR_BEHIND + 1);
+        let next = pool.submit(|| ()).unwrap();
+        pool.execute(|| ()).unwrap();
+        drop(go);
+        next.join().unwrap();
+        until_it_is_down();
+    }
 
     /// Else a job that comes an hour later would seem to have waited for an hour.
     #[test]

@@ -240,7 +240,9 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
     }
     let slot = worker.unwrap_or(&shared.outside);
     let began = Instant::now();
-    let waited = Duration::from_nanos(shared.age_at(began).saturating_sub(job.meta().submitted));
+    let now = shared.age_at(began);
+    shared.doubt_time(now);
+    let waited = Duration::from_nanos(now.saturating_sub(job.meta().submitted));
     let Some(depth) = slot.enter(job, waited) else {
         job.give_up(shared);
         return true;
@@ -309,6 +311,8 @@ impl Worker {
                     return exit;
                 }
             } else if !self.searching.replace(true) {
+                // There is time to read the clock, whoever has shown it.
+                shared.doubt_time(u64::MAX);
                 self.write_up();
                 shared.crew.search();
                 patience = Patience::until(None);
@@ -365,7 +369,11 @@ impl Worker {
         // One that was not begun any more has no times.
         if self.done.get().is_some() && self.stretch.borrow_mut().add(submitted) {
             let now = self.note_times();
-            let tick = if self.stretch.borrow().is_brisk() { now >> TICK } else { 0 };
+            let is_brisk = self.stretch.borrow().is_brisk();
+            if !is_brisk {
+                self.shared.doubt_time(now);
+            }
+            let tick = if is_brisk { now >> TICK } else { 0 };
             if self.shown.replace(tick) != tick {
                 self.shared.show_time(tick << TICK);
             }
