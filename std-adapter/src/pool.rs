@@ -201,7 +201,8 @@ impl Pool {
     ///
     /// A closure of up to four words lies in the queue itself, and costs no allocation. Its books are as complete as others'. Where one
     /// job after the other takes less than a microsecond, eight of them share a reading of the clock: their sum is exact, and each one's
-    /// share, as its time in the queue, is right to within a few microseconds, or to what the longest of the eight took.
+    /// share, as its time in the queue, is right to within a few microseconds, or to what the longest of the eight took. Where all workers
+    /// go from short jobs into long ones, what is submitted during those may count as having waited since they began.
     ///
     /// # Errors
     ///
@@ -460,7 +461,7 @@ impl Pool {
     /// May be called again, from several threads at once, and after the other ways of shutting down. A worker that calls it only lets
     /// the end begin, and does not wait: the [report](ShutdownReport) says what still runs.
     pub fn shutdown(&self) -> ShutdownReport {
-        self.shared().drain(None)
+        self.shared().drain()
     }
 
     /// Takes nothing any more, cancels what has not begun, asks what runs to stop, and waits for nobody.
@@ -471,6 +472,9 @@ impl Pool {
     }
 
     /// As [`shutdown`](Self::shutdown) for so long, then as [`shutdown_now`](Self::shutdown_now). The report names the jobs that are stuck.
+    ///
+    /// Where the system has refused all threads, what is in is run by whoever shuts down. No job is begun then after that time, but one that
+    /// has begun is not left.
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
         self.shared().drain_or_abort(timeout)
     }

@@ -105,12 +105,18 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Runs all that is in, until the deadline.
-    pub(super) fn drain(self: &Arc<Self>, deadline: Option<Instant>) -> ShutdownReport {
+    /// Runs all that is in.
+    pub(super) fn drain(self: &Arc<Self>) -> ShutdownReport {
+        self.drain_until(None);
+        self.report(0)
+    }
+
+    /// Runs all that is in, until the deadline; false if that was not all.
+    fn drain_until(self: &Arc<Self>, deadline: Option<Instant>) -> bool {
         self.close(Life::Draining);
         if is_worker_of(self) || Clearing::is_here(self) {
             // It cannot wait for itself, and two that waited for each other would wait for ever.
-            return self.report(0);
+            return false;
         }
         let all_gone = || {
             // Before the roster: whoever has taken a job out is down there until it has run.
@@ -121,6 +127,9 @@ impl Shared {
             let at_rest = gone && roster.clearing == 0;
             drop(roster);
             if gone && !aborted && !nothing_is_in {
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return false;
+                }
                 // With no worker, and none to be had, what is in is run here.
                 let _clearing = Clearing::begin(self);
                 if let Some(job) = self.queues.take(0) {
@@ -130,10 +139,11 @@ impl Shared {
             }
             at_rest && (aborted || nothing_is_in)
         };
-        if places::wait(self, || self.wait_until(deadline, all_gone)) {
+        let is_done = places::wait(self, || self.wait_until(deadline, all_gone));
+        if is_done {
             self.join_threads();
         }
-        self.report(0)
+        is_done
     }
 
     /// Ends all that has not begun, and asks what runs to stop. When this returns, nothing begins any more.
@@ -207,9 +217,8 @@ impl Shared {
 
     /// Drains until the deadline, then aborts.
     pub(super) fn drain_or_abort(self: &Arc<Self>, limit: Duration) -> ShutdownReport {
-        let drained = self.drain(crate::park::deadline_after(limit));
-        if drained.is_complete() {
-            return drained;
+        if self.drain_until(crate::park::deadline_after(limit)) {
+            return self.report(0);
         }
         self.abort()
     }

@@ -81,11 +81,12 @@ fn a_group_keeps_to_its_limit_among_many_submitters() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                for _ in 0..200 {
+                for _ in 0..100 {
                     let counts = Arc::clone(&counts);
                     let job = move || {
                         counts.1.fetch_max(counts.0.fetch_add(1, SeqCst) + 1, SeqCst);
-                        std::thread::yield_now();
+                        // Long enough to be seen beside others.
+                        (0..50).for_each(|_| std::thread::yield_now());
                         counts.0.fetch_sub(1, SeqCst);
                     };
                     group.submit(job).unwrap();

@@ -5,7 +5,7 @@ use crate::support::{alone, eventually, threads};
 use aqueduct::pool::{Job, JobError, Pool, Refusal};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// R02, R64: Shutting down returns, whether workers rest, are busy, or have gone; and brings no result of its own.
 #[test]
@@ -284,4 +284,21 @@ fn a_lost_worker_is_replaced() {
     assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
     assert_eq!(started.load(SeqCst), 2);
     assert!(pool.shutdown().is_complete());
+}
+
+/// Without a thread to be had, whoever shuts down runs what is in, and begins nothing when the time is over.
+#[test]
+fn a_shutdown_with_a_limit_begins_nothing_after_it() {
+    let pool = Pool::builder().max_workers(1).stack_size(usize::MAX / 2).build().unwrap();
+    let limit = Duration::from_millis(5);
+    let first = pool.submit(move || {
+        let begun = Instant::now();
+        while begun.elapsed() <= limit {
+            std::thread::yield_now();
+        }
+    });
+    let second = pool.submit(|| ()).unwrap();
+    pool.shutdown_timeout(limit);
+    assert!(matches!(second.join(), Err(JobError::Cancelled)));
+    drop(first);
 }

@@ -142,10 +142,10 @@ fn a_late_job_keeps_its_turn() {
     let outer = outer.unwrap();
     let next = seen.recv().unwrap();
     gate.until_waiting(1);
+    eventually("it is late", || pool.metrics().timed_out == 1);
     busy.open();
     others.join().unwrap();
-    // The entry of the late one is behind us now.
-    eventually("it is late", || pool.metrics().timed_out == 1);
+    // The other worker has come to the entry of the late one before these.
     pool.submit(|| ()).unwrap().join().unwrap();
     pool.submit(|| ()).unwrap().join().unwrap();
     assert!(!next.is_finished());
