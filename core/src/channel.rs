@@ -372,7 +372,7 @@ macro_rules! channel_of {
 
             /// Puts `value` in; if the channel is full, in place of the oldest value, which comes back.
             ///
-            /// If every place belongs to an operation that is half-way through, there is no oldest value
+            /// If every place is reserved, or belongs to an operation that is half-way through, there is no oldest value
             /// to displace, and `value` itself comes back.
             ///
             /// # Errors

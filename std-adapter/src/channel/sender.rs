@@ -204,7 +204,8 @@ impl<T> Sender<T> {
 
     /// Sends at once; if there is no room, in place of the oldest value, which comes back.
     ///
-    /// If every place is [reserved](Self::reserve), there is no oldest value to displace, and `value` itself comes back; so it does in a channel without room in which no receiver waits.
+    /// If every place is [reserved](Self::reserve), there is no oldest value to displace, and `value` itself comes back; so it does in
+    /// a channel without room in which no receiver waits.
     ///
     /// # Examples
     ///

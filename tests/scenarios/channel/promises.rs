@@ -45,7 +45,7 @@ fn tasks_of_one_thread_meet_without_room() {
     }
 }
 
-/// Whoever has the right to send takes its time, here until the receive is over.
+/// C32: Whoever has the right to send takes its time, here until the receive is over.
 #[test]
 fn a_receive_with_a_limit_waits_no_longer_for_a_promised_value() {
     let (_, waker) = Counter::new();
@@ -82,7 +82,7 @@ fn a_receive_with_a_limit_waits_no_longer_for_a_promised_value() {
     }
 }
 
-/// A batch has its first value already: it asks nobody to make one more, and keeps their turn.
+/// C34: A batch has its first value already: it asks nobody to make one more, and keeps their turn.
 #[test]
 fn a_batch_waits_for_one_promised_value_at_the_most() {
     let (_, waker) = Counter::new();
