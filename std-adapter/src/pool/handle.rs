@@ -136,31 +136,41 @@ impl<R> JobHandle<R> {
         self.job.progress()
     }
 
-    /// Waits. In a place that was lent: without it. On a worker of the job's pool: runs the job, and what stands in its way, as far as nobody has begun it.
+    /// Waits. In a place that was lent: without it. On a worker of the job's pool: runs the job, and what stands in its way, as far as
+    /// nobody has begun it.
     fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<R>>
     where
         R: 'static,
     {
-        let is_worker = is_worker_of(&self.pool);
-        while is_worker {
+        if is_worker_of(&self.pool)
+            && let Some(outcome) = self.wait_in_line(deadline)
+        {
+            return outcome;
+        }
+        let outcome = poll_fn(|context| self.job.poll(context.waker()));
+        places::wait(&self.pool, || block_on(pin!(outcome), deadline))
+    }
+
+    /// On a worker: helps as long as the job stands in the line of its key. `None` when it does not; then it has begun somewhere, or is over.
+    fn wait_in_line(&self, deadline: Option<Instant>) -> Option<Option<Outcome<R>>>
+    where
+        R: 'static,
+    {
+        loop {
             // From here on it hears of turns that are passed on.
             let mut news = pin!(self.pool.lines.news.wait());
             help(&self.pool, &self.entry());
-            if self.job.line().is_none() {
-                break;
-            }
+            self.job.line()?;
             let either = poll_fn(|context| match self.job.poll(context.waker()) {
                 Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
                 Poll::Pending => news.as_mut().poll(context).map(|_| None),
             });
             match block_on(pin!(either), deadline) {
                 Some(None) => {}
-                Some(outcome) => return outcome,
-                None => return None,
+                Some(outcome) => return Some(outcome),
+                None => return Some(None),
             }
         }
-        let outcome = poll_fn(|context| self.job.poll(context.waker()));
-        places::wait(&self.pool, || block_on(pin!(outcome), deadline))
     }
 
     /// The job, as it lies in a queue.

@@ -1,11 +1,11 @@
 //! Destructors that panic: of what a job holds, of its errors, of what it returns, and of what a panic threw.
 
+use super::Gate;
 use aqueduct::pool::{Job, JobError, Pool, Priority};
 use aqueduct::thread::catch;
 use std::error::Error;
 use std::fmt;
 use std::panic::panic_any;
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// It panics when it is dropped.
@@ -113,17 +113,17 @@ fn a_panic_whose_payload_panics_is_one_panic() {
 #[test]
 fn a_destructor_of_what_a_scoped_job_returned_is_nobodys_concern() {
     let pool = one_worker();
-    let (note, seen) = mpsc::channel();
+    let gate = Gate::default();
     let value = pool.scope(|scope| {
         for _ in 0..3 {
-            let note = note.clone();
+            let gate = gate.clone();
             // Taken by a thread of the scope, or by this one at the end.
             drop(scope.submit(move || {
-                note.send(()).unwrap();
+                gate.pass();
                 Bomb
             }));
         }
-        seen.recv().unwrap();
+        gate.open();
         7
     });
     assert_eq!((value, pool.metrics().completed), (7, 3));
