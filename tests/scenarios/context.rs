@@ -47,6 +47,29 @@ fn cancel_and_deadline_race_to_one_outcome_that_stays() {
     }
 }
 
+/// R82: Two cancel at once, the same context or one above the other: when either returns, all that is below is done.
+#[test]
+fn whoever_cancels_leaves_nothing_below_undone() {
+    for round in 0..40 {
+        let root = Context::background();
+        let middle = root.child();
+        let leaves: Vec<_> = (0..2_000).map(|_| middle.child()).collect();
+        let cancellers = [&middle, if round % 2 == 0 { &root } else { &middle }];
+        let barrier = Barrier::new(2);
+        thread::scope(|scope| {
+            let undone = cancellers.map(|context| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    context.cancel();
+                    leaves.iter().rev().filter(|leaf| !leaf.is_done()).count()
+                })
+            });
+            assert_eq!(undone.map(|undone| undone.unwrap().join().unwrap()), [0; 2]);
+        })
+        .unwrap();
+    }
+}
+
 /// R82: A deadline that has passed is the outcome even if nobody looked before the cancellation came.
 #[test]
 fn a_deadline_that_has_passed_wins_over_a_later_cancel() {

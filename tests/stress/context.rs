@@ -70,8 +70,8 @@ fn a_tree_under_every_kind_of_use() {
                 registered += count;
                 for context in kept {
                     context.wait();
-                    // Whoever decided may still be telling: a cancel of ours returns when all have been told, by us or
-                    // by it.
+                    // Whoever decided may still be about to tell, and who goes with the last handle is told no more. After a
+                    // cancel of ours the callbacks are out of the context: called, or in the hands of who calls them.
                     context.cancel();
                 }
             }

@@ -1,16 +1,22 @@
 //! The tree under [`Context`](super::Context): who is told when a node is done, and how it is decided.
 //!
-//! A node has one decision, `outcome`, made once. Making it and telling it are two steps, so that
+//! A node has one decision, `outcome`, made once. Making it and telling it are separate steps, so that
 //! reading it never runs foreign code:
 //!
 //! - *decide*: whoever cancels, or looks at the clock first, sets `outcome`. A deadline that was inherited is
 //!   decided at the node that owns it, and copied from there, so that the two cannot disagree.
-//! - *tell*: whoever cancels, or the timer at the deadline, walks down from the node: decides each child in its parent's
-//!   sense, empties its table of followers, and only then wakes and calls.
+//! - *mark*: whoever cancels, or the timer at the deadline, walks down from the node and decides each child in its parent's
+//!   sense. All tables stay as they are, and the node stays in its parent's.
+//! - *tell*: the same then leaves the parent, empties the tables of all nodes that it has come by, and only after that wakes
+//!   and calls.
 //!
 //! The race that would lose: a follower enters the table just after it was emptied. It does not: `outcome` is
-//! set before the table is locked to be emptied, and a follower looks at `outcome` with the table locked
-//! before it enters. So either the teller finds it, or it finds the outcome.
+//! set before the table is locked to be walked over or emptied, and a follower looks at `outcome` with the table locked
+//! before it enters. So either the walker finds it, or it finds the outcome.
+//!
+//! The other: two cancel at once, here or one above the other, and one of them returns while nodes below are not decided, for
+//! the other has taken them along and is still at it. It does not: who walks goes down into children that are decided
+//! already, too, and what it does not find in a table was taken out by one who had marked everything below that.
 //!
 //! Up, nodes hold each other strongly (a child needs its ancestors' deadline, cancellation and values); down,
 //! weakly, and a child that goes takes itself out of its parent's table. Walks in both directions,
@@ -163,8 +169,7 @@ impl Node {
         let now = Instant::now();
         self.look_at_clock(now);
         self.outcome.decide(Outcome { error: ContextError::Canceled, cause });
-        self.leave_parent();
-        self.tell(now);
+        self.end(now);
     }
 
     /// Adds to what happens when this node is done; gives it back if it is done.
@@ -193,8 +198,7 @@ impl Node {
                 let Some(owner) = owner.upgrade() else { return };
                 let now = Instant::now();
                 owner.look_at_clock(now);
-                owner.leave_parent();
-                owner.tell(now);
+                owner.end(now);
             })?;
             *watch = Watch::Set { _timer };
         }
@@ -214,32 +218,17 @@ impl Node {
         self.outcome.decide(outcome.clone());
     }
 
-    /// Tells all followers of this node, which is decided, and of all nodes below.
-    fn tell(self: &Arc<Self>, now: Instant) {
+    /// Marks all below this node, which is decided, and tells all followers of it and of those.
+    fn end(self: &Arc<Self>, now: Instant) {
+        let nodes = self.mark(now);
+        // Not before: whoever cancels the parent meanwhile must find us, and all that is not decided yet.
+        self.leave_parent();
         let mut told = Vec::new();
-        let mut nodes = vec![Arc::clone(self)];
-        while let Some(node) = nodes.pop() {
-            let outcome = node.outcome.get().expect("decided before it was put on the list");
+        for node in &nodes {
             node.stop_watching();
-            // A statement of its own: the lock is not held while nodes are upgraded, dropped, or decided.
+            // A statement of its own: the lock is not held while followers are dropped.
             let followers = lock(&node.followers).take_all();
-            for follower in followers {
-                let Follower::Child(child) = follower else {
-                    told.push(follower);
-                    continue;
-                };
-                if let Some(child) = child.upgrade() {
-                    // Its own deadline may have passed unnoticed, before this happened.
-                    child.look_at_clock(now);
-                    child.outcome.decide(outcome.clone());
-                    // Nobody enters any more, so most are done with here, while they are in the cache.
-                    if lock(&child.followers).is_empty() {
-                        child.stop_watching();
-                    } else {
-                        nodes.push(child);
-                    }
-                }
-            }
+            told.extend(followers.filter(|follower| !matches!(follower, Follower::Child(_))));
         }
         let mut first_panic = None;
         for follower in told {
@@ -247,11 +236,42 @@ impl Node {
                 first_panic.get_or_insert(panicked);
             }
         }
+        // If their last handles have gone meanwhile, this is where their values are dropped.
+        drop(nodes);
         if let Some(panicked) = first_panic
             && !std::thread::panicking()
         {
             panicked.resume();
         }
+    }
+
+    /// Decides all nodes below this one, which is decided. Returns those that have somebody to tell, parents first.
+    fn mark(self: &Arc<Self>, now: Instant) -> Vec<Arc<Self>> {
+        let mut nodes = vec![Arc::clone(self)];
+        let mut children = Vec::new();
+        let mut next = 0;
+        while let Some(node) = nodes.get(next) {
+            let outcome = node.outcome.get().expect("decided before it was put on the list").clone();
+            // With the lock held they are held only: the last handle of one may go meanwhile, and who lets go of it last
+            // looks into this table.
+            children.extend(lock(&node.followers).iter().filter_map(|follower| match follower {
+                Follower::Child(child) => child.upgrade(),
+                Follower::Wake(_) | Follower::Call(_) => None,
+            }));
+            for child in children.drain(..) {
+                // Its own deadline may have passed unnoticed, before this happened.
+                child.look_at_clock(now);
+                child.outcome.decide(outcome.clone());
+                // Nobody enters any more, so most are done with here, while they are in the cache.
+                if lock(&child.followers).is_empty() {
+                    child.stop_watching();
+                } else {
+                    nodes.push(child);
+                }
+            }
+            next += 1;
+        }
+        nodes
     }
 
     /// Frees the timer of a deadline that this node owns.

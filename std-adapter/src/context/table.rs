@@ -89,6 +89,14 @@ impl<T> Table<T> {
         Some(item)
     }
 
+    /// All that are in, in any order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken { item, .. } => Some(item),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
     /// Takes all out, in the order in which they came.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
         let slots = std::mem::take(&mut self.slots);
