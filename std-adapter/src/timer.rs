@@ -194,7 +194,8 @@ impl fmt::Debug for Sleep {
 /// How many timers are set now. For tests of what must not leak.
 #[doc(hidden)]
 pub fn pending() -> usize {
-    lock(&SERVICE.table).timers.len()
+    let table = lock(&SERVICE.table);
+    table.timers.len() + table.due.len()
 }
 
 /// How long the thread stays without a timer. Long enough that a program with a timer now and then does not
@@ -204,6 +205,7 @@ const LINGER: Duration = Duration::from_millis(100);
 static SERVICE: Service = Service {
     table: Mutex::new(Table {
         timers: BTreeMap::new(),
+        due: BTreeMap::new(),
         next_id: 0,
         idle_since: None,
         server: Server::Absent,
@@ -222,6 +224,9 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 struct Table {
     timers: BTreeMap<Key, Callback>,
+    /// Those of one look at the clock that have not been started yet. They come before what is due by now, so that callbacks
+    /// which set timers in the past delay the others by a turn, and not for ever.
+    due: BTreeMap<Key, Callback>,
     next_id: u64,
     /// When the server first found the table empty, unless a timer was set since.
     idle_since: Option<Instant>,
@@ -276,17 +281,17 @@ impl Service {
 
     fn cancel(&self, key: Key) {
         let mut table = lock(&self.table);
-        let callback = table.timers.remove(&key);
+        let callback = table.timers.remove(&key).or_else(|| table.due.remove(&key));
         let sleeper = match callback {
             Some(_) if table.timers.is_empty() => table.hurry(Instant::now() + LINGER),
             _ => None,
         };
-        // What a callback captured may have a destructor that sets timers.
         drop(table);
-        drop(callback);
         if let Some(waker) = sleeper {
             waker.wake();
         }
+        // Last, and with nothing locked: what a callback captured may have a destructor that sets timers, or panics.
+        drop(callback);
     }
 
     /// The timer thread.
@@ -295,16 +300,19 @@ impl Service {
         loop {
             let mut table = lock(&self.table);
             table.server = Server::Awake;
+            // One at a time, and out of the table only when it is started: until then its handle cancels it, be it in the
+            // callback before.
+            if let Some((_, callback)) = table.due.pop_first() {
+                drop(table);
+                // Reported by the panic hook already. The other timers are not to suffer.
+                let _ = catch(callback);
+                continue;
+            }
             let now = Instant::now();
             // Later keys have later deadlines, or the same one and a higher number.
             let later = table.timers.split_off(&(now, u64::MAX));
-            let due = mem::replace(&mut table.timers, later);
-            if !due.is_empty() {
-                drop(table);
-                for callback in due.into_values() {
-                    // Reported by the panic hook already. The other timers are not to suffer.
-                    let _ = catch(callback);
-                }
+            table.due = mem::replace(&mut table.timers, later);
+            if !table.due.is_empty() {
                 continue;
             }
             let until = match table.timers.first_key_value() {
@@ -357,6 +365,33 @@ mod tests {
         assert_eq!(Arc::strong_count(&held), 2);
         drop(timer.unwrap());
         assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    /// Both are due at the same look at the clock, and the first one's callback drops the other's handle.
+    #[test]
+    fn a_timer_dropped_by_the_one_before_it_does_not_fire() {
+        let held = Arc::new(());
+        let (hand, taken) = mpsc::channel::<Timer>();
+        let (sender, receiver) = mpsc::channel();
+        let due = Instant::now();
+        // Both are set while the timer thread waits here, so that it finds them together.
+        let (go, wait) = mpsc::channel::<()>();
+        let gate = call_at(due, move || drop(wait.recv())).unwrap();
+        let first = call_at(due, {
+            let held = Arc::clone(&held);
+            move || {
+                drop(taken.recv().unwrap());
+                sender.send(Arc::strong_count(&held)).unwrap();
+            }
+        });
+        let second = call_at(due, {
+            let held = Arc::clone(&held);
+            move || unreachable!("cancelled in time, with {held:?}")
+        });
+        hand.send(second.unwrap()).unwrap();
+        drop(go);
+        assert_eq!(receiver.recv(), Ok(2), "ours, and that of the callback that counts");
+        drop((gate, first));
     }
 
     #[test]
