@@ -146,6 +146,9 @@ where
 {
     let mut context = Context::from_waker(&parker.waker);
     loop {
+        // Before the look for a wake-up: one that came in time has its poll, and nothing else has one after that, not even a
+        // future that wakes itself each time.
+        let is_last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let patience = match impatience {
             Impatience::Spin => Some(Patience::for_hand_over(1, deadline)),
             Impatience::HandOver(capacity) => Some(Patience::for_hand_over(capacity, deadline)),
@@ -158,6 +161,9 @@ where
         }
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
+        }
+        if is_last {
+            return None;
         }
     }
 }
@@ -570,6 +576,28 @@ mod tests {
         });
         assert_eq!(block_on_deadline(pin!(pending), past), None);
         assert_eq!(polls, 1);
+    }
+
+    /// A wake-up that is there already comes before a deadline that has passed, once.
+    #[test]
+    fn a_future_that_wakes_itself_ends_at_the_deadline() {
+        for timeout in [Duration::ZERO, Duration::from_millis(2)] {
+            let mut polls = 0;
+            let restless = poll_fn(|context| {
+                polls += 1;
+                context.waker().wake_by_ref();
+                Poll::<()>::Pending
+            });
+            assert_eq!(block_on_timeout(pin!(restless), timeout), None);
+            assert!(polls >= 2 && (polls == 2 || !timeout.is_zero()), "{polls}");
+        }
+        let mut polls = 0;
+        let woken_in_time = poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls == 2 { Poll::Ready(7) } else { Poll::Pending }
+        });
+        assert_eq!(block_on_timeout(pin!(woken_in_time), Duration::ZERO), Some(7));
     }
 
     #[test]

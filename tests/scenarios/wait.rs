@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
-use aqueduct::park::block_on;
+use aqueduct::park::{block_on, block_on_timeout};
 use aqueduct_core::wait::{Closed, Growable, Slots, Storage, Wait, WaitCell, WaitQueue};
 
 const OK: Poll<Result<(), Closed>> = Poll::Ready(Ok(()));
@@ -225,6 +226,18 @@ fn c39_two_waiters_for_one_slot_do_not_evict_each_other() {
     drop(first);
     assert_eq!(look(&mut second), Poll::Pending);
     assert!(second.is_registered());
+}
+
+/// C13, C39: whoever finds no slot polls itself until it has one; a limit ends that, too.
+#[test]
+fn c39_a_wait_without_a_slot_ends_at_its_limit() {
+    let queue: WaitQueue<Slots<1>> = WaitQueue::with_storage(Slots::new());
+    let mut holder = queue.wait();
+    assert_eq!(look(&mut holder), Poll::Pending);
+    let without = pin!(queue.wait());
+    assert_eq!(block_on_timeout(without, Duration::from_millis(2)), None);
+    assert!(queue.self_wakes() > 0);
+    drop(holder);
 }
 
 /// C41: clone, wake and drop of a waker use the queue that holds it.
