@@ -9,6 +9,7 @@ pub mod context;
 #[cfg(feature = "prometheus")]
 mod exposition;
 pub mod fan;
+mod foreign;
 pub mod io;
 pub mod iter;
 pub mod park;

@@ -13,8 +13,8 @@
 //! on the timer thread, one after the other: a slow callback delays the timers behind it.
 
 use crate::park::Parker;
-use crate::thread::{Builder, SpawnError, catch};
-use crate::{lock, park};
+use crate::thread::{Builder, SpawnError};
+use crate::{foreign, lock, park};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -304,8 +304,8 @@ impl Service {
             // callback before.
             if let Some((_, callback)) = table.due.pop_first() {
                 drop(table);
-                // Reported by the panic hook already. The other timers are not to suffer.
-                let _ = catch(callback);
+                // A panic was reported by the hook already. The other timers are not to suffer, whatever was thrown.
+                foreign::call(callback);
                 continue;
             }
             let now = Instant::now();
@@ -409,6 +409,24 @@ mod tests {
     fn a_panic_in_a_callback_leaves_the_service_running() {
         call_at(Instant::now(), || panic!("in a callback, on purpose")).unwrap().detach();
         block_on(sleep(Duration::from_millis(1)));
+    }
+
+    /// What it throws panics when it is dropped. Both are due at the same look, and the second one is to come.
+    #[test]
+    fn a_payload_that_panics_leaves_the_service_running() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("in a payload's destructor, on purpose");
+            }
+        }
+        let due = Instant::now();
+        let (sender, receiver) = mpsc::channel();
+        let thrower = call_at(due, || std::panic::panic_any(Bomb)).unwrap();
+        let later = call_at(due, move || sender.send(()).unwrap()).unwrap();
+        receiver.recv().unwrap();
+        block_on(sleep(Duration::from_millis(1)));
+        drop((thrower, later));
     }
 
     #[test]

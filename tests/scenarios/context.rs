@@ -6,6 +6,7 @@ use aqueduct::park::block_on;
 use aqueduct::{channel, thread, timer};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::panic_any;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
 use std::task::Poll;
@@ -277,6 +278,60 @@ fn a_panic_in_a_callback_reaches_the_canceller_after_the_others_ran() {
     assert_eq!(panicked.message(), "on purpose");
     assert_eq!(counter.wakes(), 1);
     assert_eq!(poll(&mut done, &waker), Poll::Ready(ContextError::Canceled));
+}
+
+/// Nor does one whose payload panics when it is dropped; the first panic is the one that the canceller has.
+#[test]
+fn a_payload_that_panics_keeps_no_callback_from_running() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a payload's destructor, on purpose");
+        }
+    }
+    let ran = Arc::new(AtomicUsize::new(0));
+    let context = Context::background();
+    let callback = |payload: Option<Bomb>| {
+        let ran = Arc::clone(&ran);
+        move || {
+            ran.fetch_add(1, SeqCst);
+            match payload {
+                Some(bomb) => panic_any(bomb),
+                None => panic!("the first"),
+            }
+        }
+    };
+    let child = context.child();
+    context.after_func(callback(None));
+    context.after_func(callback(Some(Bomb)));
+    child.after_func(callback(Some(Bomb)));
+    child.after_func(callback(None));
+    let panicked = thread::catch(|| context.cancel()).unwrap_err();
+    assert_eq!(panicked.message(), "the first");
+    assert_eq!(ran.load(SeqCst), 4);
+}
+
+/// A destructor of a value panics while a cancel holds the last handle, if it does, or in the thread whose handle it is:
+/// everybody is told all the same.
+#[test]
+fn a_value_that_panics_when_dropped_keeps_nobody_undone() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a value's destructor, on purpose");
+        }
+    }
+    for _ in 0..100 {
+        let context = Context::background();
+        let bomb = context.with_value(Bomb);
+        let sibling = context.child();
+        thread::scope(|scope| {
+            scope.spawn(move || thread::catch(|| drop(bomb)).is_err()).map(drop).unwrap();
+            context.cancel();
+            assert!(sibling.is_done());
+        })
+        .unwrap();
+    }
 }
 
 /// A future that moves from task to task wakes the last one; dropped, it leaves no waker behind.

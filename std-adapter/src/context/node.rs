@@ -25,6 +25,7 @@
 use super::decision::{Decision, Outcome};
 use super::table::{Place, Table};
 use super::{Cause, ContextError};
+use crate::foreign::discard;
 use crate::lock;
 use crate::thread::{SpawnError, catch};
 use crate::timer::{self, Timer};
@@ -233,15 +234,19 @@ impl Node {
         let mut first_panic = None;
         for follower in told {
             if let Err(panicked) = catch(|| follower.run()) {
-                first_panic.get_or_insert(panicked);
+                if first_panic.is_none() {
+                    first_panic = Some(panicked);
+                } else {
+                    discard(panicked);
+                }
             }
         }
         // If their last handles have gone meanwhile, this is where their values are dropped.
-        drop(nodes);
-        if let Some(panicked) = first_panic
-            && !std::thread::panicking()
-        {
-            panicked.resume();
+        nodes.into_iter().for_each(discard);
+        match first_panic {
+            None => {}
+            Some(panicked) if std::thread::panicking() => discard(panicked),
+            Some(panicked) => panicked.resume(),
         }
     }
 
@@ -251,7 +256,8 @@ impl Node {
         let mut children = Vec::new();
         let mut next = 0;
         while let Some(node) = nodes.get(next) {
-            let outcome = node.outcome.get().expect("decided before it was put on the list").clone();
+            let outcome =
+                node.outcome.get().expect("decided before it was put on the list").clone();
             // With the lock held they are held only: the last handle of one may go meanwhile, and who lets go of it last
             // looks into this table.
             children.extend(lock(&node.followers).iter().filter_map(|follower| match follower {
@@ -265,6 +271,7 @@ impl Node {
                 // Nobody enters any more, so most are done with here, while they are in the cache.
                 if lock(&child.followers).is_empty() {
                     child.stop_watching();
+                    discard(child);
                 } else {
                     nodes.push(child);
                 }

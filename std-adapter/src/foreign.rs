@@ -6,7 +6,7 @@ use crate::thread::catch;
 use std::mem;
 
 /// Calls it; false if it panicked.
-pub(super) fn call(f: impl FnOnce()) -> bool {
+pub(crate) fn call(f: impl FnOnce()) -> bool {
     let Err(panicked) = catch(f) else { return true };
     // A payload that panics when it is dropped, with one that does: whoever goes so far loses the memory.
     if let Err(again) = catch(|| drop(panicked)) {
@@ -16,7 +16,7 @@ pub(super) fn call(f: impl FnOnce()) -> bool {
 }
 
 /// Drops it, and its destructor's panic as well.
-pub(super) fn discard<T>(value: T) {
+pub(crate) fn discard<T>(value: T) {
     call(|| drop(value));
 }
 
