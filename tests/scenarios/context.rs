@@ -508,12 +508,17 @@ fn a_deadline_crosses_as_what_is_left_of_it() {
     assert!(headers(&here.with_timeout(Duration::MAX)).is_empty());
     let for_ever = BTreeMap::from([("aqueduct-timeout".into(), u64::MAX.to_string())]);
     assert!(!from_headers(&here, &for_ever).is_done());
+    for long in [Duration::from_millis(u64::MAX), Duration::from_secs(i64::MAX as u64 / 2)] {
+        let there = from_headers(&here, &headers(&here.with_timeout(long)));
+        assert!(!there.is_done());
+        assert!(from_headers(&here, &headers(&there)).err().is_none(), "and on");
+    }
 }
 
 /// R84: The end and its cause cross, whatever the text is; a trace is the user's own header beside them.
 #[test]
 fn an_end_and_its_cause_cross() {
-    for cause in ["the client hung up", "100 % naïve\r\nInjected: header\0", ""] {
+    for cause in ["the client hung up", "100 % naïve\r\nInjected: header\0", "", " : "] {
         let context = Context::background().with_timeout(HOUR);
         context.cancel_with(cause);
         let sent = headers(&context);

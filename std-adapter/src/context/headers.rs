@@ -2,9 +2,9 @@
 //!
 //! | header | value |
 //! |---|---|
-//! | `aqueduct-timeout` | how long is left until the deadline, in whole microseconds, rounded down |
+//! | `aqueduct-timeout` | how long is left until the deadline, in whole microseconds, rounded down; 2^64 - 1 at the most |
 //! | `aqueduct-error` | `canceled` or `deadline-exceeded`, if it is done |
-//! | `aqueduct-cause` | what it was cancelled with, as text; all but printable ASCII, and `%`, as `%` and two hexadecimal digits |
+//! | `aqueduct-cause` | what it was cancelled with, as text; all but printable ASCII, and `%`, and a space at either end, as `%` and two hexadecimal digits |
 //!
 //! The time that is left, and not the time of day: two machines seldom agree on that. So what the message spends on its way
 //! comes on top.
@@ -55,7 +55,9 @@ impl Context {
     pub fn write_headers(&self, mut write: impl FnMut(&str, &str)) {
         if let Some(deadline) = self.deadline() {
             let left = deadline.saturating_duration_since(Instant::now());
-            write(TIMEOUT, &left.as_micros().to_string());
+            // 600,000 years and more are as good as so many.
+            let micros = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
+            write(TIMEOUT, &micros.to_string());
         }
         let Some(error) = self.err() else { return };
         match error {
@@ -136,9 +138,12 @@ fn parse_timeout(value: &str) -> Result<Duration, HeaderError> {
 
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    let last = text.len().saturating_sub(1);
+    for (nth, byte) in text.bytes().enumerate() {
         match byte {
-            b' '..=b'~' if byte != b'%' => escaped.push(char::from(byte)),
+            // HTTP takes spaces around a value away.
+            b' ' if nth != 0 && nth != last => escaped.push(' '),
+            b'!'..=b'~' if byte != b'%' => escaped.push(char::from(byte)),
             _ => write!(escaped, "%{byte:02X}").expect("a string takes everything"),
         }
     }
@@ -198,10 +203,12 @@ mod tests {
 
     #[test]
     fn a_text_comes_back_as_it_was() {
-        for text in ["", "plain text", "100 %", "%41", "naïve\r\nInjected: header", "\u{1F980}\0\t"]
-        {
+        let foreign = ["%41", "naïve\r\nInjected: header", "\u{1F980}\0\t"];
+        let spaces = [" ", "  ", "   ", " in  front", "behind \t ", "100 %"];
+        for text in ["", "plain text"].into_iter().chain(foreign).chain(spaces) {
             let escaped = escape(text);
             assert!(escaped.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{escaped:?}");
+            assert_eq!(escaped.trim(), escaped, "on its way that may be taken away");
             assert_eq!(unescape(&escaped).as_deref(), Some(text));
         }
     }
