@@ -6,9 +6,19 @@ use std::sync::Mutex as StdMutex;
 
 static SEEN: StdMutex<Vec<deadlock::Cycle>> = StdMutex::new(Vec::new());
 
-/// The hook is called once for two orders, and the program goes on.
+/// The hook is called once for two orders, and the program goes on. The hook before is dropped with nothing locked: it may set
+/// one itself.
 #[test]
 fn a_hook_is_told_instead_of_a_panic() {
+    struct SetsAnother;
+    impl Drop for SetsAnother {
+        fn drop(&mut self) {
+            deadlock::set_hook(|cycle| unreachable!("{cycle}"));
+        }
+    }
+    let captured = SetsAnother;
+    deadlock::set_hook(move |cycle| unreachable!("{cycle}, with {}", size_of_val(&captured)));
+    deadlock::set_hook(|cycle| unreachable!("{cycle}"));
     deadlock::set_hook(|cycle| SEEN.lock().unwrap().push(cycle.clone()));
     let (a, b) = (Mutex::new(1), Mutex::new(1));
     let both = |one: &Mutex<u8>, two: &Mutex<u8>| {

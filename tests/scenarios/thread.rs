@@ -5,6 +5,7 @@ use aqueduct::context::ContextError;
 use aqueduct::park::block_on;
 use aqueduct::thread::{self, Builder};
 use aqueduct::{Context, timer};
+use std::panic::panic_any;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,50 @@ fn a_panic_is_a_value_and_nothing_else_stops() {
     assert_eq!(panicked.join().unwrap_err().message(), "job 7 failed");
     drop(go);
     assert!(bystander.join().unwrap());
+}
+
+/// It panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in a destructor, on purpose");
+    }
+}
+
+/// R17: What the threads of a scope throw may panic when it is dropped, and so may what they return: the first panic that nobody
+/// joined is the scope's error, and no other leaves it.
+#[test]
+fn a_scope_ends_with_an_error_whatever_its_threads_throw() {
+    let unseen = thread::scope(|scope| {
+        for _ in 0..2 {
+            drop(scope.spawn(|| panic_any(Bomb)).unwrap());
+        }
+        // One of them is found in the handle's drop.
+        let handle = scope.spawn(|| panic_any(Bomb)).unwrap();
+        eventually("it has ended", || handle.is_finished());
+    });
+    let payload = unseen.unwrap_err().into_payload().downcast::<Bomb>();
+    std::mem::forget(payload.ok().expect("it is what was thrown"));
+    // The handle is gone before the thread returns.
+    let (go, wait) = mpsc::channel::<()>();
+    let unseen = thread::scope(|scope| {
+        let handle = scope.spawn(move || {
+            wait.recv().unwrap_err();
+            Bomb
+        });
+        drop(handle.unwrap());
+        drop(go);
+    });
+    assert_eq!(unseen.unwrap_err().message(), "in a destructor, on purpose");
+    // The scope's own panic comes first.
+    let panicked = thread::catch(|| {
+        thread::scope(|scope| {
+            drop(scope.spawn(|| panic_any(Bomb)).unwrap());
+            panic!("the scope's own");
+        })
+    });
+    assert_eq!(panicked.unwrap_err().message(), "the scope's own");
 }
 
 /// R38: Whatever the way a thread is waited for, no thread is left; the timer's own ends too.

@@ -111,7 +111,9 @@ static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 /// aqueduct::sync::deadlock::set_hook(|cycle| eprintln!("{cycle}"));
 /// ```
 pub fn set_hook(hook: impl Fn(&Cycle) + Send + Sync + 'static) {
-    *lock(&HOOK) = Some(Arc::new(hook));
+    let before = lock(&HOOK).replace(Arc::new(hook));
+    // With nothing locked: what it captured may have a destructor that sets the next one, or takes locks that are watched.
+    drop(before);
 }
 
 #[cfg(debug_assertions)]

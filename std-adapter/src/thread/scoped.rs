@@ -3,6 +3,7 @@
 use super::outcome::Outcome;
 use super::{Builder, Panicked, SpawnError, catch};
 use crate::context::ContextError;
+use crate::foreign::discard;
 use crate::{lock, park};
 use std::fmt;
 use std::future::Future;
@@ -31,7 +32,8 @@ use std::time::{Duration, Instant};
 /// # Errors
 ///
 /// The first panic of a thread whose handle was dropped instead of joined: no panic goes unseen. A panic that
-/// [`join`](ScopedJoinHandle::join) returned is the caller's to judge, and does not fail the scope.
+/// [`join`](ScopedJoinHandle::join) returned is the caller's to judge, and does not fail the scope. What such a thread
+/// returns is dropped in it, and a panic of that counts as the thread's.
 ///
 /// # Panics
 ///
@@ -40,11 +42,36 @@ pub fn scope<'env, F, R>(f: F) -> Result<R, Panicked>
 where
     F: for<'scope> FnOnce(&Scope<'scope, 'env>) -> R,
 {
-    let unseen = Arc::new(Mutex::new(None));
-    let result = os::scope(|inner| f(&Scope { inner, unseen: Arc::clone(&unseen) }));
-    match lock(&unseen).take() {
-        None => Ok(result),
-        Some(panicked) => Err(panicked),
+    let unseen = Arc::new(Unseen::default());
+    let result = catch(|| os::scope(|inner| f(&Scope { inner, unseen: Arc::clone(&unseen) })));
+    match (result, unseen.take()) {
+        (Ok(result), None) => Ok(result),
+        (Ok(_), Some(panicked)) => Err(panicked),
+        (Err(ours), theirs) => {
+            discard(theirs);
+            ours.resume()
+        }
+    }
+}
+
+/// The first panic that no handle is left to report.
+#[derive(Default)]
+struct Unseen(Mutex<Option<Panicked>>);
+
+impl Unseen {
+    fn report(&self, panicked: Panicked) {
+        let mut first = lock(&self.0);
+        if first.is_none() {
+            *first = Some(panicked);
+        } else {
+            drop(first);
+            // What was thrown may panic in its turn when it is dropped.
+            discard(panicked);
+        }
+    }
+
+    fn take(&self) -> Option<Panicked> {
+        lock(&self.0).take()
     }
 }
 
@@ -67,8 +94,7 @@ where
 #[derive(Clone)]
 pub struct Scope<'scope, 'env: 'scope> {
     inner: &'scope os::Scope<'scope, 'env>,
-    /// The first panic that no handle is left to report.
-    unseen: Arc<Mutex<Option<Panicked>>>,
+    unseen: Arc<Unseen>,
 }
 
 impl<'scope> Scope<'scope, '_> {
@@ -108,7 +134,7 @@ pub struct ScopedJoinHandle<'scope, T> {
     thread: Option<os::ScopedJoinHandle<'scope, ()>>,
     /// Always there until `join` or `drop` takes it.
     outcome: Option<Arc<Outcome<T>>>,
-    unseen: Arc<Mutex<Option<Panicked>>>,
+    unseen: Arc<Unseen>,
 }
 
 impl<T> ScopedJoinHandle<'_, T> {
@@ -181,7 +207,7 @@ impl<T> Drop for ScopedJoinHandle<'_, T> {
         // Whoever lets go last, the handle or the thread, has the outcome for itself. Nobody will read it.
         let outcome = self.outcome.take().and_then(Arc::into_inner);
         if let Some(Err(panicked)) = outcome.and_then(Outcome::into_inner) {
-            lock(&self.unseen).get_or_insert(panicked);
+            self.unseen.report(panicked);
         }
     }
 }
@@ -225,9 +251,11 @@ impl Builder {
         let unseen = Arc::clone(&scope.unseen);
         let thread = self.into_std()?.spawn_scoped(scope.inner, move || {
             theirs.fill(catch(f));
-            // If the handle is gone already, the outcome is ours alone, and so is the panic in it.
-            if let Some(Err(panicked)) = Arc::into_inner(theirs).and_then(Outcome::into_inner) {
-                lock(&unseen).get_or_insert(panicked);
+            // If the handle is gone already, the outcome is ours alone, and so is the panic in it, or in the destructor of
+            // what is in it.
+            let outcome = || Arc::into_inner(theirs).and_then(Outcome::into_inner)?.err();
+            if let Some(panicked) = catch(outcome).unwrap_or_else(Some) {
+                unseen.report(panicked);
             }
         })?;
         Ok(ScopedJoinHandle {
