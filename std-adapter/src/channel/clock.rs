@@ -181,7 +181,7 @@ impl Ticker {
     fn next(&self, due: Instant) -> Option<Instant> {
         let late = Instant::now().saturating_duration_since(due);
         let missed = late.as_nanos() / self.period.as_nanos();
-        let missed = u32::try_from(missed).unwrap_or(u32::MAX - 1);
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX).min(u32::MAX - 1);
         due.checked_add(self.period.checked_mul(missed + 1)?)
     }
 }

@@ -283,6 +283,8 @@ impl SelectedOperation<'_> {
     /// If the arm that was chosen does not send into the channel of `sender`.
     pub fn send<T>(mut self, sender: &Sender<T>, value: T) -> Result<(), SendError<T>> {
         self.check(arm::address(&sender.channel));
+        // Before the value is out of our hands: nobody else would look for it on the desk.
+        assert!(self.arm.sends(), "the arm that was selected does not send");
         let desk = &sender.channel.desk;
         let key = desk.put(value);
         if self.arm.dispatch(key) { Ok(()) } else { Err(SendError(desk.take(key))) }

@@ -63,9 +63,14 @@ pub trait Arm {
         panic!("the arm that was selected does not receive");
     }
 
+    /// Whether it sends.
+    fn sends(&self) -> bool {
+        false
+    }
+
     /// Sends the value that lies on the desk of the channel; false if it lies there still, for the channel is closed.
     fn dispatch(&mut self, _: u64) -> bool {
-        panic!("the arm that was selected does not send");
+        unreachable!("only an arm that sends is given a value");
     }
 }
 
@@ -334,6 +339,10 @@ impl<T> Arm for SendArm<'_, T> {
 
     fn address(&self) -> usize {
         address(&self.sender.channel)
+    }
+
+    fn sends(&self) -> bool {
+        true
     }
 
     fn dispatch(&mut self, key: u64) -> bool {
