@@ -62,8 +62,10 @@ use table::Place;
 /// # Progress
 ///
 /// [`err`](Self::err), [`is_done`](Self::is_done), [`cause`](Self::cause) and [`value`](Self::value) take no lock and
-/// call nobody. Deriving, waiting and cancelling lock one node at a time, each for a few steps in its table of
-/// followers. Wakers and callbacks run with nothing locked: they may use the same context.
+/// call nobody; of a context whose deadline has passed, the first of them may find that it was cancelled with a cause above just
+/// before, and wait for a thread that is about to note the same. Deriving and waiting lock one node at a time, for a few steps in
+/// its table of followers; cancelling, for a walk over that. Wakers and callbacks run with nothing locked: they may use the same
+/// context.
 #[derive(Clone)]
 pub struct Context {
     node: Arc<Node>,
@@ -298,7 +300,8 @@ impl Context {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it leaves nothing behind.
+    /// Dropping it leaves nothing behind, save the timer of a deadline that it was polled under: that goes when the context
+    /// whose deadline it is is done, or gone.
     pub fn done(&self) -> Done {
         Done::new(self, false)
     }
@@ -343,7 +346,8 @@ impl Context {
     /// or right here if it is done already. Let `f` be short, and let it not wait.
     ///
     /// The callback lives with the context: when the last handle (or descendant) is dropped, it is dropped
-    /// uncalled. If `f` owns a handle of the same context, the two keep each other until the context is done.
+    /// uncalled. If `f` owns a handle of the same context, or of one below, the two keep each other until the context is
+    /// done. If the system refuses a thread for timers, the deadline calls nobody, and a cancellation, here or above, does.
     ///
     /// # Examples
     ///
@@ -520,7 +524,8 @@ impl StopHandle {
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves nothing behind.
+/// Dropping it leaves nothing behind, save the timer of a deadline that it was polled under: that goes when the context
+/// whose deadline it is is done, or gone.
 #[must_use = "futures do nothing unless polled"]
 pub struct Done {
     context: Context,

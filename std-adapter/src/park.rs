@@ -50,7 +50,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 ///
 /// The future is polled at least once, even if the deadline has passed. `None` means that it was still
 /// pending at the deadline; since it is borrowed, the caller still has it: drop it to cancel, go on with it
-/// later, or take back what it holds.
+/// later, or take back what it holds. A wake-up that has come by the deadline still has its poll, the last one.
 ///
 /// # Examples
 ///

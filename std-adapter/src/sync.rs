@@ -13,7 +13,7 @@
 //! The names of the first three are those of `tokio::sync`, so the bare verb is a future there and `_blocking` holds the
 //! thread; the others have no other meaning than to wait, so there the bare verb holds the thread and `_async` does not. Each
 //! call that holds a thread has three more forms: `_timeout`, `_deadline`, and `_ctx`, which a
-//! [`Context`](crate::Context) ends wherever it sleeps. A limit too long for the clock, such as `Duration::MAX`, is none; one that
+//! [`Context`](crate::Context) ends wherever it sleeps ([`Condvar::wait_while`] has `wait_timeout_while` alone). A limit too long for the clock, such as `Duration::MAX`, is none; one that
 //! has passed already still tries once; a context that is done already wins over what could be had.
 //!
 //! Who comes first is a parameter: [`Greedy`] or [`core::semaphore::Fair`](crate::core::semaphore::Fair) for a semaphore,

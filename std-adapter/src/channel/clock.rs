@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// A channel that delivers one message, `duration` from now: the instant at which it was due.
 ///
-/// It never disconnects: after that message it is empty for ever. A duration too long for the clock, such as
-/// [`Duration::MAX`], never passes. Dropping the last receiver frees the timer.
+/// It does not disconnect, unless somebody closes it: after that message it is empty for ever. A duration too long for the
+/// clock, such as [`Duration::MAX`], never passes. Dropping the last receiver frees the timer.
 ///
 /// # Examples
 ///
@@ -77,8 +77,8 @@ pub fn at(instant: Instant) -> Receiver<Instant> {
 /// A channel that delivers a message every `period`, the first one `period` from now: the instant at which it was due.
 ///
 /// It holds one message: while nobody has taken that, the ticks that come are dropped, as Go's ticker does it; and a tick that
-/// was missed, for the machine was busy, is not made up for. It never disconnects. Dropping the last receiver frees the timer;
-/// until then it goes on, whether or not anybody receives.
+/// was missed, for the machine was busy, is not made up for. It does not disconnect, unless somebody closes it. Dropping the last
+/// receiver frees the timer; until then it goes on, whether or not anybody receives.
 ///
 /// # Examples
 ///

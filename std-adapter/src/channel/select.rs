@@ -42,6 +42,11 @@ pub mod internal {
 /// If several arms can go on, one of them is chosen at random; in a [biased](Self::new_biased) selection, the one that was added
 /// first. The same selection can be made again and again.
 ///
+/// # Progress
+///
+/// At a channel without room, an arm that meets the `send` arm of another selection waits until that has made its value, without
+/// a limit, also in [`try_select`](Self::try_select) and the forms with one; as in crossbeam. Let such values be at hand.
+///
 /// # Examples
 ///
 /// ```

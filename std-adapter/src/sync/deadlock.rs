@@ -7,8 +7,13 @@
 //! Linux kernel's lockdep.)
 //!
 //! What is watched: [`Mutex`](super::Mutex) and [`RwLock`](super::RwLock), and those of their calls that hold the thread. Without
-//! a limit they both ask and hold; with one, or with `try_`, they hold only, since they never wait for ever. Guards that were
-//! awaited are not watched: a task is not its thread.
+//! a limit they both ask and hold; with one, or with `try_`, they hold only, since they give up one day. (With a context that
+//! nobody ends they do not; that is not found.) Guards that were awaited are not watched: a task is not its thread.
+//!
+//! A guard counts as held by the thread that made it, until it is dropped. So one that was given to another thread, or that a task
+//! made with `try_` or a blocking call and took along to another thread, may be reported where nothing can go wrong, and what its
+//! new owner asks for is not held against it. Await the guards that are to go elsewhere:
+//! [`park::block_on(mutex.lock())`](crate::park::block_on) where there is no task.
 //!
 //! Reading counts as writing, since a writer that waits in between makes it so; except under
 //! [`ReaderPriority`](crate::core::rwlock::ReaderPriority), where readers never wait for each other.

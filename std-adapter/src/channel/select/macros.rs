@@ -19,6 +19,9 @@
 /// Exactly one arm happens: nothing is received or sent by another, and a wake-up that was meant for one that was not chosen goes
 /// to the next who waits there.
 ///
+/// At a channel without room, a `recv` arm that meets the `send` arm of another selection waits while that makes its `value`,
+/// without a limit, also if there is a `default`; as in crossbeam. Let it be made quickly, or before.
+///
 /// It blocks the thread. In async code, wait for [`recv_async`](crate::channel::Receiver::recv_async),
 /// [`send_async`](crate::channel::Sender::send_async), [`reserve_async`](crate::channel::Sender::reserve_async) and
 /// [`done`](crate::Context::done) with the selection of your runtime: they may be dropped at any time, and nothing is lost.
