@@ -578,28 +578,6 @@ mod tests {
         assert_eq!(polls, 1);
     }
 
-    /// A wake-up that is there already comes before a deadline that has passed, once.
-    #[test]
-    fn a_future_that_wakes_itself_ends_at_the_deadline() {
-        for timeout in [Duration::ZERO, Duration::from_millis(2)] {
-            let mut polls = 0;
-            let restless = poll_fn(|context| {
-                polls += 1;
-                context.waker().wake_by_ref();
-                Poll::<()>::Pending
-            });
-            assert_eq!(block_on_timeout(pin!(restless), timeout), None);
-            assert!(polls >= 2 && (polls == 2 || !timeout.is_zero()), "{polls}");
-        }
-        let mut polls = 0;
-        let woken_in_time = poll_fn(|context| {
-            polls += 1;
-            context.waker().wake_by_ref();
-            if polls == 2 { Poll::Ready(7) } else { Poll::Pending }
-        });
-        assert_eq!(block_on_timeout(pin!(woken_in_time), Duration::ZERO), Some(7));
-    }
-
     #[test]
     fn a_thread_can_block_in_its_own_destructors() {
         struct Blocks;

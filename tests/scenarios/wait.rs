@@ -1,6 +1,6 @@
 //! List C, where it is about waiting: notifications that go astray, wakers that come back, slots that leak.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -238,6 +238,28 @@ fn c39_a_wait_without_a_slot_ends_at_its_limit() {
     assert_eq!(block_on_timeout(without, Duration::from_millis(2)), None);
     assert!(queue.self_wakes() > 0);
     drop(holder);
+}
+
+/// C13: A wake-up that is there already comes before a deadline that has passed, once.
+#[test]
+fn a_future_that_wakes_itself_ends_at_the_deadline() {
+    for timeout in [Duration::ZERO, Duration::from_millis(2)] {
+        let mut polls = 0;
+        let restless = poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        assert_eq!(block_on_timeout(pin!(restless), timeout), None);
+        assert!(polls >= 2 && (polls == 2 || !timeout.is_zero()), "{polls}");
+    }
+    let mut polls = 0;
+    let woken_in_time = poll_fn(|context| {
+        polls += 1;
+        context.waker().wake_by_ref();
+        if polls == 2 { Poll::Ready(7) } else { Poll::Pending }
+    });
+    assert_eq!(block_on_timeout(pin!(woken_in_time), Duration::ZERO), Some(7));
 }
 
 /// C41: clone, wake and drop of a waker use the queue that holds it.
