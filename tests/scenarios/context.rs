@@ -311,27 +311,31 @@ fn a_payload_that_panics_keeps_no_callback_from_running() {
     assert_eq!(ran.load(SeqCst), 4);
 }
 
-/// A destructor of a value panics while a cancel holds the last handle, if it does, or in the thread whose handle it is:
-/// everybody is told all the same.
+/// A callback lets go of the last handle of a context below, whose value panics when it is dropped. That is the cancel's
+/// to do, after everybody was told, and what the canceller has is the panic of a callback.
 #[test]
-fn a_value_that_panics_when_dropped_keeps_nobody_undone() {
+fn a_value_that_panics_when_dropped_does_not_leave_a_cancel() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
             panic!("in a value's destructor, on purpose");
         }
     }
-    for _ in 0..100 {
+    let ran = Arc::new(AtomicUsize::new(0));
+    for below_panics in [false, true] {
         let context = Context::background();
-        let bomb = context.with_value(Bomb);
-        let sibling = context.child();
-        thread::scope(|scope| {
-            scope.spawn(move || thread::catch(|| drop(bomb)).is_err()).map(drop).unwrap();
-            context.cancel();
-            assert!(sibling.is_done());
-        })
-        .unwrap();
+        let below = context.with_value(Bomb);
+        let counter = Arc::clone(&ran);
+        below.after_func(move || {
+            counter.fetch_add(1, SeqCst);
+            assert!(!below_panics, "in a callback");
+        });
+        context.after_func(move || drop(below));
+        let panicked = thread::catch(|| context.cancel()).err();
+        let message = panicked.as_ref().map(|panicked| panicked.message());
+        assert_eq!(message, below_panics.then_some("in a callback"));
     }
+    assert_eq!(ran.load(SeqCst), 2);
 }
 
 /// A future that moves from task to task wakes the last one; dropped, it leaves no waker behind.
