@@ -376,7 +376,7 @@ mod tests {
         let due = Instant::now();
         // Both are set while the timer thread waits here, so that it finds them together.
         let (go, wait) = mpsc::channel::<()>();
-        let gate = call_at(due, move || drop(wait.recv())).unwrap();
+        let gate = call_at(due, move || _ = wait.recv()).unwrap();
         let first = call_at(due, {
             let held = Arc::clone(&held);
             move || {

@@ -43,7 +43,7 @@ fn a_scope_ends_with_an_error_whatever_its_threads_throw() {
         eventually("it has ended", || handle.is_finished());
     });
     let payload = unseen.unwrap_err().into_payload().downcast::<Bomb>();
-    std::mem::forget(payload.ok().expect("it is what was thrown"));
+    std::mem::forget(payload.expect("it is what was thrown"));
     // The handle is gone before the thread returns.
     let (go, wait) = mpsc::channel::<()>();
     let unseen = thread::scope(|scope| {
