@@ -28,7 +28,15 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-has_nightly() { rustup toolchain list 2>/dev/null | grep -q '^nightly'; }
+# All of a list is read, here and below: who leaves a pipe early fails, now and then, whoever still writes into it.
+has_nightly() { rustup toolchain list 2>/dev/null | grep '^nightly' >/dev/null; }
+
+# packaged PACKAGE END: the first file of an installed Debian package whose path ends so.
+packaged() {
+    dpkg -L "$1" | awk -v end="$2" '
+        !found && substr($0, length($0) - length(end) + 1) == end { print; found = 1 }
+        END { exit !found }'
+}
 
 finished() {
     local status=$?

@@ -49,8 +49,8 @@ need_chips() {
     need_command arm-none-eabi-ld binutils-arm-none-eabi
     need_command riscv64-unknown-elf-ld binutils-riscv64-unknown-elf
     local rustc cargo chip flags
-    rustc=$(dpkg -L rustc-web | grep -m1 '/bin/rustc$')
-    cargo=$(dpkg -L cargo-web | grep -m1 '/bin/cargo$')
+    rustc=$(packaged rustc-web /bin/rustc)
+    cargo=$(packaged cargo-web /bin/cargo)
     chip_cargo=(env RUSTC_BOOTSTRAP=1 RUSTC="$rustc")
     for chip; do
         case $chip in
