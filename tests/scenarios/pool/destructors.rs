@@ -89,7 +89,17 @@ fn a_destructor_of_what_nobody_wants_is_nobodys_concern() {
     let next = pool.submit_job(Job::new(|| 8).key("k")).unwrap();
     assert!(matches!(late.join(), Err(JobError::TimedOut(_))));
     assert_eq!(next.join().unwrap().value, 8);
-    drop(pool.submit(|| Bomb).unwrap());
+    // The handle goes before the value comes; one that holds a value drops it, and its panic is its owner's.
+    let gate = Gate::default();
+    let bomb = {
+        let gate = gate.clone();
+        move || {
+            gate.pass();
+            Bomb
+        }
+    };
+    drop(pool.submit(bomb).unwrap());
+    gate.open();
     pool.wait_idle();
     pool.submit(|| ()).unwrap().join().unwrap();
     let books = pool.metrics();
