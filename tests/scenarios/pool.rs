@@ -12,7 +12,8 @@ mod scopes;
 mod shutdown;
 mod turns;
 
-use aqueduct::pool::JobHandle;
+use aqueduct::pool::{Job, JobHandle, Pool};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// What jobs wait at until a test lets them pass.
@@ -57,6 +58,22 @@ impl Gate {
         let gate = self.clone();
         move || gate.pass()
     }
+}
+
+/// Fifty jobs of one key, and the order in which they ran; each fails if it is not alone.
+pub(crate) fn fifty_of_key(pool: &Pool, key: &str) -> (Vec<JobHandle<()>>, Arc<Mutex<Vec<usize>>>) {
+    let running = Arc::new(AtomicUsize::new(0));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let jobs = (0..50).map(|n| {
+        let (running, order) = (Arc::clone(&running), Arc::clone(&order));
+        let job = Job::new(move || {
+            assert_eq!(running.fetch_add(1, SeqCst), 0, "alone of its key");
+            order.lock().unwrap().push(n);
+            running.fetch_sub(1, SeqCst);
+        });
+        pool.submit_job(job.key(key)).unwrap()
+    });
+    (jobs.collect(), order)
 }
 
 /// Joins jobs that are done.

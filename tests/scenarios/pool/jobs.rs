@@ -4,7 +4,6 @@ use super::Gate;
 use crate::support::{Drops, alone, eventually, poll};
 use aqueduct::pool::{AGING, Cancel, Full, Job, JobError, Limit, Pool, Priority, Rejection};
 use aqueduct::{Context, park};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Waker;
 use std::time::Duration;
@@ -357,19 +356,7 @@ fn jobs_of_a_key_run_in_turn() {
     let gate = Gate::default();
     let first = pool.submit_job(Job::new(gate.job()).key("a")).unwrap();
     gate.until_waiting(1);
-    let running = Arc::new(AtomicUsize::new(0));
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let behind: Vec<_> = (0..50)
-        .map(|n| {
-            let (running, order) = (Arc::clone(&running), Arc::clone(&order));
-            let job = Job::new(move || {
-                assert_eq!(running.fetch_add(1, SeqCst), 0, "alone of its key");
-                order.lock().unwrap().push(n);
-                running.fetch_sub(1, SeqCst);
-            });
-            pool.submit_job(job.key("a")).unwrap()
-        })
-        .collect();
+    let (behind, order) = super::fifty_of_key(&pool, "a");
     pool.submit_job(Job::new(|| ()).key("b")).unwrap().join().unwrap();
     // One that is cancelled in the line is passed over.
     assert_eq!(behind[20].cancel(), Cancel::Cancelled);

@@ -187,19 +187,7 @@ fn a_worker_does_not_wait_for_room_that_it_would_have_to_make() {
 #[test]
 fn without_a_queue_keys_take_turns() {
     let pool = Pool::builder().max_workers(4).queue_capacity(0).build().unwrap();
-    let running = Arc::new(AtomicUsize::new(0));
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let jobs: Vec<_> = (0..50)
-        .map(|n| {
-            let (running, order) = (Arc::clone(&running), Arc::clone(&order));
-            let job = Job::new(move || {
-                assert_eq!(running.fetch_add(1, SeqCst), 0, "alone of its key");
-                order.lock().unwrap().push(n);
-                running.fetch_sub(1, SeqCst);
-            });
-            pool.submit_job(job.key("k")).unwrap()
-        })
-        .collect();
+    let (jobs, order) = super::fifty_of_key(&pool, "k");
     super::join_all(jobs);
     assert_eq!(*order.lock().unwrap(), (0..50).collect::<Vec<_>>());
 }
