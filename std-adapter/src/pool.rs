@@ -109,8 +109,8 @@ pub use scope::{Scope, ScopedJob};
 pub use shutdown::{RunningJob, ShutdownReport};
 pub use submit::{Full, Refusal, SubmitError};
 
+use crate::Context;
 use crate::park::deadline_after;
-use crate::{Context, foreign};
 use shared::Shared;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

@@ -4,7 +4,6 @@
 //! dropped with the lock released. The books are written with it held, so that an outcome that can be seen has been
 //! counted. Order of locks: this one before a worker's or the pool's books; never with the roster's.
 
-use super::foreign::discard;
 use super::job::{JobContext, JobId, Options, Priority, Work, WorkerId, try_once};
 use super::kept::Kept;
 use super::outcome::{JobError, JobResult, Limit, Outcome};
@@ -16,6 +15,7 @@ use super::trace::Trace;
 use super::worker::Slot;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
+use crate::foreign::discard;
 use crate::timer;
 use crate::{Context, lock};
 use std::mem;

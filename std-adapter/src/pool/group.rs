@@ -1,7 +1,6 @@
 //! Jobs that belong together: their outcomes as they come or in order, a limit, an end to all at the first failure.
 
 use super::cell::Sink;
-use super::foreign::discard;
 use super::job::{Job, Plain, Work};
 use super::outcome::{JobError, JobResult, Outcome};
 use super::places;
@@ -10,6 +9,7 @@ use super::shared::Shared;
 use super::submit::{Refusal, SubmitError};
 use super::worker;
 use crate::core::wait::{Growable, WaitQueue};
+use crate::foreign::discard;
 use crate::{Context, lock, park};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -6,7 +6,6 @@
 //! submitters go by what the workers have read.
 
 use super::cell::end_of;
-use super::foreign::{call, discard};
 use super::job::{JobId, Priority};
 use super::kept::nanos;
 use super::outcome::JobError;
@@ -18,6 +17,7 @@ use super::trace::Trace;
 use super::worker::{Slot, run_on_this_worker};
 use crate::core::channel::TrySendError;
 use crate::core::job::InlineFn;
+use crate::foreign::{call, discard};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
 //! Who is in a worker's place, or has another in his: jobs that block or are late, and threads of scopes.
 
 use super::job::WorkerId;
-use super::roster::Life;
+use super::roster::{Life, Roster};
 use super::scale::ScaleReason;
 use super::shared::Shared;
 use crate::lock;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 impl Shared {
     /// A worker became overdue or blocked: others may come in its place.
@@ -58,27 +58,17 @@ impl Shared {
         if roster.live >= self.most(&roster) || roster.life != Life::Open {
             return None;
         }
-        roster.lent += 1;
         let id = WorkerId(roster.next_id);
         roster.next_id += 1;
-        roster.live += 1;
-        let from = roster.live - 1;
-        roster.note(self, from, ScaleReason::Scope);
-        self.update_notes(&roster);
-        drop(roster);
-        self.fit_door();
+        roster.lent += 1;
+        self.count_lent(roster, |live| live + 1);
         Some(Place { pool: Arc::clone(self), id })
     }
 
     fn take_place_back(self: &Arc<Self>) {
         let mut roster = lock(&self.roster);
         roster.lent -= 1;
-        roster.live -= 1;
-        let from = roster.live + 1;
-        roster.note(self, from, ScaleReason::Scope);
-        self.update_notes(&roster);
-        drop(roster);
-        self.fit_door();
+        self.count_lent(roster, |live| live - 1);
         // Jobs may have found no room for a worker meanwhile.
         self.call_if_left();
         self.tell_quiet();
@@ -88,8 +78,13 @@ impl Shared {
     fn take_place_again(&self) {
         let mut roster = lock(&self.roster);
         roster.lent += 1;
-        roster.live += 1;
-        let from = roster.live - 1;
+        self.count_lent(roster, |live| live + 1);
+    }
+
+    /// Goes with every change of the places that are lent.
+    fn count_lent(&self, mut roster: MutexGuard<'_, Roster>, live: impl FnOnce(usize) -> usize) {
+        let from = roster.live;
+        roster.live = live(from);
         roster.note(self, from, ScaleReason::Scope);
         self.update_notes(&roster);
         drop(roster);

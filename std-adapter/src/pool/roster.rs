@@ -4,12 +4,12 @@
 //! The lock is held for no system call but a wake's: threads are started with it released.
 
 use super::builder::Settings;
-use super::foreign::discard;
 use super::job::WorkerId;
 use super::metrics::{Staff, Tally};
 use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
 use super::shared::Shared;
 use super::worker::{Fate, Slot, Worker};
+use crate::foreign::discard;
 use crate::lock;
 use crate::park::deadline_after;
 use crate::thread::{Builder, JoinHandle, SpawnError, catch};

@@ -4,7 +4,6 @@
 //! code, which this crate has none of. So these jobs run on threads of a scope, which take the places of workers for that time, and
 //! on the thread that opened it.
 
-use super::foreign::{call, discard};
 use super::job::{JobId, Options, WorkerId};
 use super::outcome::{JobError, JobPanic, JobResult, Outcome};
 use super::phase::End;
@@ -13,6 +12,7 @@ use super::shared::Shared;
 use super::trace::Trace;
 use super::worker::is_worker_of;
 use crate::core::wait::{Growable, WaitQueue};
+use crate::foreign::{call, discard};
 use crate::thread::catch;
 use crate::{lock, park};
 use std::collections::VecDeque;

@@ -1,12 +1,12 @@
 //! What is done about the end of a job, with its lock released.
 
 use super::cell::Sink;
-use super::foreign::call;
 use super::outcome::Outcome;
 use crate::Context;
 use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
+use crate::foreign::call;
 use crate::timer::Timer;
 use std::task::Waker;
 

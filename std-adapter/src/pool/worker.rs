@@ -1,7 +1,6 @@
 //! A worker: takes jobs until there are none, looks a little longer, rests.
 
 use super::cell::Meta;
-use super::foreign::{self, discard};
 use super::job::{JobId, WorkerId};
 use super::light::{Done, Light, TICK};
 use super::metrics::Tally;
@@ -10,6 +9,7 @@ use super::queue::{Entry, Queued};
 use super::roster::{Exit, Rest};
 use super::shared::Shared;
 use super::stretch::Stretch;
+use crate::foreign::{self, discard};
 use crate::lock;
 use crate::park::{Parker, Patience};
 use crate::thread::catch;

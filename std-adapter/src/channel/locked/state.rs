@@ -444,10 +444,8 @@ impl<T> State<T> {
 
     /// Puts what is received next, where there is something, into the place of a receiver that was claimed.
     fn hand_oldest(&mut self, key: Key, errands: &mut Errands) {
-        match self.receive(None, errands) {
-            Ok(Received::Value(value)) => self.hand(key, None, value, errands),
-            _ => unreachable!("it is there"),
-        }
+        let value = self.receive_made(errands).expect("it is there");
+        self.hand(key, None, value, errands);
     }
 
     /// Puts a value into the place of a receiver that was claimed.
