@@ -39,6 +39,7 @@
 //! value that it has received is dropped.
 
 mod batch;
+mod done;
 mod error;
 mod future;
 #[cfg(feature = "futures")]
@@ -53,6 +54,7 @@ pub use watch::{RecvWatch, SendWatch};
 
 pub use crate::queue::progress::{LockFree, Progress};
 
+use self::done::Done;
 use crate::queue::{self, Inline, Ring};
 use crate::sync::const_unless_loom;
 use crate::wait::{self, Slots, WaitQueue};
@@ -208,13 +210,23 @@ impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
     }
 
     fn force_send(&self, value: S::Item) -> Result<Option<S::Item>, ForceSendError<S::Item>> {
-        match self.ring.force_push(value) {
+        // A second place that it had for a moment: a sender may be asleep who found no room for it.
+        let mut given_up = Done::new(&self.senders, false);
+        match self.ring.force_push(value, &mut given_up.times) {
             Ok(displaced) => {
                 self.receivers.notify(1);
                 Ok(displaced)
             }
             Err(closed) => Err(ForceSendError { value: closed.value, displaced: closed.displaced }),
         }
+    }
+
+    fn send_reserved(&self, ticket: usize, value: S::Item) -> Result<(), S::Item> {
+        // As in `force_send`.
+        let mut given_up = Done::new(&self.senders, false);
+        self.ring.push_reserved(ticket, value, &mut given_up.times)?;
+        self.receivers.notify(1);
+        Ok(())
     }
 
     /// The queue first, so that whoever is woken finds it closed.
@@ -501,9 +513,7 @@ macro_rules! channel_of {
             }
 
             fn send_reserved(&self, ticket: usize, value: T, _: future::Key) -> Result<(), T> {
-                self.parts.ring.push_reserved(ticket, value)?;
-                self.parts.receivers.notify(1);
-                Ok(())
+                self.parts.send_reserved(ticket, value)
             }
 
             fn give_up(&self, ticket: usize, _: future::Key) {

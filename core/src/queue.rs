@@ -170,7 +170,7 @@ macro_rules! queue_of {
             /// handler has preempted a push into a queue of capacity 1, there is no oldest value to
             /// displace, and `value` itself comes back.
             pub fn force_push(&self, value: T) -> Option<T> {
-                self.ring.force_push(value).unwrap_or_else(|never| Some(never.value))
+                self.ring.force_push(value, &mut 0).unwrap_or_else(|never| Some(never.value))
             }
 
             /// As [`push`](Self::push), for the only owner: cheaper.

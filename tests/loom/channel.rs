@@ -58,6 +58,63 @@ fn a_sender_goes_to_sleep_while_room_is_made() {
     });
 }
 
+type Two = StaticChannel<u32, 2, Slots<2>>;
+
+fn drain(channel: &Two) -> Vec<u32> {
+    std::iter::from_fn(|| channel.try_recv().ok()).collect()
+}
+
+/// pop:let_go in `settle`, and notify:sleep, against kick:post and push:full: a permit whose place was taken away has two for a
+/// moment. A sender that goes to sleep then is told of the one that is let go.
+#[test]
+fn a_sender_goes_to_sleep_while_a_permit_has_two_places() {
+    let expected = ["sender slept", "sender did not sleep"];
+    let fresh = || Two::with_storage(Slots::new(), Slots::new());
+    model("channel: sleep against a late permit", &expected, fresh, |channel, seen| {
+        let Poll::Ready(Ok(permit)) = look(&mut channel.reserve()) else {
+            panic!("there is room");
+        };
+        channel.try_send(1).unwrap();
+        assert_eq!(channel.try_recv(), Ok(1), "past the place that is reserved");
+        let filler = spawn(move || permit.send(7).unwrap());
+        let seen = seen.clone();
+        let sender = spawn(move || block_on(channel.send(2), &seen, "sender").unwrap());
+        filler.join().unwrap();
+        sender.join().unwrap();
+        let mut left = drain(channel);
+        left.sort_unstable();
+        assert_eq!(left, [2, 7]);
+    });
+}
+
+/// As with the permit: whoever displaces the oldest has its place, and perhaps another one for the new value.
+#[test]
+fn a_sender_goes_to_sleep_while_the_oldest_is_displaced() {
+    let expected = ["sender slept", "sender did not sleep", "displaced", "room"];
+    let both = || {
+        let channel = Two::with_storage(Slots::new(), Slots::new());
+        channel.try_send(1).unwrap();
+        channel.try_send(2).unwrap();
+        channel
+    };
+    model("channel: sleep against displace", &expected, both, |channel, seen| {
+        let displacer = spawn(move || channel.force_send(3).unwrap());
+        let seen_by_sender = seen.clone();
+        let sender = spawn(move || {
+            let received = [(); 2].map(|()| channel.try_recv().ok());
+            block_on(channel.send(4), &seen_by_sender, "sender").unwrap();
+            received
+        });
+        let displaced = displacer.join().unwrap();
+        note(seen, if displaced.is_some() { "displaced" } else { "room" });
+        let received = sender.join().unwrap();
+        let mut all: Vec<_> = received.into_iter().flatten().chain(displaced).collect();
+        all.extend(drain(channel));
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3, 4]);
+    });
+}
+
 /// Two sleepers on the two sides of a channel with one place.
 #[test]
 fn sender_and_receiver_take_turns_on_one_place() {

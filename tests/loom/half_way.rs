@@ -296,6 +296,29 @@ fn a_place_is_passed_over_while_it_is_given_back() {
     });
 }
 
+/// void:mark and settle:own against push:claim: a permit whose ticket was taken away, and a sender that passes over its
+/// place, each find another; and if the permit has two for a moment, so that the sender goes to sleep, it is told of the one
+/// that is let go.
+#[test]
+fn a_place_that_was_taken_away_is_passed_over_while_it_is_filled() {
+    let expected = ["2 7", "7 2", "sender slept", "sender did not sleep"];
+    model("half-way: a place taken away", &expected, fresh::<2>, |channel, seen| {
+        let permit = reserve(channel).expect("there is room");
+        channel.try_send(1).unwrap();
+        assert_eq!(channel.try_recv(), Ok(1), "past the place that is reserved");
+        let filler = spawn(move || permit.send(7).unwrap());
+        let sender = spawn({
+            let seen = seen.clone();
+            move || block_on(channel.send(2), &seen, "sender").unwrap()
+        });
+        filler.join().unwrap();
+        sender.join().unwrap();
+        let left = drain_and_go_around(channel);
+        note(seen, format!("{} {}", left[0], left[1]));
+        assert_eq!(left.len(), 2);
+    });
+}
+
 /// The displacing send has a place of its own, for which others wait.
 #[test]
 fn the_oldest_is_displaced_while_others_send_and_receive() {
@@ -311,6 +334,50 @@ fn the_oldest_is_displaced_while_others_send_and_receive() {
         all.extend(drain_and_go_around(channel));
         all.sort_unstable();
         assert_eq!(all, [1, 2]);
+    });
+}
+
+/// settle:own against settle:own: each of the two has the other's way to pass.
+#[test]
+fn two_displace_at_once() {
+    let expected = ["3 took 1", "4 took 1"];
+    let both = || {
+        let channel = fresh::<2>();
+        assert_eq!(channel.try_send_at_once(&mut [1, 2].into_iter()), Ok(2));
+        channel
+    };
+    model("half-way: two displace", &expected, both, |channel, seen| {
+        let displacers = [3, 4].map(|value| spawn(move || channel.force_send(value).unwrap()));
+        let out = displacers.map(|thread| thread.join().unwrap());
+        note(seen, if out[0] == Some(1) { "3 took 1" } else { "4 took 1" });
+        let mut out: Vec<_> = out.into_iter().flatten().collect();
+        out.extend(drain_and_go_around(channel));
+        out.sort_unstable();
+        assert_eq!(out, [1, 2, 3, 4]);
+    });
+}
+
+/// passed:mark against push:publish: the skip of a kept place is in the word that its permit fills, or takes a later ticket from.
+#[test]
+fn a_reserved_place_is_passed_over_while_it_is_filled() {
+    let expected = ["7", "2"];
+    model("half-way: over a reserved place", &expected, fresh::<3>, |channel, seen| {
+        let [permit, between, last] = [(); 3].map(|()| reserve(channel).expect("there is room"));
+        // The tail comes round to the first, and the place behind that is free.
+        drop(between);
+        let filler = spawn(move || permit.send(7).unwrap());
+        let party = spawn(move || {
+            channel.try_send(2).unwrap();
+            channel.try_recv().ok()
+        });
+        filler.join().unwrap();
+        let received = party.join().unwrap();
+        note(seen, received.map_or("none".into(), |value| value.to_string()));
+        drop(last);
+        let mut all = Vec::from_iter(received);
+        all.extend(drain_and_go_around(channel));
+        all.sort_unstable();
+        assert_eq!(all, [2, 7]);
     });
 }
 

@@ -1,8 +1,8 @@
 //! Several values for one claim, and who is woken by them.
 
+use super::done::Done;
 use super::{Parts, Progress, SendError};
-use crate::queue;
-use crate::wait::{self, WaitQueue};
+use crate::{queue, wait};
 
 impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
     pub(super) fn try_send_many(
@@ -54,29 +54,5 @@ impl<S: queue::Storage, W: wait::Storage, P: Progress> Parts<S, W, P> {
         room.times = max.min(self.ring.capacity());
         room.times = self.ring.pop_many(max, f);
         room.times
-    }
-}
-
-/// Wakes those who wait for what was done, also if the caller's code panics in between.
-struct Done<'c, W: wait::Storage> {
-    sleepers: &'c WaitQueue<W>,
-    times: usize,
-    /// By plain stores, after a claim that sleepers go by.
-    in_order: bool,
-}
-
-impl<'c, W: wait::Storage> Done<'c, W> {
-    fn new(sleepers: &'c WaitQueue<W>, in_order: bool) -> Self {
-        Self { sleepers, times: 0, in_order }
-    }
-}
-
-impl<W: wait::Storage> Drop for Done<'_, W> {
-    fn drop(&mut self) {
-        match (self.times, self.in_order) {
-            (0, _) => {}
-            (times, true) => self.sleepers.notify_in_order(times),
-            (times, false) => self.sleepers.notify(times),
-        }
     }
 }

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Wake;
 use std::vec::Vec;
@@ -199,6 +200,8 @@ fn places_that_are_given_up_in_reverse_order_leave_no_trace() {
     }
     check(&Channel::new(3));
     check(&Channel::<_, Spin>::with_progress(3));
+    check(&near_the_wrap::<LockFree>(3));
+    check(&near_the_wrap::<Spin>(3));
 }
 
 /// One that is not the last leaves a void ticket, which the next receives pass.
@@ -219,6 +222,62 @@ fn a_place_that_is_given_up_before_a_later_one_is_passed() {
     }
     check(&Channel::new(3));
     check(&Channel::<_, Spin>::with_progress(3));
+    check(&near_the_wrap::<LockFree>(3));
+    check(&near_the_wrap::<Spin>(3));
+}
+
+/// Everything that moves a place, across the wrap of the tickets, against a plain queue.
+#[test]
+fn the_tickets_wrap() {
+    fn check<P: Progress>(capacity: usize) {
+        let channel = near_the_wrap::<P>(capacity);
+        let (mut model, mut permits) = (VecDeque::new(), Vec::new());
+        let mut random = 1_u32;
+        for value in 0..2_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let has_room = model.len() + permits.len() < capacity;
+            match random >> 29 {
+                0 => {
+                    assert_eq!(channel.try_send(value).is_ok(), has_room);
+                    model.extend(has_room.then_some(value));
+                }
+                1 => {
+                    let (first, last) = (2 * value, 2 * value + 1);
+                    let sent = channel.try_send_many(&mut (first..=last)).unwrap();
+                    assert_eq!(sent, (capacity - model.len() - permits.len()).min(2));
+                    model.extend((first..=last).take(sent));
+                }
+                2 => {
+                    let permit = channel.try_reserve();
+                    assert_eq!(permit.is_ok(), has_room);
+                    permits.extend(permit);
+                }
+                3 if !permits.is_empty() => {
+                    let at = random as usize % permits.len();
+                    drop(permits.swap_remove(at));
+                }
+                // With a permit about, the order is the permits' affair.
+                4 if permits.is_empty() => {
+                    let displaced = (!has_room).then(|| model.pop_front().unwrap());
+                    assert_eq!(channel.force_send(value), Ok(displaced));
+                    model.push_back(value);
+                }
+                _ => assert_eq!(channel.try_recv().ok(), model.pop_front()),
+            }
+            assert!(!permits.is_empty() || channel.len() == model.len());
+        }
+    }
+    for capacity in 1..=4 {
+        check::<LockFree>(capacity);
+        check::<Spin>(capacity);
+    }
+}
+
+/// The tickets wrap a lap on from here.
+fn near_the_wrap<P: Progress>(capacity: usize) -> Channel<u32, P> {
+    let mut channel = Channel::with_progress(capacity);
+    channel.parts.ring.start_at(usize::MAX);
+    channel
 }
 
 /// For parties of one thread, who never meet half-way.

@@ -49,7 +49,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                     // A consumer went on without us. The rest must come after this value, so the rest of
                     // the tickets is given up and the value settles first.
                     drop(claimed);
-                    self.settle_filled(place.ticket)?;
+                    self.settle_filled(place.ticket, given_up)?;
                     pushed();
                     break;
                 }

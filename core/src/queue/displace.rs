@@ -20,10 +20,12 @@ pub(crate) struct ClosedHalfWay<T> {
 }
 
 impl<S: Storage, P: Progress> Ring<S, P> {
-    /// Puts `value` in, in place of the oldest one if the ring is full.
+    /// Puts `value` in, in place of the oldest one if the ring is full. `given_up` is raised by the places that this
+    /// party had beside the one of its value: while it had them the ring looked full.
     pub(crate) fn force_push(
         &self,
         mut value: S::Item,
+        given_up: &mut usize,
     ) -> Result<Option<S::Item>, ClosedHalfWay<S::Item>> {
         let geometry = self.geometry();
         let mut displaced = None;
@@ -45,7 +47,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                     let oldest = unsafe { self.read(self.slot(head)) };
                     // A second turn comes only after `settle` found no way: PROTOCOL.md, "State".
                     displaced = Some(oldest);
-                    value = match self.settle(head, value) {
+                    value = match self.settle(head, value, given_up) {
                         Ok(()) => return Ok(displaced),
                         Err(value) => value,
                     };
@@ -64,16 +66,21 @@ impl<S: Storage, P: Progress> Ring<S, P> {
 
     /// Publishes, with a later ticket, the value that this party wrote into the slot of `voided`.
     #[cold]
-    pub(super) fn settle_filled(&self, voided: usize) -> Result<(), S::Item> {
+    pub(super) fn settle_filled(&self, voided: usize, given_up: &mut usize) -> Result<(), S::Item> {
         // SAFETY: `fill` wrote the value, and the slot is still this party's, since publishing failed.
         let value = unsafe { self.read(self.slot(voided)) };
-        self.settle(voided, value)
+        self.settle(voided, value, given_up)
     }
 
     /// Publishes `value` with a slot that this party has, whose ticket is spent: in that slot with its next
     /// ticket, or in another one if the tail comes by a free one first. Fails, with the slot let go, on a
-    /// closed ring and where an occupant cannot be passed over once more.
-    pub(super) fn settle(&self, spent: usize, mut value: S::Item) -> Result<(), S::Item> {
+    /// closed ring and where an occupant cannot be passed over once more. `given_up` is raised by the slots that were let go.
+    pub(super) fn settle(
+        &self,
+        spent: usize,
+        mut value: S::Item,
+        given_up: &mut usize,
+    ) -> Result<(), S::Item> {
         let geometry = self.geometry();
         let own = self.slot(spent);
         loop {
@@ -100,9 +107,13 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                     match self.fill(&place, value) {
                         Ok(()) => {
                             self.let_go(own, state);
+                            *given_up += 1;
                             return Ok(());
                         }
-                        Err(voided) => value = self.take_back(&place, voided),
+                        Err(voided) => {
+                            value = self.take_back(&place, voided);
+                            *given_up += 1;
+                        }
                     }
                 }
             } else if tail & CLOSED == 0 && self.is_void(tail, there) {
@@ -111,6 +122,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                 || !self.pass_over(tail, there, self.is_leaving(tail, there).1)
             {
                 self.let_go(own, state);
+                *given_up += 1;
                 return Err(value);
             }
         }

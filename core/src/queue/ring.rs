@@ -119,11 +119,16 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     }
 
     /// Puts `value` into a place that this party reserved: at its ticket, or, if a consumer has gone on
-    /// without it, at a later one with the slot that it still has. Fails only if the ring was closed.
-    pub(crate) fn push_reserved(&self, ticket: usize, value: S::Item) -> Result<(), S::Item> {
+    /// without it, at a later one with the slot that it still has, or with another, as `settle` says.
+    pub(crate) fn push_reserved(
+        &self,
+        ticket: usize,
+        value: S::Item,
+        given_up: &mut usize,
+    ) -> Result<(), S::Item> {
         match self.fill_kept(&self.place(ticket), value) {
             Ok(()) => Ok(()),
-            Err(_) => self.settle_filled(ticket),
+            Err(_) => self.settle_filled(ticket, given_up),
         }
     }
 
