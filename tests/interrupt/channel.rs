@@ -449,6 +449,8 @@ fn preempted() -> Vec<Vec<Op>> {
         vec![Send(0, 11), TryRecv, DropSend(0)],
         vec![Reserve(0), SendReserved(11)],
         vec![Reserve(0), DropPermit],
+        // The place was taken away, and passed over: the tail is at another, so that the permit has two for a moment.
+        vec![Reserve(0), TrySend(11), TryRecv, Reserve(1), DropPermit, SendReserved(12)],
         vec![Recv(0), Close, PollRecv(0)],
         vec![Send(0, 11), Close, PollSend(0)],
         vec![WatchRecv(0)],
