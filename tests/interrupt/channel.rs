@@ -337,10 +337,14 @@ impl<const N: usize> Subject for Channels<N> {
         let channel = object.channel;
         let is_closed = channel.is_closed();
         let reserved = object.permits.borrow().len();
-        if object.receivers.pending() > 0 && (is_closed || channel.len() > reserved) {
-            return Err(format!("a receiver sleeps beside {} values", channel.len() - reserved));
+        let values = {
+            let ledger = object.ledger.borrow();
+            ledger.sent.len() - ledger.received.len()
+        };
+        if object.receivers.pending() > 0 && (is_closed || values > 0) {
+            return Err(format!("a receiver sleeps beside {values} values"));
         }
-        let room = channel.capacity() - channel.len();
+        let room = channel.capacity() - values - reserved;
         let senders = object.senders.pending() + object.reservers.pending();
         if senders > 0 && (is_closed || room > 0) {
             return Err(format!("a sender sleeps beside room for {room}"));
@@ -462,12 +466,30 @@ fn preempted() -> Vec<Vec<Op>> {
     ]
 }
 
+/// What comes before: the states of the places that single calls do not leave.
+fn histories() -> Vec<Vec<Op>> {
+    use Op::*;
+    vec![
+        vec![],
+        // A permit whose place was taken away; then passed over, too; then with its place behind the tail.
+        vec![Reserve(0), TrySend(31), TryRecv],
+        vec![Reserve(0), TrySend(31), TryRecv, Reserve(0), DropPermit],
+        vec![Reserve(0), TrySend(31), TryRecv, TrySend(32), TryRecv],
+        // A void ticket that nobody has passed.
+        vec![Reserve(0), Reserve(0), ForceSend(31), DropPermit],
+        vec![TrySend(31), Reserve(0), TryRecv],
+    ]
+}
+
 fn check<const N: usize>() -> u64 {
     let mut combinations = 0;
     for filled in 0..=N as u32 {
         let subject = Channels::<N> { filled };
-        for a in preempted() {
-            combinations += harness::preempt(&subject, &a, &handlers());
+        for history in histories() {
+            for what in preempted() {
+                let a = [&*history, &*what].concat();
+                combinations += harness::preempt(&subject, &a, &handlers());
+            }
         }
     }
     combinations
@@ -475,8 +497,8 @@ fn check<const N: usize>() -> u64 {
 
 #[test]
 fn every_call_on_a_channel_preempted_by_every_other() {
-    let combinations = check::<1>() + check::<2>();
-    assert!(combinations > 50_000, "only {combinations}");
+    let combinations = check::<1>() + check::<2>() + check::<3>();
+    assert!(combinations > 500_000, "only {combinations}");
     println!("interrupt: channel: {combinations} combinations");
 }
 
