@@ -16,7 +16,8 @@
 //! context is frozen: a thread that lost its processor in the middle of an operation, or the code that an interrupt
 //! handler has preempted. Each module says under *Progress* what that means for it.
 //!
-//! Nothing here knows a thread, a clock or a logger. Constructors of what needs no heap are `const`.
+//! Nothing here knows a thread, a clock or a logger. Constructors of what needs no heap are `const`, but for that of a
+//! closure in [`job`].
 //!
 //! # Features
 //!

@@ -24,11 +24,12 @@
 //! Linearizable: values come out in the order in which their places were claimed. What happened before a
 //! value was pushed happens before what follows its pop. "Empty" is exact. "Full" is exact unless another
 //! operation is half-way through; after your own `pop`, your `push` is never refused while at most
-//! `capacity` values are in circulation, which is what a pool of objects needs.
+//! `capacity` values are in circulation, which is what a pool of objects needs. (A `push_many` or `force_push` that is
+//! half-way through may have one place more than it has values; so do not mix those with such a pool.)
 //!
 //! # Limits
 //!
-//! A context that is frozen while 2^28 values pass (2^44 on 64-bit targets) may go on wrongly, as in any
+//! A context that is frozen while 2^24 values pass (2^43 on 64-bit targets) may go on wrongly, as in any
 //! ring with counters.
 //!
 //! The protocol, with its proofs:

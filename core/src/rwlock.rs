@@ -256,7 +256,8 @@ impl<T: ?Sized, P: Policy, W: Storage> RwLock<T, P, W> {
 
     /// Reads, if that is possible at once.
     ///
-    /// `None` while somebody writes, or (but under [`ReaderPriority`]) a writer waits, or [`MAX_READERS`] read.
+    /// `None` while somebody writes, or (but under [`ReaderPriority`]) a writer waits, or anybody who was woken in vain too often, or
+    /// [`MAX_READERS`] read.
     #[inline]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T, P, W>> {
         // SAFETY: a reader is inside, and its guard takes it out.
@@ -265,7 +266,8 @@ impl<T: ?Sized, P: Policy, W: Storage> RwLock<T, P, W> {
 
     /// Writes, if that is possible at once.
     ///
-    /// `None` while anybody is inside; under [`Fair`] also while anybody waits.
+    /// `None` while anybody is inside; under [`Fair`] also while anybody waits; under the others while anybody waits who was woken in
+    /// vain too often, and under [`ReaderPriority`] while a reader does.
     #[inline]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T, P, W>> {
         // SAFETY: the writer is inside, and its guard takes it out.

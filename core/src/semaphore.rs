@@ -207,19 +207,34 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
 
     /// Removes up to `n` permits of those that are free now, for good; says how many.
     ///
-    /// Those in use stay. To owe the rest, [`resize`](Self::resize).
+    /// Those in use stay. To owe the rest, [`resize`](Self::resize). If it meets a `resize` half-way, it takes them out and
+    /// puts them back, and looks again: for that moment fewer are free.
     pub fn forget_permits(&self, n: usize) -> usize {
         let permits = self.waiters.primitive();
-        let taken = permits.update(|seen| match seen.available().min(n) {
-            0 => None,
-            fewer => Some(State(seen.0 - in_word(fewer))),
-        });
-        let Some(before) = taken else { return 0 };
-        let taken = before.available().min(n);
-        // permits:count - Relaxed: `total` and `target` are sums, and stand for nothing else.
-        permits.target.fetch_sub(taken, Relaxed);
-        permits.total.fetch_sub(taken, Relaxed);
-        taken
+        loop {
+            // permits:count - Relaxed: a guess for the compare-and-swap below.
+            let target = permits.target.load(Relaxed);
+            // permits:lower - Acquire: reads the permits:lower of a shrinking that is done, so that the word is as
+            // low. What one that is not done has still to take is not free.
+            let owed = permits.total.load(Acquiring).saturating_sub(target);
+            let mut taken = 0;
+            let changed = permits.update(|seen| {
+                taken = seen.available().saturating_sub(owed).min(n).min(target);
+                (taken > 0).then(|| State(seen.0 - in_word(taken)))
+            });
+            if changed.is_none() {
+                return 0;
+            }
+            // permits:count - Relaxed: a sum, which stands for nothing else. Nobody has moved it, or the permits may be
+            // another's to take.
+            let after = target - taken;
+            if permits.target.compare_exchange(target, after, Relaxed, Relaxed).is_ok() {
+                // permits:lower - Release: as in `retarget`.
+                permits.total.fetch_sub(taken, Release);
+                return taken;
+            }
+            self.put(taken);
+        }
     }
 
     /// Makes it `total` permits, those in use included.
@@ -252,15 +267,16 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     ///
     /// # Errors
     ///
-    /// Fewer than `n` are in use; nothing was given back.
+    /// Fewer than `n` are in use; nothing was given back. While permits are being [removed](Self::forget_permits), or are being
+    /// [made fewer](Self::resize), those count as in use.
     pub fn release(&self, n: usize) -> Result<(), OverRelease> {
         let permits = self.waiters.primitive();
         loop {
             // permits:weigh - Acquire: reads permits:put of an `add_permits` that is in here, so that `total`,
             // read next, has it too: it is never less than there are.
             let seen = State(permits.word.load(Acquiring));
-            // permits:count - Relaxed: ordered by permits:weigh.
-            let total = permits.total.load(Relaxed);
+            // permits:lower - Acquire: whoever sees it lowered sees the word as low, at the latest at the second look.
+            let total = permits.total.load(Acquiring);
             // More than `total` while it shrinks, or after: what is owed is in use.
             let in_use = total as isize - seen.balance();
             if n > in_use.max(0) as usize {
@@ -353,7 +369,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
             let less = before - after;
             // permits:count - Relaxed: as above; permits go, and nobody learns anything by it.
             permits.word.fetch_sub(in_word(less), Relaxed);
-            permits.total.fetch_sub(less, Relaxed);
+            // permits:lower - Release: permits:lower reads it, and then the word is as low.
+            permits.total.fetch_sub(less, Release);
         }
         Some(())
     }

@@ -108,7 +108,8 @@ use notices::{ALL, CLOSED, Notices, ONE, State};
 /// # Panics
 ///
 /// Never by itself. A panic in a waker passes through whoever called it, and is nobody else's harm: the queue stays
-/// usable and the others are woken.
+/// usable and the others are woken. (Of two wakers that panic in one call the second does so while the first panic
+/// unwinds, which ends the program.)
 pub struct WaitQueue<W: Storage = Slots<8>> {
     waiters: Waiters<Notices, W>,
 }
@@ -445,10 +446,15 @@ impl core::error::Error for Closed {}
 ///
 /// What was done before `wake` is visible after a `register` that follows it: at the latest to the look after the one
 /// that was woken.
+///
+/// # Panics
+///
+/// If a waker does: in `wake` that is nobody else's harm; in its `clone`, or in the `drop` of the one before it, the cell
+/// is of no use any more: nobody who registers later is woken.
 #[derive(Default)]
 pub struct WaitCell(atomic_waker::AtomicWaker);
 
-// A waker that panics does so outside the cell.
+// What a panic leaves is a cell that is free or out of use, never a waker that is half there.
 impl UnwindSafe for WaitCell {}
 impl RefUnwindSafe for WaitCell {}
 

@@ -7,7 +7,7 @@
 use super::progress::Progress;
 use super::ring::{Nothing, Refused, Ring};
 use super::storage::Storage;
-use super::ticket::{CLOSED, State};
+use super::ticket::{CLOSED, Passer, State};
 use crate::sync::{PATIENCE, SeqCst, spin_loop};
 use core::mem::MaybeUninit;
 
@@ -45,7 +45,8 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                 if self.advance_head(head, geometry.after(head)) {
                     // SAFETY: as in empty_out; but the slot stays this party's.
                     let oldest = unsafe { self.read(self.slot(head)) };
-                    // A second turn comes only after `settle` found no way: PROTOCOL.md, "State".
+                    // A second turn comes only if `settle` finds no way on an open ring, which it does: PROTOCOL.md, "The
+                    // count of skips suffices".
                     displaced = Some(oldest);
                     value = match self.settle(head, value, given_up) {
                         Ok(()) => return Ok(displaced),
@@ -74,7 +75,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
 
     /// Publishes `value` with a slot that this party has, whose ticket is spent: in that slot with its next
     /// ticket, or in another one if the tail comes by a free one first. Fails, with the slot let go, on a
-    /// closed ring and where an occupant cannot be passed over once more. `given_up` is raised by the slots that were let go.
+    /// closed ring (and where an occupant cannot be passed over once more, see PROTOCOL.md, "The count of skips suffices"). `given_up` is raised by the slots that were let go.
     pub(super) fn settle(
         &self,
         spent: usize,
@@ -119,7 +120,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
             } else if tail & CLOSED == 0 && self.is_void(tail, there) {
                 self.help_tail(tail, there);
             } else if tail & CLOSED != 0
-                || !self.pass_over(tail, there, self.is_leaving(tail, there).1)
+                || !self.pass_over(tail, there, self.is_leaving(tail, there).1, Passer::Settler)
             {
                 self.let_go(own, state);
                 *given_up += 1;

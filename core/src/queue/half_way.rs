@@ -11,7 +11,7 @@
 use super::progress::Progress;
 use super::ring::{Nothing, Place, Ring, Unclaimable};
 use super::storage::{Slot, Storage};
-use super::ticket::{CLOSED, State, is_before};
+use super::ticket::{CLOSED, Passer, State, is_before};
 use crate::sync::{self, AtomicUsize, Guess, Release, SeqCst, const_unless_loom};
 use core::mem::MaybeUninit;
 use core::ops::Deref;
@@ -172,7 +172,9 @@ impl<S: Storage, P: Progress> Ring<S, P> {
                 self.wait_for(slot, state);
                 return Ok(());
             }
-            Found::It if self.pass_over(tail, state, state.is_held()) => return Ok(()),
+            Found::It if self.pass_over(tail, state, state.is_held(), Passer::Newcomer) => {
+                return Ok(());
+            }
             Found::It | Found::Nothing => {}
         }
         // push:full - SeqCst: as in tail_is_not_free.

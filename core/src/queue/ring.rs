@@ -13,7 +13,7 @@
 use super::half_way::End;
 use super::progress::{LockFree, Progress};
 use super::storage::{Slot, Storage};
-use super::ticket::{CLOSED, Geometry, State, is_before};
+use super::ticket::{CLOSED, Geometry, Passer, State, is_before};
 use crate::sync::{AtomicUsize, PATIENCE, Padded, Relaxed, SeqCst, const_unless_loom, spin_loop};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -228,7 +228,9 @@ impl<S: Storage, P: Progress> Ring<S, P> {
         if is_leaving && self.moves_soon(self.slot(tail), state) {
             return Ok(());
         }
-        if self.is_any_free(tail, head, voids) && self.pass_over(tail, state, is_leaving) {
+        if self.is_any_free(tail, head, voids)
+            && self.pass_over(tail, state, is_leaving, Passer::Newcomer)
+        {
             return Ok(());
         }
         // push:full - SeqCst: while the tail stood still no slot can have been filled, so that what was
@@ -276,8 +278,14 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     }
 
     /// Voids the ticket at the tail, because its slot is occupied. False if the occupant was passed over
-    /// as often as its word can count.
-    pub(super) fn pass_over(&self, tail: usize, state: State, is_leaving: bool) -> bool {
+    /// as often as its word can count for such a `passer`.
+    pub(super) fn pass_over(
+        &self,
+        tail: usize,
+        state: State,
+        is_leaving: bool,
+        passer: Passer,
+    ) -> bool {
         let geometry = self.geometry();
         let lap = geometry.lap_of(tail);
         if !P::LOCK_FREE && self.is_to_be_waited_for(tail, state, is_leaving) {
@@ -288,7 +296,7 @@ impl<S: Storage, P: Progress> Ring<S, P> {
             let missed = lap.wrapping_sub(state.next_lap(geometry)) / geometry.lap;
             (Some(State::held(lap)), missed + 1)
         } else {
-            (state.skipped(geometry), 1)
+            (state.skipped(geometry, passer), 1)
         };
         if let Some(passed) = passed {
             self.void(self.slot(tail), state, passed, tickets);

@@ -94,7 +94,8 @@ const fn first_slot<T>() -> usize {
 /// One side in a static, for an interrupt handler: split a ring that lives for ever, such as one in a
 /// `static_cell::StaticCell`, and move the ends to where they are used.
 ///
-/// The ends do not outlive the ring, and there is one pair of them at a time. Neither of these compiles:
+/// The ends do not outlive the ring, there is one pair of them at a time, and both are of one type of values, lifetimes
+/// included. None of these compiles:
 ///
 /// ```compile_fail,E0597
 /// let ends = {
@@ -109,13 +110,21 @@ const fn first_slot<T>() -> usize {
 /// let other = ring.split();
 /// drop(one);
 /// ```
+///
+/// ```compile_fail
+/// use aqueduct_core::queue::spsc::Producer;
+///
+/// fn shortened<'a>(producer: Producer<'static, &'static str>) -> Producer<'static, &'a str> {
+///     producer
+/// }
+/// ```
 #[repr(C)]
 pub struct StaticRing<T, const N: usize> {
     header: Header,
     slots: [Slot<T>; N],
 }
 
-// SAFETY: shared, a ring only offers its length; its ends hand values of T from one thread to another.
+// SAFETY: shared, a ring only offers its capacity; its ends hand values of T from one thread to another.
 unsafe impl<T: Send, const N: usize> Sync for StaticRing<T, N> {}
 
 // No value is half-way in or out when a panic passes: of the caller's code, only his iterators and closures run

@@ -33,12 +33,26 @@ const SKIP: usize = 0b1000;
 
 /// The most values a ring can hold: 2^21 on 32-bit targets, 2^53 on 64-bit ones.
 ///
-/// It leaves at least 256 laps before the words wrap.
+/// It leaves at least 128 laps before the words wrap.
 pub const MAX_CAPACITY: usize = usize::MAX >> 11;
 
-/// At least this many bits count skips, so that a small ring, too, can lose many tickets to batches whose
-/// iterator ended early (see `push_many`) before it must refuse a push it could have taken.
-const MIN_SKIP_BITS: u32 = if usize::BITS >= 64 { 16 } else { 3 };
+/// At least this many bits count skips, so that a small ring, too, can lose many tickets to places that are given up
+/// before it must refuse a push it could have taken. Under the interrupt checker that comes soon.
+const MIN_SKIP_BITS: u32 = match usize::BITS {
+    _ if cfg!(aqueduct_interrupt) => 1,
+    64 => 17,
+    _ => 4,
+};
+
+/// Who passes over an occupant, and so how far its skips may be counted up: to half of what the word can count, or to
+/// the end. PROTOCOL.md, "The count of skips suffices".
+#[derive(Clone, Copy)]
+pub(super) enum Passer {
+    /// A push, which may be refused instead.
+    Newcomer,
+    /// A party that has a slot and a value, and must not fail.
+    Settler,
+}
 
 /// How many slots there are, and by how much a word grows from one lap to the next.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +69,7 @@ impl Geometry {
     pub(super) const fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "the capacity of a queue must be at least 1");
         assert!(capacity <= MAX_CAPACITY, "the capacity of a queue must be at most MAX_CAPACITY");
-        let wide = capacity.next_power_of_two() * SKIP;
+        let wide = 2 * capacity.next_power_of_two() * SKIP;
         let least = SKIP << MIN_SKIP_BITS;
         Self { capacity, lap: if wide > least { wide } else { least } }
     }
@@ -200,9 +214,12 @@ impl State {
 
     /// The same occupant, with one more of the slot's tickets passed over; `None` where the count is full.
     #[inline(always)]
-    pub(super) fn skipped(self, geometry: Geometry) -> Option<Self> {
-        let more = self.0 + SKIP;
-        (geometry.lap_of(more) == geometry.lap_of(self.0)).then_some(Self(more))
+    pub(super) fn skipped(self, geometry: Geometry, passer: Passer) -> Option<Self> {
+        let limit = match passer {
+            Passer::Newcomer => geometry.lap / SKIP / 2,
+            Passer::Settler => geometry.lap / SKIP,
+        };
+        (self.skips(geometry) + 1 < limit).then_some(Self(self.0 + SKIP))
     }
 
     /// Nobody has the slot: it waits for the first ticket that is not void.
@@ -249,6 +266,7 @@ mod tests {
                 let next = lap.wrapping_add(g.lap);
                 let third = next.wrapping_add(g.lap);
                 let (free, full, held) = (State::free(lap), State::full(lap), State::held(lap));
+                let skipped = |state: State| state.skipped(g, Passer::Settler).unwrap();
                 // push publishes
                 assert_eq!(free.published(), full);
                 // pop lets go
@@ -257,17 +275,17 @@ mod tests {
                 assert_eq!(free.voided(g, lap), held);
                 assert_eq!(held.let_go(g), State::free(next));
                 // push passes over an occupant
-                assert_eq!(full.skipped(g).unwrap().let_go(g), State::free(third));
-                assert_eq!(free.skipped(g).unwrap().published(), full.skipped(g).unwrap());
+                assert_eq!(skipped(full).let_go(g), State::free(third));
+                assert_eq!(skipped(free).published(), skipped(full));
                 // a void ticket takes the tickets passed over with it
-                assert_eq!(free.skipped(g).unwrap().voided(g, lap), State::held(next));
+                assert_eq!(skipped(free).voided(g, lap), State::held(next));
                 // where parties may wait, a kept slot is what a free and claimed one is elsewhere
                 let kept = State::kept(lap);
                 assert!(kept.is_kept() && !kept.is_free() && !kept.is_full() && !kept.is_held());
                 assert_eq!(kept.published_kept(), full);
                 assert_eq!(kept.voided(g, lap), held);
                 assert_eq!(kept.let_go(g), State::free(next));
-                assert_eq!(kept.skipped(g).unwrap().published_kept(), full.skipped(g).unwrap());
+                assert_eq!(skipped(kept).published_kept(), skipped(full));
                 assert!(!kept.is_value_in(g, lap));
                 // displace: the popped slot's next ticket was claimed, and voided
                 assert_eq!(full.voided(g, next), State::held(next));
@@ -288,14 +306,31 @@ mod tests {
             let g = Geometry::new(capacity);
             let mut state = State::full(g.lap);
             let mut skips = 0;
-            while let Some(more) = state.skipped(g) {
-                skips += 1;
-                assert_eq!(more.skips(g), skips);
-                assert_eq!(more.next_lap(g), g.lap.wrapping_mul(skips + 2));
-                assert!(more.is_full());
-                state = more;
-            }
-            assert!(skips >= capacity - 1, "capacity {capacity}: only {skips}");
+            let mut fill = |passer| {
+                let before = skips;
+                while let Some(more) = state.skipped(g, passer) {
+                    skips += 1;
+                    assert_eq!(more.skips(g), skips);
+                    assert_eq!(more.next_lap(g), g.lap.wrapping_mul(skips + 2));
+                    assert!(more.is_full());
+                    state = more;
+                }
+                skips - before
+            };
+            let newcomers = fill(Passer::Newcomer);
+            assert!(newcomers >= capacity - 1, "capacity {capacity}: only {newcomers}");
+            let settlers = fill(Passer::Settler);
+            assert!(settlers >= capacity, "capacity {capacity}: only {settlers}");
+        }
+    }
+
+    /// What the module says under "Limits".
+    #[test]
+    fn words_repeat_late() {
+        let least = 1 << if usize::BITS == 64 { 44 } else { 25 };
+        for capacity in [1, 2, 3, 4, 5, 8, 9, 1000, 70_000, MAX_CAPACITY / 2 + 1, MAX_CAPACITY] {
+            let laps = (usize::MAX / Geometry::new(capacity).lap) + 1;
+            assert!(laps >= 128 && laps * capacity >= least, "capacity {capacity}");
         }
     }
 

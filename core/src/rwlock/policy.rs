@@ -59,7 +59,7 @@ impl ReaderPriority {
 /// Phase-fair: readers and writers take turns.
 ///
 /// When a writer leaves, all readers that wait *now* come in together, then the next writer, and so on. Those who come
-/// later wait for the next phase of their kind. (Brandenburg and Anderson, "Spin-based reader-writer synchronization for
+/// later wait for the next phase of their kind; of a phase that an upgrade has interrupted the rest comes in alone. (Brandenburg and Anderson, "Spin-based reader-writer synchronization for
 /// multiprocessor real-time systems", 2010.)
 ///
 /// # Bounds
@@ -135,8 +135,8 @@ impl Line {
     pub(super) fn announced(state: State) -> Self {
         Self {
             reader: state.is_awaited_by(READ),
-            // A phase that was interrupted is gone on with by the drainer who interrupted it.
-            in_phase: false,
+            // There may be a phase that an upgrade has interrupted.
+            in_phase: state.is_awaited_by(READ),
             writer: state.is_awaited_by(WRITE),
             upgradable: state.is_awaited_by(UPGRADABLE),
             upgrade: state.is_awaited_by(UPGRADE),

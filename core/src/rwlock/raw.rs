@@ -62,8 +62,8 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
 
     /// Comes in as a reader, if that is possible at once.
     ///
-    /// Refused while somebody writes, or (but under [`ReaderPriority`](super::ReaderPriority)) a writer waits, or
-    /// [`MAX_READERS`](super::MAX_READERS) are inside.
+    /// Refused while somebody writes, or (but under [`ReaderPriority`](super::ReaderPriority)) a writer waits, or anybody who was
+    /// woken in vain too often, or [`MAX_READERS`](super::MAX_READERS) are inside.
     #[inline]
     pub fn try_read(&self) -> bool {
         self.lock().enter(Read)

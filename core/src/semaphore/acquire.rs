@@ -91,8 +91,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
             let wins = !seen.is_closed() && !seen.is_reserved() && n <= seen.available();
             won.permits = if wins { n } else { 0 };
             let next = if wins { State(seen.0 - in_word(n)) } else { seen }.decided();
-            // If it lost, it stands in line again, and that asks for a drain.
-            if wins && next.available() > 0 && next.needs_kick() {
+            // Also if it lost: it may find no slot to stand in line again.
+            if next.available() > 0 && next.needs_kick() {
                 Post::Kick(next.word())
             } else {
                 Post::Change(next.word())
@@ -115,7 +115,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
 /// # Cancel safety
 ///
 /// Dropping it leaves the line; what was handed to it goes to the next. `mem::forget` of one that waits keeps its
-/// slot, and what it was handed, for ever.
+/// slot, and what it was handed, for ever. Under [`Greedy`](super::Greedy) that may be the turn to look: while the one that was woken
+/// is neither polled nor dropped, those behind it wait, however many permits are free.
 ///
 /// It does not outlive its semaphore. This does not compile:
 ///

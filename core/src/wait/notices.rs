@@ -49,8 +49,9 @@ impl Notices {
 
     /// The epoch in which a wait is made now.
     pub(super) fn epoch(&self) -> usize {
-        // wait:epoch - Relaxed: a `notify_all` that happens before this is counted, by coherence; no more is asked.
-        self.epoch.load(Relaxed)
+        // wait:epoch - Acquire: reads notify_all:epoch; of what came before a `notify_all` that does not reach this wait, its
+        // maker's next look sees all.
+        self.epoch.load(Acquire)
     }
 
     /// Has there been a `notify_all` since the epoch `made`?
@@ -82,8 +83,9 @@ impl Notices {
                 // With others waiting, what is counted is theirs.
                 return seen.is_closed().then_some(CLOSED);
             }
-            // take:take - Relaxed: what the notification stands for was acquired by take:look.
-            if self.word.compare_exchange(seen.0, seen.without_one().0, Relaxed, Relaxed).is_ok() {
+            // take:take - Acquire: reads kick:post, of a `notify_one` that found the token there and left the word as
+            // take:look saw it.
+            if self.word.compare_exchange(seen.0, seen.without_one().0, Acquire, Relaxed).is_ok() {
                 return Some(ONE);
             }
         }

@@ -12,7 +12,9 @@ use core::ptr::NonNull;
 /// One end's way to the ring.
 pub(super) struct End<'a, T> {
     pub(super) ring: NonNull<Header>,
-    of: PhantomData<(&'a Slot<()>, T)>,
+    /// The ring is borrowed for 'a, and its values are the ends' own. Invariant in T, since the other end counts on this one
+    /// not to take a T of a shorter life for one of its own.
+    of: PhantomData<(&'a (), Slot<T>)>,
 }
 
 // SAFETY: an end that moves to another thread takes with it the right to its half of the slots, whose values
