@@ -1,12 +1,16 @@
 //! The semaphore, preempted anywhere: no permit is lost or made up, and nobody sleeps beside its permits.
 
-use super::harness::{self, Run, Subject};
+use super::harness::{self, Run, Subject, interrupted};
 use super::tasks::{Asked, Tasks};
 use aqueduct_core::semaphore::{
     AcquireError, Fair, Greedy, Policy, Semaphore, SemaphorePermit, TryAcquireError,
 };
 use aqueduct_core::wait::Slots;
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 
 type Tested<P> = Semaphore<P, Slots<3>>;
 type Guard<P> = SemaphorePermit<'static, P, Slots<3>>;
@@ -344,4 +348,77 @@ fn a_semaphore_preempted_at_two_steps_and_within_a_handler() {
         combinations += harness::preempt_nested(&greedy, &a, &handlers, &handlers);
     }
     println!("interrupt: semaphore, twice and nested: {combinations} combinations");
+}
+
+/// Forgetting takes only what is free, and what a resize says holds.
+#[test]
+fn permits_are_forgotten_while_they_are_made_fewer() {
+    let mut combinations = 0;
+    for (total, held, resized) in [(3, 0, 0), (5, 4, 4), (5, 3, 4), (3, 1, 5), (5, 4, 5)] {
+        for step in 1.. {
+            let semaphore = Semaphore::new(total);
+            let guard = semaphore.try_acquire_many(held).unwrap();
+            let mut resize = || semaphore.resize(resized).unwrap();
+            let (gone, fired) = interrupted(step, &mut resize, || semaphore.forget_permits(total));
+            if !fired {
+                break;
+            }
+            drop(guard);
+            // Forgotten before, which the resize makes up for; or after, of what is free then.
+            let now = semaphore.available_permits();
+            let before = now == resized && gone <= total - held;
+            let after = gone == total.min(resized.saturating_sub(held)) && now == resized - gone;
+            assert!(
+                before || after,
+                "{total}, {held} held, {resized} @{step}: {gone} gone, {now} now"
+            );
+            semaphore.resize(2).unwrap();
+            assert_eq!(semaphore.available_permits(), 2, "{total}, {held} held, {resized} @{step}");
+            combinations += 1;
+        }
+    }
+    println!("interrupt: semaphore, forget: {combinations} combinations");
+}
+
+/// A woken waiter loses, and another one takes its slot before it can stand in line again: who stood behind it is served.
+#[test]
+fn a_loser_without_a_slot_keeps_nobody_asleep() {
+    let mut combinations = 0;
+    for step in 1.. {
+        let semaphore = Semaphore::with_policy(3, Greedy, Slots::<2>::new());
+        let held = semaphore.try_acquire_many(3).unwrap();
+        let (mut loser, mut behind) = (semaphore.acquire_many(3), semaphore.acquire_many(1));
+        let mut newcomer = semaphore.acquire_many(3);
+        let (bell, noop) = (Arc::new(Bell::default()), Waker::noop());
+        assert!(ask(&mut loser, noop).is_pending());
+        assert!(ask(&mut behind, &bell.clone().into()).is_pending());
+        drop(held);
+        let mut barger = semaphore.try_acquire_many(3).unwrap();
+        drop(barger.split(1));
+        let mut register = || drop(ask(&mut newcomer, noop));
+        let (lost, fired) = interrupted(step, &mut register, || ask(&mut loser, noop).is_pending());
+        if !fired {
+            break;
+        }
+        assert!(
+            lost && bell.0.load(Relaxed) == 1,
+            "a permit is free beside one who waits for one, @{step}"
+        );
+        combinations += 1;
+    }
+    println!("interrupt: semaphore, no slot for a loser: {combinations} combinations");
+}
+
+/// Counts how often it is rung.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+fn ask<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
 }

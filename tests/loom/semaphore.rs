@@ -168,3 +168,29 @@ fn a_release_meets_a_resize() {
         },
     );
 }
+
+/// permits:lower, both sides: whoever sees the sum lowered sees the permits gone, and refuses no lawful release.
+#[test]
+fn a_release_while_permits_go() {
+    for (name, go) in [
+        (
+            "semaphore: release against resize",
+            (|it| it.semaphore.resize(2).unwrap()) as fn(&Guarded<Fair>),
+        ),
+        ("semaphore: release against forget", |it| assert!(it.semaphore.forget_permits(1) == 1)),
+    ] {
+        model(
+            name,
+            &["released"],
+            || Guarded::new(Fair, 3),
+            move |guarded, seen| {
+                guarded.semaphore.try_acquire().unwrap().forget();
+                let other = thread::spawn(move || go(guarded));
+                assert_eq!(guarded.semaphore.release(1), Ok(()), "it was in use all the time");
+                other.join().unwrap();
+                assert_eq!(guarded.semaphore.available_permits(), 2);
+                seen.record("released".to_owned());
+            },
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! What reaches everybody, `notify_all` and `close`, and what races with it; and storage that grows.
 
 use super::*;
+use loom::sync::atomic::Ordering::Relaxed;
 
 #[test]
 fn notify_all_against_a_registration() {
@@ -139,5 +140,68 @@ fn growing_at_both_ends() {
         }
         note(seen, "in line");
         assert_at_rest(queue);
+    });
+}
+
+/// wait:epoch: a wait is made, and then its maker looks: he sees what came before the `notify_all` that does not reach it.
+#[test]
+fn made_and_then_looked() {
+    let expected = ["reached", "too late"];
+    model::<Slots<1>>("made and then looked", &expected, |queue, seen| {
+        let sign = Arc::new(AtomicUsize::new(0));
+        let notifier = thread::spawn({
+            let sign = sign.clone();
+            move || {
+                sign.store(1, Relaxed);
+                queue.notify_all();
+            }
+        });
+        let mut wait = queue.wait();
+        let is_there = sign.load(Relaxed) == 1;
+        notifier.join().unwrap();
+        let reached = look(&mut wait) == OK;
+        note(seen, if reached { "reached" } else { "too late" });
+        assert!(is_there || reached, "neither seen nor notified");
+    });
+}
+
+/// take:take against kick:post of a `notify_one` that changes nothing, for a token is there.
+#[test]
+fn a_token_stands_for_all_that_came_before_it() {
+    let expected = ["one token", "two"];
+    model::<Slots<1>>("a token that was left twice", &expected, |queue, seen| {
+        queue.notify_one();
+        let sign = Arc::new(AtomicUsize::new(0));
+        let notifier = thread::spawn({
+            let sign = sign.clone();
+            move || {
+                sign.store(1, Relaxed);
+                queue.notify_one();
+            }
+        });
+        assert_eq!(look(&mut queue.wait()), OK);
+        let is_there = sign.load(Relaxed) == 1;
+        notifier.join().unwrap();
+        let again = look(&mut queue.wait()) == OK;
+        note(seen, if again { "two" } else { "one token" });
+        assert!(is_there || again, "woken without what came before, and not once more");
+    });
+}
+
+/// As above, where the taker was made before a `notify_all`, and must leave the `notify_one` after that to others.
+#[test]
+fn a_token_that_is_not_for_the_elder_is_left() {
+    let expected = ["left"];
+    model::<Slots<1>>("a token for the younger", &expected, |queue, seen| {
+        queue.notify_one();
+        let mut elder = queue.wait();
+        let notifier = thread::spawn(|| {
+            queue.notify_all();
+            queue.notify_one();
+        });
+        assert_eq!(look(&mut elder), OK);
+        notifier.join().unwrap();
+        assert_eq!(look(&mut queue.wait()), OK, "the elder has eaten it");
+        note(seen, "left");
     });
 }

@@ -1,6 +1,7 @@
 //! What each policy promises, call by call: who comes before whom, and how often one may lose.
 
 use super::*;
+use std::sync::Mutex;
 
 /// C63
 #[test]
@@ -268,4 +269,45 @@ fn under_fair_an_upgradable_reader_is_one_of_its_phase() {
     drop(reader);
     drop(ready!(write));
     drop(ready!(two));
+}
+
+/// A phase of more readers than are handed the lock at once, cut by one of them that upgrades, and then does not.
+#[test]
+fn readers_of_a_phase_come_in_when_an_upgrade_is_given_up() {
+    type Upgrader = Mutex<Option<RawAcquire<'static, Fair, Slots<40>>>>;
+    type Upgrading = Mutex<Option<RawUpgrade<'static, Fair, Slots<40>>>>;
+    static LOCK: RawRwLock<Fair, Slots<40>> = RawRwLock::with_policy(Fair, Slots::new());
+    static UPGRADER: Upgrader = Mutex::new(None);
+    static UPGRADING: Upgrading = Mutex::new(None);
+
+    /// Comes in as soon as it is woken, and asks to write.
+    struct Upgrade;
+
+    impl Wake for Upgrade {
+        fn wake(self: Arc<Self>) {
+            let mut upgrader = UPGRADER.lock().unwrap().take().unwrap();
+            assert!(look(&mut upgrader).is_ready());
+            // SAFETY: it is inside, by the line above, as one that may upgrade.
+            let mut upgrading = unsafe { LOCK.upgrade() };
+            assert!(look(&mut upgrading).is_pending(), "the readers of its phase are inside");
+            *UPGRADING.lock().unwrap() = Some(upgrading);
+        }
+    }
+
+    assert!(LOCK.try_write());
+    let mut upgrader = LOCK.upgradable_read();
+    let waker = Waker::from(Arc::new(Upgrade));
+    assert!(Pin::new(&mut upgrader).poll(&mut Context::from_waker(&waker)).is_pending());
+    *UPGRADER.lock().unwrap() = Some(upgrader);
+    let task = Task::new();
+    let mut readers = Vec::from_iter((0..20).map(|_| LOCK.read()));
+    assert!(readers.iter_mut().all(|reader| poll(&task, reader).is_pending()));
+    let mut writer = LOCK.write();
+    assert!(look(&mut writer).is_pending());
+    // SAFETY: `try_write` let us in.
+    unsafe { LOCK.unlock_write() };
+    assert!(task.wakes() < 20, "one batch, and then the upgrade keeps the others out");
+
+    drop(UPGRADING.lock().unwrap().take());
+    assert_eq!(task.wakes(), 20);
 }
