@@ -292,6 +292,14 @@ impl<T: Payload> AsyncSender<T> for tokio::sync::mpsc::Sender<T> {
     fn try_send(&self, item: T) -> bool {
         self.try_send(item).is_ok()
     }
+
+    #[inline]
+    async fn send_batch(&self, load: &mut Load<T>, _: &mut VecDeque<T>) {
+        let items = load.size_hint().0.min(BATCH).min(self.max_capacity());
+        let permits = self.reserve_many(items).await.expect("the receivers are there");
+        // The permits first: the end of the batch must not take an item out of the load.
+        permits.zip(load).for_each(|(permit, item)| permit.send(item));
+    }
 }
 
 impl<T: Payload> AsyncReceiver<T> for tokio::sync::mpsc::Receiver<T> {

@@ -1,5 +1,7 @@
 //! Who takes part in family `spsc`: ours first, then the peers by name.
 
+use rtrb::chunks::ChunkError::TooFewSlots;
+
 use super::{BATCH, Consumer, Producer, Ring, Shape, candidate};
 use crate::check::{Load, Payload};
 use crate::family::{Candidate, OURS};
@@ -78,7 +80,8 @@ impl<T: Payload> Consumer<T> for heapless::spsc::Consumer<'static, T> {
     }
 }
 
-/// Batches are its chunks.
+/// Batches are its chunks. A whole one is asked for first: only if there may not be so many places or items does
+/// that look at the other end, as ours does; `slots` always would.
 struct Rtrb;
 
 impl<T: Payload> Ring<T> for Rtrb {
@@ -99,8 +102,10 @@ impl<T: Payload> Producer<T> for rtrb::Producer<T> {
 
     #[inline]
     fn push_batch(&mut self, load: &mut Load<T>) -> usize {
-        let room = self.slots().min(BATCH);
-        let chunk = self.write_chunk_uninit(room).expect("so many places are free");
+        let chunk = match self.write_chunk_uninit(BATCH) {
+            Ok(chunk) => chunk,
+            Err(TooFewSlots(room)) => self.write_chunk_uninit(room).expect("they are free"),
+        };
         chunk.fill_from_iter(load)
     }
 }
@@ -113,8 +118,11 @@ impl<T: Payload> Consumer<T> for rtrb::Consumer<T> {
 
     #[inline]
     fn pop_batch(&mut self, max: usize, take: impl FnMut(T)) -> usize {
-        let there = self.slots().min(max);
-        let chunk = self.read_chunk(there).expect("so many items are there");
+        let chunk = match self.read_chunk(max) {
+            Ok(chunk) => chunk,
+            Err(TooFewSlots(there)) => self.read_chunk(there).expect("they are there"),
+        };
+        let there = chunk.len();
         chunk.into_iter().for_each(take);
         there
     }
