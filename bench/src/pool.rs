@@ -48,7 +48,7 @@ pub(crate) trait Pool: Send + Sync + Sized + 'static {
     /// Submits `job`, which gets from its pool what it needs to submit more: [`branch`] of its children, in the same way.
     fn grow(&self, n: u64, ledger: &'static Ledger);
 
-    /// Waits until the workers have gone.
+    /// Once all jobs have run: sends the workers home, and waits until they have gone where the pool lets one wait for that.
     fn end(self);
 }
 

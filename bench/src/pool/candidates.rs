@@ -1,12 +1,13 @@
 //! Who takes part in family `pool`: ours, then the peers by name. `crossbeam-channel`, `crossfire` and `kanal` stand for the
-//! pool that one writes oneself: boxed closures in an unbounded channel, and threads that take them out.
+//! pool that one writes oneself, told in `by_hand`.
 
-use std::thread::{self, JoinHandle};
+mod by_hand;
 
 use super::ledger::Ledger;
 use super::{Pool, Shape, WORKERS, branch, candidate, result_of};
 use crate::family::{Candidate, OURS};
 use aqueduct::pool as ours;
+use by_hand::{ByHand, Task};
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     vec![
@@ -22,7 +23,7 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     ]
 }
 
-/// Results by a channel, for those that hand out no handles. A macro, since each closure has a type of its own.
+/// Results by a channel, the same one for all that hand out no handles. A macro, since each closure has a type of its own.
 macro_rules! results_by_channel {
     ($jobs:expr, $spawn:expr) => {{
         let (sender, receiver) = crossbeam_channel::unbounded();
@@ -34,6 +35,7 @@ macro_rules! results_by_channel {
         receiver.into_iter().fold(0, u64::wrapping_add)
     }};
 }
+use results_by_channel;
 
 /// What programs use: bounded at the default capacity, so that a submitter that is faster than the workers waits.
 struct Aqueduct(ours::Pool);
@@ -74,115 +76,6 @@ impl Pool for Aqueduct {
     }
 }
 
-/// One boxed closure.
-type Task = Box<dyn FnOnce() + Send>;
-
-/// The two ends of an unbounded channel.
-trait Tasks: Clone + Send + Sync + 'static {
-    const NAME: &'static str;
-
-    /// Starts the workers.
-    fn start() -> (Self, Vec<JoinHandle<()>>);
-
-    fn send(&self, task: Task);
-}
-
-fn workers<R: Clone + Send + 'static>(
-    receiver: &R,
-    recv: fn(&R) -> Option<Task>,
-) -> Vec<JoinHandle<()>> {
-    let start = |_| {
-        let receiver = receiver.clone();
-        thread::spawn(move || std::iter::from_fn(|| recv(&receiver)).for_each(|task| task()))
-    };
-    (0..WORKERS).map(start).collect()
-}
-
-impl Tasks for crossbeam_channel::Sender<Task> {
-    const NAME: &'static str = "crossbeam-channel";
-
-    fn start() -> (Self, Vec<JoinHandle<()>>) {
-        let (sender, receiver) = crossbeam_channel::unbounded();
-        (sender, workers(&receiver, |receiver| receiver.recv().ok()))
-    }
-
-    #[inline]
-    fn send(&self, task: Task) {
-        assert!(self.send(task).is_ok(), "the workers are gone");
-    }
-}
-
-impl Tasks for crossfire::MTx<crossfire::mpmc::List<Task>> {
-    const NAME: &'static str = "crossfire";
-
-    fn start() -> (Self, Vec<JoinHandle<()>>) {
-        let (sender, receiver) = crossfire::mpmc::unbounded_blocking();
-        (sender, workers(&receiver, |receiver: &crossfire::MRx<_>| receiver.recv().ok()))
-    }
-
-    #[inline]
-    fn send(&self, task: Task) {
-        assert!((**self).send(task).is_ok(), "the workers are gone");
-    }
-}
-
-impl Tasks for kanal::Sender<Task> {
-    const NAME: &'static str = "kanal";
-
-    fn start() -> (Self, Vec<JoinHandle<()>>) {
-        let (sender, receiver) = kanal::unbounded();
-        (sender, workers(&receiver, |receiver| receiver.recv().ok()))
-    }
-
-    #[inline]
-    fn send(&self, task: Task) {
-        assert!(self.send(task).is_ok(), "the workers are gone");
-    }
-}
-
-/// Such a pool. Its workers end when the last sender is dropped.
-struct ByHand<S> {
-    sender: S,
-    workers: Vec<JoinHandle<()>>,
-}
-
-impl<S: Tasks> Pool for ByHand<S> {
-    const NAME: &'static str = S::NAME;
-
-    fn new() -> Self {
-        let (sender, workers) = S::start();
-        Self { sender, workers }
-    }
-
-    #[inline]
-    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
-        self.sender.send(Box::new(job));
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        results_by_channel!(jobs, |job| self.spawn(job))
-    }
-
-    fn grow(&self, n: u64, ledger: &'static Ledger) {
-        work(self.sender.clone(), n, ledger);
-
-        fn work<S: Tasks>(sender: S, n: u64, ledger: &'static Ledger) {
-            sender.clone().send(Box::new(move || {
-                for child in branch(n, ledger) {
-                    work(sender.clone(), child, ledger);
-                }
-                drop(sender);
-                ledger.sign(n);
-            }));
-        }
-    }
-
-    fn end(self) {
-        drop(self.sender);
-        self.workers.into_iter().for_each(|worker| worker.join().expect("no job panics"));
-    }
-}
-
 struct Rayon(rayon::ThreadPool);
 
 impl Pool for Rayon {
@@ -214,6 +107,7 @@ impl Pool for Rayon {
     fn end(self) {}
 }
 
+/// Its jobs have no way to their pool but a handle that each takes along.
 struct RustyPool(rusty_pool::ThreadPool);
 
 impl Pool for RustyPool {
@@ -235,12 +129,13 @@ impl Pool for RustyPool {
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
-        work(self.0.clone(), n, ledger);
+        work(&self.0, n, ledger);
 
-        fn work(pool: rusty_pool::ThreadPool, n: u64, ledger: &'static Ledger) {
-            pool.clone().execute(move || {
-                branch(n, ledger).for_each(|child| work(pool.clone(), child, ledger));
-                drop(pool);
+        fn work(pool: &rusty_pool::ThreadPool, n: u64, ledger: &'static Ledger) {
+            let own = pool.clone();
+            pool.execute(move || {
+                branch(n, ledger).for_each(|child| work(&own, child, ledger));
+                drop(own);
                 ledger.sign(n);
             });
         }
@@ -251,6 +146,7 @@ impl Pool for RustyPool {
     }
 }
 
+/// As rusty_pool, a job takes a handle along.
 struct ThreadPool(threadpool::ThreadPool);
 
 impl Pool for ThreadPool {
@@ -270,12 +166,13 @@ impl Pool for ThreadPool {
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
-        work(self.0.clone(), n, ledger);
+        work(&self.0, n, ledger);
 
-        fn work(pool: threadpool::ThreadPool, n: u64, ledger: &'static Ledger) {
-            pool.clone().execute(move || {
-                branch(n, ledger).for_each(|child| work(pool.clone(), child, ledger));
-                drop(pool);
+        fn work(pool: &threadpool::ThreadPool, n: u64, ledger: &'static Ledger) {
+            let own = pool.clone();
+            pool.execute(move || {
+                branch(n, ledger).for_each(|child| work(&own, child, ledger));
+                drop(own);
                 ledger.sign(n);
             });
         }
