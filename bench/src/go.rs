@@ -2,15 +2,18 @@
 //! prints what it took. One process a repetition, in turn with the other candidates; its start and
 //! the building are not counted.
 
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::LazyLock;
+use std::process::{Command, Output, Stdio};
+use std::sync::{LazyLock, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::family::{Candidate, PERCENTILES};
 use crate::measure::Sample;
+use crate::team::PATIENCE;
 
 pub(crate) const NAME: &str = "go";
 
@@ -57,11 +60,9 @@ struct Took {
 ///
 /// If it does not do its work: then it has said on standard error what went wrong.
 fn run(family: &str, workload: &str, ops: u64) -> Sample {
-    let out = Command::new(&*PROGRAM)
-        .args([family, workload, &ops.to_string()])
-        .env("GOMAXPROCS", "2")
-        .output()
-        .unwrap_or_else(|e| panic!("{}: {e}", PROGRAM.display()));
+    let mut program = Command::new(&*PROGRAM);
+    program.args([family, workload, &ops.to_string()]).env("GOMAXPROCS", "2");
+    let out = output_within(PATIENCE, &mut program);
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "go, {family} {workload}: {said}");
     let took: Took = serde_json::from_slice(&out.stdout).expect("it prints what it took");
@@ -78,9 +79,51 @@ fn run(family: &str, workload: &str, ops: u64) -> Sample {
     }
 }
 
+/// # Panics
+///
+/// If the program cannot be started, or does not end: then it is killed.
+fn output_within(patience: Duration, program: &mut Command) -> Output {
+    let started = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = started.unwrap_or_else(|e| panic!("{program:?}: {e}"));
+    let mut out = child.stdout.take().expect("it has a pipe");
+    let mut err = child.stderr.take().expect("it has a pipe");
+    let (closed, said) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        // A line at the most goes to the first, which its pipe holds meanwhile.
+        let read = err.read_to_end(&mut stderr).and_then(|_| out.read_to_end(&mut stdout));
+        // If nobody listens any more, it was killed.
+        let _ = closed.send(read.map(|_| (stdout, stderr)));
+    });
+    let Ok(read) = said.recv_timeout(patience) else {
+        child.kill().expect("it is ours");
+        child.wait().expect("it is killed");
+        panic!("{program:?}: no end after {patience:?}: an item was lost or a wake-up missed");
+    };
+    reader.join().expect("it has sent");
+    let status = child.wait().expect("it is ours");
+    let (stdout, stderr) = read.expect("a pipe can be read");
+    Output { status, stdout, stderr }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "no end after")]
+    fn a_program_that_hangs_is_killed() {
+        let (input, _held_open) = std::io::pipe().expect("there are pipes");
+        output_within(Duration::from_millis(20), Command::new("cat").stdin(input));
+    }
+
+    #[test]
+    fn what_a_program_says_and_how_it_ends_is_known() {
+        let mut program = Command::new("sh");
+        let out = output_within(PATIENCE, program.args(["-c", "echo one; echo two >&2; exit 3"]));
+        assert_eq!((&*out.stdout, &*out.stderr), (&b"one\n"[..], &b"two\n"[..]));
+        assert_eq!(out.status.code(), Some(3));
+    }
 
     #[test]
     fn go_refuses_what_it_does_not_know() {

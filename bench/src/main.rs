@@ -3,7 +3,7 @@
 //!
 //! From the outside in: [`family`] lists what can be measured, [`queue`], [`channel`], [`rwlock`] and
 //! so on each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] (or [`tasks`],
-//! or [`go`]) runs one candidate once, [`check`] decides whether it did its work, [`record`] keeps the
+//! or [`go`]) runs one candidate once, [`watch`] sees that it ends, [`check`] decides whether it did its work, [`record`] keeps the
 //! rows, [`report`] and [`plot`] show them. [`instructions`] counts instead of measuring.
 
 mod channel;
@@ -30,6 +30,7 @@ mod stats;
 mod sys;
 mod tasks;
 mod team;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};

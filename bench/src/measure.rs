@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::family::{Candidate, Cell, PERCENTILES};
 use crate::record::Row;
 use crate::stats::{greatest, least, median, quartiles};
+use crate::watch::Watch;
 
 /// How often and how long.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +69,19 @@ impl Sample {
 /// Measures one cell. The runs that find out how many operations fill the time are thrown away:
 /// they warm up code, allocator and clock.
 pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
-    let ops: Vec<u64> = cell.candidates.iter_mut().map(|c| calibrate(c, plan.target)).collect();
+    let watch = Watch::new();
+    let (family, workload) = (cell.family, &cell.workload);
+    let run = |candidate: &mut Candidate, ops| {
+        let what = format!("{family} {workload}, {}", candidate.name);
+        watch.over(what, || (candidate.run)(ops))
+    };
+    let ops: Vec<u64> = (cell.candidates.iter_mut())
+        .map(|candidate| calibrate(plan.target, |ops| run(candidate, ops)))
+        .collect();
     let mut samples = vec![Vec::with_capacity(plan.reps); ops.len()];
     for _ in 0..plan.reps {
         for (at, candidate) in cell.candidates.iter_mut().enumerate() {
-            samples[at].push((candidate.run)(ops[at]));
+            samples[at].push(run(candidate, ops[at]));
         }
     }
     let mut rows = Vec::new();
@@ -88,14 +97,14 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
     rows
 }
 
-/// How many operations of this candidate take about `target`. Counted per candidate: in one cell the
+/// How many operations of a candidate take about `target`. Counted per candidate: in one cell the
 /// slowest may need a hundred times as long as the fastest, and both should run for as long.
-fn calibrate(candidate: &mut Candidate, target: Duration) -> u64 {
+fn calibrate(target: Duration, mut run: impl FnMut(u64) -> Sample) -> u64 {
     const LEAST: u64 = 128;
     let mut ops = LEAST;
     loop {
         // The best of three: runs that were interrupted would make all later ones too short.
-        let took = (0..3).map(|_| (candidate.run)(ops).span).min().unwrap_or_default();
+        let took = (0..3).map(|_| run(ops).span).min().unwrap_or_default();
         let factor = target.as_secs_f64() / took.as_secs_f64().max(1e-9);
         let next = ((ops as f64 * factor.min(20.0)) as u64).max(LEAST);
         // Done only when such a run has been seen: the first ones are mostly threads waking up.
@@ -189,17 +198,16 @@ mod tests {
     fn calibration_finds_how_many_fill_the_time() {
         // 5 ns per operation, 400 us to get going, and every other run is interrupted for 50 ms.
         let mut runs = 0;
-        let mut candidate = Candidate::new("a", move |ops| {
+        let ops = calibrate(Duration::from_millis(30), |ops| {
             runs += 1;
             sample(ops, 5 * ops + 400_000 + if runs % 2 == 0 { 50_000_000 } else { 0 })
         });
-        let ops = calibrate(&mut candidate, Duration::from_millis(30));
         assert!((5_000_000..=6_500_000).contains(&ops), "{ops} operations of 5 ns for 30 ms");
     }
 
     #[test]
     fn calibration_ends_for_a_candidate_that_is_slower_than_the_time() {
-        let mut candidate = Candidate::new("a", |ops| sample(ops, ops * 1_000_000));
-        assert_eq!(calibrate(&mut candidate, Duration::from_millis(30)), 128);
+        let ops = calibrate(Duration::from_millis(30), |ops| sample(ops, ops * 1_000_000));
+        assert_eq!(ops, 128);
     }
 }
