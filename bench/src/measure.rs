@@ -1,5 +1,5 @@
-//! Runs the candidates of a cell in turn (A B C A B C ..) and keeps the median of each, so that what
-//! else the machine does in the meantime hits all of them alike.
+//! Runs the candidates of a cell in turn and keeps the median of each, so that what else the machine
+//! does in the meantime hits all of them alike. Who comes after whom changes from turn to turn.
 
 use std::time::Duration;
 
@@ -79,9 +79,9 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
         .map(|candidate| calibrate(plan.target, |ops| run(candidate, ops)))
         .collect();
     let mut samples = vec![Vec::with_capacity(plan.reps); ops.len()];
-    for _ in 0..plan.reps {
-        for (at, candidate) in cell.candidates.iter_mut().enumerate() {
-            samples[at].push(run(candidate, ops[at]));
+    for rep in 0..plan.reps {
+        for at in turn(rep, ops.len()) {
+            samples[at].push(run(&mut cell.candidates[at], ops[at]));
         }
     }
     let mut rows = Vec::new();
@@ -95,6 +95,17 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// The order of one repetition: what a candidate leaves behind, in caches and with the scheduler, should not hit the
+/// same one each time. Forth and back in ever longer steps (0, 1, n-1, 2, n-2, ..), all moved on by one each time: in as
+/// many turns as there are candidates, each has every place once, and, if their number is even, comes after every
+/// other once (Williams 1949).
+fn turn(rep: usize, n: usize) -> impl Iterator<Item = usize> {
+    (0..n).map(move |at| {
+        let step = if at % 2 == 1 { at.div_ceil(2) } else { n - at / 2 };
+        (step + rep) % n
+    })
 }
 
 /// How many operations of a candidate take about `target`. Counted per candidate: in one cell the
@@ -165,7 +176,26 @@ mod tests {
         let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) });
         assert_eq!(rows.len(), 3);
         let turns = turns.borrow();
-        assert_eq!(turns[turns.len() - 6..], ["A", "B", "C", "A", "B", "C"]);
+        assert_eq!(turns[turns.len() - 6..], ["A", "B", "C", "B", "C", "A"]);
+    }
+
+    #[test]
+    fn each_candidate_has_every_place_once_and_comes_after_every_other_once() {
+        for n in [2, 6, 12] {
+            let turns: Vec<Vec<usize>> = (0..n).map(|rep| turn(rep, n).collect()).collect();
+            let sorted = |mut all: Vec<(usize, usize)>| {
+                all.sort();
+                all
+            };
+            let pairs = (0..n).flat_map(|a| (0..n).map(move |b| (a, b)));
+            let places = turns.iter().flat_map(|turn| turn.iter().copied().enumerate());
+            assert_eq!(sorted(places.collect()), pairs.clone().collect::<Vec<_>>());
+            let after = turns.iter().flat_map(|turn| turn.windows(2).map(|w| (w[0], w[1])));
+            let others: Vec<_> = pairs.filter(|(a, b)| a != b).collect();
+            assert_eq!(sorted(after.collect()), others);
+        }
+        assert_eq!(turn(5, 1).collect::<Vec<_>>(), [0]);
+        assert_eq!(turn(0, 5).collect::<Vec<_>>(), [0, 1, 4, 2, 3]);
     }
 
     #[test]
