@@ -29,6 +29,8 @@ type took struct {
 	Switches int64  `json:"switches"`
 	// Nanoseconds at the median and at the 99th of a hundred, where single operations are measured.
 	Latency []float64 `json:"latency,omitempty"`
+	// The share of what was sent that has arrived, where a workload may drop some.
+	Delivered *float64 `json:"delivered,omitempty"`
 }
 
 func main() {
@@ -111,7 +113,7 @@ func race(ops uint64, jobs ...func()) {
 		}
 	}
 	span := last.Sub(first).Nanoseconds()
-	result = took{ops, span, span, cpuAfter - cpu, switchesAfter - switches, nil}
+	result = took{Ops: ops, WallNs: span, SpanNs: span, CPUNs: cpuAfter - cpu, Switches: switchesAfter - switches}
 }
 
 var result took

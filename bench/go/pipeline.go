@@ -153,10 +153,19 @@ func broadcast(ops uint64, lossy bool) {
 		}
 		done.Wait()
 	})
+	var arrived uint64
 	for at := range got {
 		if got[at]+missed[at] != ops || displaced[at] {
 			fail("a branch has lost, doubled or displaced an item")
 		}
+		if got[at] == 0 {
+			fail("a branch has got nothing")
+		}
+		arrived += got[at]
+	}
+	if lossy {
+		share := float64(arrived) / float64(branches*ops)
+		result.Delivered = &share
 	}
 	report()
 }

@@ -54,6 +54,8 @@ struct Took {
     switches: u64,
     /// Where single operations are measured: at each of [`PERCENTILES`], in nanoseconds.
     latency: Option<[f64; PERCENTILES.len()]>,
+    /// Where it may drop some: the share of what it sent that has arrived.
+    delivered: Option<f64>,
 }
 
 /// # Panics
@@ -69,8 +71,8 @@ fn run(family: &str, workload: &str, ops: u64) -> Sample {
     assert_eq!(took.ops, ops, "go has done something else");
     let (cpu, wall) = (Duration::from_nanos(took.cpu_ns), Duration::from_nanos(took.wall_ns));
     let span = Duration::from_nanos(took.span_ns);
-    let sample =
-        Sample { span, latency: took.latency, ..Sample::of(ops, wall, cpu, took.switches) };
+    let (latency, delivered) = (took.latency, took.delivered);
+    let sample = Sample { span, latency, delivered, ..Sample::of(ops, wall, cpu, took.switches) };
     // Where setting up is not counted, its CPU time and switches would be; and those of waiting.
     if wall == span && took.latency.is_none() {
         sample

@@ -36,6 +36,8 @@ pub(crate) struct Sample {
     pub(crate) latency: Option<[f64; PERCENTILES.len()]>,
     /// Where the run ends whoever waits.
     pub(crate) passage: Option<Passage>,
+    /// The share of what was sent that has arrived, where a run may drop some.
+    pub(crate) delivered: Option<f64>,
 }
 
 /// What one had to let pass who wants to get in where others do not stop coming.
@@ -50,7 +52,7 @@ pub(crate) struct Passage {
 impl Sample {
     pub(crate) fn of(ops: u64, wall: Duration, cpu: Duration, switches: u64) -> Self {
         let (cpu, switches) = (Some(cpu), Some(switches));
-        Self { ops, wall, span: wall, cpu, switches, latency: None, passage: None }
+        Self { ops, wall, span: wall, cpu, switches, ..Self::default() }
     }
 
     fn ns_per_op(&self) -> f64 {
@@ -146,6 +148,7 @@ fn row(cell: &Cell, workload: &str, candidate: &str, times: &[f64], samples: &[S
         switches_per_1000: middle(samples.iter().map(Sample::switches_per_1000).collect()),
         got_in: middle(samples.iter().map(|s| s.passage.map(|p| p.got_in as f64)).collect()),
         overtaken: middle(samples.iter().map(|s| s.passage.map(|p| p.overtaken as f64)).collect()),
+        delivered: middle(samples.iter().map(|s| s.delivered).collect()),
     }
 }
 
@@ -222,6 +225,15 @@ mod tests {
         let seen: Vec<_> = rows.iter().map(|row| (row.workload.as_str(), row.ns_per_op)).collect();
         assert_eq!(seen, [("w/p50", 7.0), ("w/p99", 70.0)]);
         assert!(rows.iter().all(|row| (row.got_in, row.overtaken) == (Some(9.0), Some(3.0))));
+    }
+
+    #[test]
+    fn a_row_keeps_the_share_that_was_delivered() {
+        let mut shares = [0.5, 0.1, 0.9].into_iter().cycle();
+        let lossy = move |ops| Sample { delivered: shares.next(), ..sample(ops, ops) };
+        let mut cell = Cell::new("f", "w".into(), "item", vec![Candidate::new("a", lossy)]);
+        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) });
+        assert_eq!(rows[0].delivered, Some(0.5));
     }
 
     #[test]

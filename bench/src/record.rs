@@ -28,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) q1: f64,
     pub(crate) q3: f64,
     pub(crate) reps: usize,
-    /// Operations in each repetition.
+    /// Operations in each repetition; of a storm, the microseconds that it lasts.
     pub(crate) ops: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cpu_ns_per_op: Option<f64>,
@@ -40,6 +40,9 @@ pub(crate) struct Row {
     /// The most of the storm that came in while it waited once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) overtaken: Option<f64>,
+    /// The share of what was sent that has arrived, where candidates may drop some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delivered: Option<f64>,
 }
 
 impl Row {
@@ -125,6 +128,7 @@ pub(crate) mod tests {
             switches_per_1000: None,
             got_in: None,
             overtaken: None,
+            delivered: None,
         };
         let rows = vec![
             row("u64/cap64/pair", "aqueduct", 12.0),

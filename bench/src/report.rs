@@ -50,6 +50,12 @@ impl<'a> Grid<'a> {
         rows.find(|row| row.workload == workload && row.candidate == candidate)
     }
 
+    /// Whether less time is better: not where who drops more has less to do.
+    fn is_a_race(&self, workload: &str) -> bool {
+        let mut rows = self.rows.iter().filter(|row| row.workload == workload);
+        rows.all(|row| row.delivered.is_none())
+    }
+
     pub(crate) fn best(&self, workload: &str, among: impl Fn(&Row) -> bool) -> Option<&'a Row> {
         let rows = self.rows.iter().copied();
         rows.filter(|row| row.workload == workload && among(row))
@@ -87,6 +93,7 @@ pub(crate) fn markdown(run: &Run) -> String {
                  operations.\n\n";
         costs(&mut text, &grid);
         storms(&mut text, &grid);
+        deliveries(&mut text, &grid);
     }
     text
 }
@@ -135,7 +142,8 @@ fn times(text: &mut String, grid: &Grid<'_>) {
             line.push(grid.get(workload, candidate).map_or_else(nothing, |row| {
                 let middle = short(row.ns_per_op);
                 let is_best = best.is_some_and(|best| best.candidate == row.candidate);
-                let bold = if is_best && grid.candidates.len() > 1 { "**" } else { "" };
+                let is_won = is_best && grid.candidates.len() > 1 && grid.is_a_race(workload);
+                let bold = if is_won { "**" } else { "" };
                 format!("{bold}{middle}{bold} ±{:.0}%", row.noise() * 50.0)
             }));
         }
@@ -156,7 +164,11 @@ struct Comparison {
     within_noise: bool,
 }
 
+/// None where there is nobody to compare with, or nothing that the time alone could say.
 fn comparison(grid: &Grid<'_>, workload: &str) -> Option<Comparison> {
+    if !grid.is_a_race(workload) {
+        return None;
+    }
     let rust_peer = |row: &Row| !is_ours(&row.candidate) && row.candidate != go::NAME;
     let peer = grid.best(workload, rust_peer)?;
     let ours = grid.get(workload, OURS)?;
@@ -203,6 +215,27 @@ fn storms(text: &mut String, grid: &Grid<'_>) {
         *text += "\nThe one among the storm: how often it got in before the storm was over, and how many of \
                   the storm came in during the one wait in which most did; medians of the repetitions.\n\n";
         let header = ["storm", "candidate", "got in", "overtaken", ""].map(Into::into);
+        table(text, &header, lines);
+    }
+}
+
+/// What arrived where candidates may drop: the time of an item sent says little without it.
+fn deliveries(text: &mut String, grid: &Grid<'_>) {
+    let line = |row: &&Row| {
+        let share = row.delivered?;
+        let each = short(row.ns_per_op / share);
+        Some(vec![
+            row.workload.clone(),
+            row.candidate.clone(),
+            format!("{:.1}", share * 100.0),
+            each,
+        ])
+    };
+    let mut lines = grid.rows.iter().filter_map(line).peekable();
+    if lines.peek().is_some() {
+        *text += "\nWho lags may drop items here, and who delivers least has least to do: no best, and no ratio. How many \
+                  in a hundred arrived (median of the repetitions), and nanoseconds by one that did.\n\n";
+        let header = ["workload", "candidate", "arrived", "ns per arrival"].map(Into::into);
         table(text, &header, lines);
     }
 }
@@ -279,6 +312,17 @@ mod tests {
         assert!(text.contains("| storm/reader | c5000 | 0 | 5000 | starved: "), "{text}");
         assert!(text.contains("| storm/reader | c2 | 0 | 2 | the storm was over first"), "{text}");
         assert_eq!(text.matches("starved: ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn who_drops_items_is_neither_the_best_nor_a_peer() {
+        let mut run = run();
+        run.rows[..3].iter_mut().for_each(|row| row.delivered = Some(0.05));
+        assert!(comparison(&Grid::of(&run, "queue", false), "u64/cap64/pair").is_none());
+        let text = markdown(&run);
+        let wanted = "| u64/cap64/pair | item | 12.0 ±5% | 48.0 ±5% | 10.0 ±5% | – |";
+        assert!(text.contains(wanted), "{text}");
+        assert!(text.contains("| u64/cap64/pair | fast | 5.0 | 200 |"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `broadcast4`, `broadcast4/lossy` and `merge4`: one to four, and four to one.
 //!
 //! In `broadcast4` each of four branches gets every item, in order, and the sender waits for the slowest; an operation is one item at all four. Under
-//! `lossy` it waits for nobody: what a branch has no room for it misses, and what it got and missed has to add up. In `merge4` four
+//! `lossy` it waits for nobody: what a branch has no room for it misses, and what it got and missed has to add up. Who delivers
+//! least has least to do there, so the time is not compared; the share that arrived stands beside it. In `merge4` four
 //! senders have a channel of their own each, and one receiver gets what all send, each sender's items in their order.
 //!
 //! What they promise besides is not the same. Ours in `merge4` takes turns (between two items of a sender that has some comes at most one of each
@@ -13,6 +14,7 @@ use super::candidates::{Channel, Crossbeam, Crossfire, Item, Kanal};
 use super::{BUFFER, Shape, Sum, measure};
 use crate::family::{Candidate, Cell, OURS};
 use crate::go;
+use crate::measure::Sample;
 use aqueduct::channel;
 use aqueduct::fan::{self, Lag};
 use std::thread;
@@ -105,8 +107,11 @@ fn to_those_with_room(name: &'static str, run: fn(u64) -> [Got; BRANCHES]) -> Ca
         for got in all {
             let adds_up = got.items + got.missed == ops && !got.displaced;
             assert!(adds_up, "{name} lost, doubled or displaced an item, of {ops}: {got:?}");
+            assert!(got.items > 0, "{name} delivers nothing to a branch, of {ops}");
         }
-        sample
+        let arrived: u64 = all.iter().map(|got| got.items).sum();
+        let delivered = Some(arrived as f64 / (ops * BRANCHES as u64) as f64);
+        Sample { delivered, ..sample }
     })
 }
 
@@ -322,6 +327,24 @@ mod tests {
             all
         });
         (silent.run)(10);
+    }
+
+    #[test]
+    #[should_panic(expected = "delivers nothing")]
+    fn a_branch_that_misses_everything_is_found() {
+        let mut deaf = to_those_with_room("deaf", |ops| {
+            let mut all = broadcast_lossy(ops, Lag::DropOldest);
+            all[3] = Got { missed: ops, ..Got::new() };
+            all
+        });
+        (deaf.run)(10);
+    }
+
+    #[test]
+    fn the_share_that_arrived_is_told() {
+        let quarter = |ops| [Got { items: ops / 4, missed: ops - ops / 4, ..Got::new() }; BRANCHES];
+        let mut lossy = to_those_with_room("lossy", quarter);
+        assert_eq!((lossy.run)(1000).delivered, Some(0.25));
     }
 
     #[test]
