@@ -237,6 +237,9 @@ func pingPong(ops uint64) {
 	})
 	settle([]seen{there}, []uint64{ops})
 	settle([]seen{back}, []uint64{ops})
+	if len(ping)+len(pong) != 0 {
+		fail("an item is left over")
+	}
 	report()
 }
 
@@ -305,6 +308,11 @@ func selects(workload string, ops uint64) {
 		race(ops, jobs...)
 	}
 	settle([]seen{all}, sent)
+	for _, c := range c {
+		if len(c) != 0 {
+			fail("an item is left over")
+		}
+	}
 	report()
 }
 

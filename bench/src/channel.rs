@@ -188,13 +188,20 @@ where
 fn ping_pong<T: Payload, C: Channel<T>>(capacity: usize, ops: u64) -> Sample {
     let (ping, mut pinged) = proved::<T, C>(capacity);
     let (pong, mut ponged) = proved::<T, C>(capacity);
-    let jobs: Vec<Job<Seen>> = vec![
-        Box::new(move || serve(&ping, &mut ponged, ops)),
-        Box::new(move || answer(&mut pinged, &pong, ops)),
+    let jobs: Vec<Job<(C::Receiver, Seen)>> = vec![
+        Box::new(move || {
+            let seen = serve(&ping, &mut ponged, ops);
+            (ponged, seen)
+        }),
+        Box::new(move || {
+            let seen = answer(&mut pinged, &pong, ops);
+            (pinged, seen)
+        }),
     ];
     let (sample, results) = race(ops, jobs);
-    for seen in results {
+    for (mut receiver, seen) in results {
         settle([seen], &[ops]);
+        assert!(receiver.try_recv().is_none(), "an item is left over");
     }
     sample
 }

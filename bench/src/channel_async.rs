@@ -132,14 +132,14 @@ fn transfer<T: Payload, C: AsyncChannel<T>>(
 fn ping_pong<T: Payload, C: AsyncChannel<T>>(capacity: usize, ops: u64) -> Sample {
     let (ping, mut pinged) = proved::<T, C>(capacity);
     let (pong, mut ponged) = proved::<T, C>(capacity);
-    let tasks: Vec<Task<Seen>> = vec![
+    let tasks: Vec<Task<(C::Receiver, Seen)>> = vec![
         Box::pin(async move {
             let mut seen = Seen::nothing(1);
             for item in Load::new(0, ops) {
                 ping.send(item).await;
                 seen.take(&ponged.recv().await.expect("closed before the last answer"));
             }
-            seen
+            (ponged, seen)
         }),
         Box::pin(async move {
             let mut seen = Seen::nothing(1);
@@ -147,12 +147,13 @@ fn ping_pong<T: Payload, C: AsyncChannel<T>>(capacity: usize, ops: u64) -> Sampl
                 seen.take(&pinged.recv().await.expect("closed before the last item"));
                 pong.send(item).await;
             }
-            seen
+            (pinged, seen)
         }),
     ];
     let (sample, results) = race_tasks(ops, tasks);
-    for seen in results {
+    for (mut receiver, seen) in results {
         settle([seen], &[ops]);
+        assert!(receiver.try_recv().is_none(), "an item is left over");
     }
     sample
 }
@@ -217,6 +218,44 @@ mod tests {
 
     /// tokio's channel; with `LATE`, an item that comes a second time in place of another.
     struct Planted<const LATE: bool>;
+
+    /// tokio's channel, in which the last of 2000 items comes a second time, when all are through.
+    struct Doubling;
+
+    struct Twice(tokio::sync::mpsc::Receiver<u64>, Option<u64>);
+
+    impl AsyncChannel<u64> for Doubling {
+        const NAME: &'static str = "doubling";
+        type Sender = tokio::sync::mpsc::Sender<u64>;
+        type Receiver = Twice;
+
+        fn bounded(capacity: usize) -> (Self::Sender, Self::Receiver) {
+            let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
+            (sender, Twice(receiver, None))
+        }
+    }
+
+    impl AsyncReceiver<u64> for Twice {
+        async fn recv(&mut self) -> Option<u64> {
+            let item = self.0.recv().await?;
+            self.1 = Some(item).filter(|&item| item == 1999);
+            Some(item)
+        }
+
+        fn try_recv(&mut self) -> Option<u64> {
+            self.1.take().or_else(|| self.0.try_recv().ok())
+        }
+
+        fn several(self, _: usize) -> Vec<Self> {
+            vec![self]
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an item is left over")]
+    fn an_answer_that_comes_twice_fails() {
+        ping_pong::<u64, Doubling>(1, 2000);
+    }
 
     struct Late<const LATE: bool>(tokio::sync::mpsc::Receiver<u64>);
 

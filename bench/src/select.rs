@@ -184,6 +184,7 @@ fn ready_async<S: AsyncSelect>(ops: u64) -> Sample {
             S::send(&senders[arm], item).await;
             seen.take(&set.recv().await);
         }
+        assert!(set.try_recv().await.is_none(), "an item is left over");
         seen
     });
     let (sample, seen) = race_tasks(ops, vec![task]);
@@ -222,8 +223,14 @@ fn busy_async<S: AsyncSelect>(capacity: usize, ops: u64) -> Sample {
         End::Received(set, seen)
     }));
     let (sample, ends) = race_tasks(ops, tasks);
-    let (_senders, _set, seen) = sort(ends);
+    let (_senders, set, seen) = sort(ends);
     settle([seen], &sent);
+    let look: Task<bool> = Box::pin(async move {
+        let mut set = set.expect("one has received");
+        set.try_recv().await.is_some()
+    });
+    let (_, left_over) = race_tasks(1, vec![look]);
+    assert_eq!(left_over, [false], "an item is left over");
     sample
 }
 
@@ -263,6 +270,51 @@ mod tests {
             self.1.push(item);
             Some(if REPEATS && self.1.len() == 300 { self.1[298] } else { item })
         }
+    }
+
+    /// tokio's, in which the last of 1000 items comes a second time, when all are through.
+    struct Doubling(Tokio, u64, Option<u64>);
+
+    type Tokio = candidates::Tokio;
+
+    impl AsyncSelect for Doubling {
+        const NAME: &'static str = "doubling";
+        type Sender = <Tokio as AsyncSelect>::Sender;
+
+        fn channels(capacity: usize) -> (Vec<Self::Sender>, Self) {
+            let (senders, set) = Tokio::channels(capacity);
+            (senders, Self(set, 0, None))
+        }
+
+        async fn send(sender: &Self::Sender, item: u64) {
+            Tokio::send(sender, item).await;
+        }
+
+        async fn recv(&mut self) -> u64 {
+            let item = self.0.recv().await;
+            self.1 += 1;
+            self.2 = (self.1 == 1000).then_some(item);
+            item
+        }
+
+        async fn try_recv(&mut self) -> Option<u64> {
+            match self.2.take() {
+                Some(item) => Some(item),
+                None => self.0.try_recv().await,
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a task of this run panicked")]
+    fn an_item_that_a_task_gets_twice_at_the_end_fails() {
+        ready_async::<Doubling>(1000);
+    }
+
+    #[test]
+    #[should_panic(expected = "an item is left over")]
+    fn an_item_that_comes_twice_at_the_end_of_busy_channels_fails() {
+        busy_async::<Doubling>(16, 1000);
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl Select for Flume {
     }
 }
 
-struct Tokio([tokio::sync::mpsc::Receiver<u64>; ARMS]);
+pub(super) struct Tokio([tokio::sync::mpsc::Receiver<u64>; ARMS]);
 
 impl AsyncSelect for Tokio {
     const NAME: &'static str = "tokio";
