@@ -70,50 +70,40 @@ fn consume(shape: Shape, pipeline: Pipeline<impl Flow<Item = u64>>) -> Sum {
 }
 
 /// A bounded channel whose calls hold the thread.
-pub(super) trait Channel {
+pub(super) trait Channel<T> {
     type Sender: Clone + Send;
     type Receiver: Clone + Send;
 
     fn bounded() -> (Self::Sender, Self::Receiver);
-    fn send(sender: &Self::Sender, item: Item);
+    fn send(sender: &Self::Sender, item: T);
     /// False if there is no room.
-    fn try_send(sender: &Self::Sender, item: Item) -> bool;
-    fn recv(receiver: &Self::Receiver) -> Option<Item>;
+    fn try_send(sender: &Self::Sender, item: T) -> bool;
+    fn recv(receiver: &Self::Receiver) -> Option<T>;
 }
 
 /// A number and its value.
-pub(super) type Item = (u64, u64);
+pub(super) type Numbered = (u64, u64);
 
-fn by_hand<C: Channel>(shape: Shape, ops: u64) -> Sum {
+/// Items carry their number only where somebody looks at it.
+fn by_hand<C: Channel<u64> + Channel<Numbered>>(shape: Shape, ops: u64) -> Sum {
     let step: fn(Shape, u64) -> u64 =
         if shape.fused { |shape, n| shape.steps(n) } else { |shape, n| shape.step(n) };
-    let stages = if shape.fused { 1 } else { 3 };
-    thread::scope(|scope| {
-        let (first, mut from) = C::bounded();
-        scope.spawn(move || (0..ops).for_each(|n| C::send(&first, (n, n))));
-        for _ in 0..stages {
-            let (to, next) = C::bounded();
-            for _ in 0..WORKERS {
-                let (from, to) = (from.clone(), to.clone());
-                scope.spawn(move || {
-                    while let Some((n, value)) = C::recv(&from) {
-                        C::send(&to, (n, step(shape, value)));
-                    }
-                });
-            }
-            from = next;
-        }
-        let mut sum = Sum::new(shape);
-        let mut early = BTreeMap::new();
-        let mut next = 0;
-        while let Some((n, value)) = C::recv(&from) {
-            if !shape.ordered {
-                sum.take(value);
-                continue;
-            }
+    let mut sum = Sum::new(shape);
+    if !shape.ordered {
+        stages::<C, u64>(shape, 0..ops, &move |n| step(shape, n), |value| sum.take(value));
+        return sum;
+    }
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    let number = (0..ops).map(|n| (n, n));
+    stages::<C, Numbered>(
+        shape,
+        number,
+        &move |(n, value)| (n, step(shape, value)),
+        |(n, value)| {
             if n != next {
                 early.insert(n, value);
-                continue;
+                return;
             }
             sum.take(value);
             next += 1;
@@ -121,76 +111,104 @@ fn by_hand<C: Channel>(shape: Shape, ops: u64) -> Sum {
                 sum.take(value);
                 next += 1;
             }
+        },
+    );
+    sum
+}
+
+/// A thread for the source and for each worker; the caller's takes what comes out.
+fn stages<C: Channel<T>, T>(
+    shape: Shape,
+    source: impl Iterator<Item = T> + Send,
+    step: &(impl Fn(T) -> T + Sync),
+    mut take: impl FnMut(T),
+) {
+    thread::scope(|scope| {
+        let (first, mut from) = C::bounded();
+        scope.spawn(move || source.for_each(|item| C::send(&first, item)));
+        for _ in 0..if shape.fused { 1 } else { 3 } {
+            let (to, next) = C::bounded();
+            for _ in 0..WORKERS {
+                let (from, to) = (from.clone(), to.clone());
+                scope.spawn(move || {
+                    while let Some(item) = C::recv(&from) {
+                        C::send(&to, step(item));
+                    }
+                });
+            }
+            from = next;
         }
-        sum
-    })
+        while let Some(item) = C::recv(&from) {
+            take(item);
+        }
+    });
 }
 
 pub(super) struct Crossbeam;
 
-impl Channel for Crossbeam {
-    type Sender = crossbeam_channel::Sender<Item>;
-    type Receiver = crossbeam_channel::Receiver<Item>;
+impl<T: Send> Channel<T> for Crossbeam {
+    type Sender = crossbeam_channel::Sender<T>;
+    type Receiver = crossbeam_channel::Receiver<T>;
 
     fn bounded() -> (Self::Sender, Self::Receiver) {
         crossbeam_channel::bounded(BUFFER)
     }
 
-    fn send(sender: &Self::Sender, item: Item) {
-        sender.send(item).expect("the receivers are there");
+    fn send(sender: &Self::Sender, item: T) {
+        assert!(sender.send(item).is_ok(), "the receivers are gone");
     }
 
-    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+    fn try_send(sender: &Self::Sender, item: T) -> bool {
         sender.try_send(item).is_ok()
     }
 
-    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+    fn recv(receiver: &Self::Receiver) -> Option<T> {
         receiver.recv().ok()
     }
 }
 
 pub(super) struct Crossfire;
 
-impl Channel for Crossfire {
-    type Sender = crossfire::MTx<crossfire::mpmc::Array<Item>>;
-    type Receiver = crossfire::MRx<crossfire::mpmc::Array<Item>>;
+impl<T: Send + Unpin + 'static> Channel<T> for Crossfire {
+    type Sender = crossfire::MTx<crossfire::mpmc::Array<T>>;
+    type Receiver = crossfire::MRx<crossfire::mpmc::Array<T>>;
 
     fn bounded() -> (Self::Sender, Self::Receiver) {
         crossfire::mpmc::bounded_blocking(BUFFER)
     }
 
-    fn send(sender: &Self::Sender, item: Item) {
-        assert!((**sender).send(item).is_ok(), "the receivers are there");
+    fn send(sender: &Self::Sender, item: T) {
+        assert!((**sender).send(item).is_ok(), "the receivers are gone");
     }
 
-    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+    fn try_send(sender: &Self::Sender, item: T) -> bool {
         (**sender).try_send(item).is_ok()
     }
 
-    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+    fn recv(receiver: &Self::Receiver) -> Option<T> {
         (**receiver).recv().ok()
     }
 }
 
 pub(super) struct Kanal;
 
-impl Channel for Kanal {
-    type Sender = kanal::Sender<Item>;
-    type Receiver = kanal::Receiver<Item>;
+impl<T: Send> Channel<T> for Kanal {
+    type Sender = kanal::Sender<T>;
+    type Receiver = kanal::Receiver<T>;
 
     fn bounded() -> (Self::Sender, Self::Receiver) {
         kanal::bounded(BUFFER)
     }
 
-    fn send(sender: &Self::Sender, item: Item) {
-        sender.send(item).expect("the receivers are there");
+    fn send(sender: &Self::Sender, item: T) {
+        assert!(sender.send(item).is_ok(), "the receivers are gone");
     }
 
-    fn try_send(sender: &Self::Sender, item: Item) -> bool {
+    fn try_send(sender: &Self::Sender, item: T) -> bool {
         sender.try_send(item).expect("the receivers are there")
     }
 
-    fn recv(receiver: &Self::Receiver) -> Option<Item> {
+    fn recv(receiver: &Self::Receiver) -> Option<T> {
         receiver.recv().ok()
     }
 }

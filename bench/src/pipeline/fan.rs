@@ -10,7 +10,7 @@
 //! thread for each input forwards what comes into one channel, first come, first served. Ours in `broadcast4` gives an item to all branches or to
 //! none; by hand it goes to one after the other. Under `lossy` `aqueduct-drop-oldest` and tokio lose the oldest, `aqueduct` and whoever uses `try_send` the newest.
 
-use super::candidates::{Channel, Crossbeam, Crossfire, Item, Kanal};
+use super::candidates::{Channel, Crossbeam, Crossfire, Kanal};
 use super::{BUFFER, Shape, Sum, measure};
 use crate::family::{Candidate, Cell, OURS};
 use crate::go;
@@ -115,6 +115,9 @@ fn to_those_with_room(name: &'static str, run: fn(u64) -> [Got; BRANCHES]) -> Ca
     })
 }
 
+/// Of a merge: its sender, and which of that one's it is.
+type Item = (u64, u64);
+
 /// How many items each input has brought.
 type Brought = [u64; BRANCHES];
 
@@ -173,11 +176,11 @@ fn broadcast(ops: u64) -> [Got; BRANCHES] {
     branches(receivers, send, |branch, got| branch.into_iter().for_each(|n| got.take(n)))
 }
 
-fn broadcast_by_hand<C: Channel>(ops: u64) -> [Got; BRANCHES] {
+fn broadcast_by_hand<C: Channel<u64>>(ops: u64) -> [Got; BRANCHES] {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..BRANCHES).map(|_| C::bounded()).unzip();
-    let send = move || (0..ops).for_each(|n| senders.iter().for_each(|to| C::send(to, (n, n))));
+    let send = move || (0..ops).for_each(|n| senders.iter().for_each(|to| C::send(to, n)));
     branches(receivers, send, |receiver, got| {
-        while let Some((n, _)) = C::recv(&receiver) {
+        while let Some(n) = C::recv(&receiver) {
             got.take(n);
         }
     })
@@ -197,19 +200,19 @@ fn broadcast_lossy(ops: u64, lag: Lag) -> [Got; BRANCHES] {
     })
 }
 
-fn lossy_by_hand<C: Channel>(ops: u64) -> [Got; BRANCHES] {
+fn lossy_by_hand<C: Channel<u64>>(ops: u64) -> [Got; BRANCHES] {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..BRANCHES).map(|_| C::bounded()).unzip();
     let mut missed = [0; BRANCHES];
     let count = &mut missed;
     let send = move || {
         for n in 0..ops {
             for (to, missed) in senders.iter().zip(&mut *count) {
-                *missed += u64::from(!C::try_send(to, (n, n)));
+                *missed += u64::from(!C::try_send(to, n));
             }
         }
     };
     let mut all = branches(receivers, send, |receiver, got| {
-        while let Some((n, _)) = C::recv(&receiver) {
+        while let Some(n) = C::recv(&receiver) {
             got.take(n);
         }
     });
@@ -250,7 +253,7 @@ fn merge(ops: u64) -> Brought {
     })
 }
 
-fn merge_by_hand<C: Channel>(ops: u64) -> Brought {
+fn merge_by_hand<C: Channel<Item>>(ops: u64) -> Brought {
     let (to, merged) = C::bounded();
     thread::scope(|scope| {
         for (at, share) in (0..).zip(shares(ops)) {
