@@ -31,17 +31,22 @@ pub(crate) struct Machine {
     pub(crate) peers: BTreeMap<String, String>,
 }
 
+const LOCK: &str = include_str!("../Cargo.lock");
+
 impl Machine {
     /// This one, now. `candidates` may repeat and may name what is no crate.
     pub(crate) fn here(candidates: &[&str]) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
-        let locked = locked(include_str!("../Cargo.lock"));
+        let locked = locked(LOCK);
         let version = |name: &str| match name {
             go::NAME => Some(go::VERSION.as_ref()?.trim_start_matches("go version ").to_owned()),
             _ => locked.get(name).cloned(),
         };
-        let peers =
-            candidates.iter().filter_map(|name| Some((name.to_string(), version(name)?))).collect();
+        let peers = candidates
+            .iter()
+            .map(|candidate| crate_of(candidate))
+            .filter_map(|name| Some((name.to_string(), version(name)?)))
+            .collect();
         Self {
             cpu: cpuinfo_field(&cpuinfo, "model name"),
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
@@ -56,6 +61,21 @@ impl Machine {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             peers,
         }
+    }
+
+    /// The version of what a candidate is made of, if it has one.
+    pub(crate) fn version_of(&self, candidate: &str) -> Option<&str> {
+        self.peers.get(crate_of(candidate)).map(String::as_str)
+    }
+}
+
+/// What a candidate is made of, as a rule its name.
+fn crate_of(candidate: &str) -> &str {
+    match candidate {
+        "crossbeam-select" => "crossbeam-channel",
+        "rayon-par-bridge" | "rayon-range" => "rayon",
+        "tokio-blocking" => "tokio",
+        name => name,
     }
 }
 
@@ -127,6 +147,7 @@ fn locked(lock: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::family::{Family, is_ours};
 
     #[test]
     fn versions_come_from_the_lock_file() {
@@ -147,6 +168,21 @@ source = "registry+https://example"
 checksum = "00"
 "#;
         assert_eq!(locked(lock), BTreeMap::from([("peer".into(), "1.2.3".into())]));
+    }
+
+    #[test]
+    fn every_candidate_that_is_a_peer_has_a_version() {
+        let locked = locked(LOCK);
+        for cell in Family::all().into_iter().flat_map(Family::cells) {
+            for candidate in cell.candidates {
+                let name = candidate.name;
+                let is_none = is_ours(name) || ["go", "machine", "std"].contains(&name);
+                assert!(is_none || locked.contains_key(crate_of(name)), "{name}");
+            }
+        }
+        let machine = Machine::here(&["rayon-range", "crossbeam-select", "aqueduct-fair"]);
+        assert!(machine.peers.keys().eq(["crossbeam-channel", "rayon"]), "{:?}", machine.peers);
+        assert_eq!(machine.version_of("rayon-par-bridge"), locked.get("rayon").map(String::as_str));
     }
 
     #[test]

@@ -42,6 +42,7 @@ use family::{Cell, Family, Filter};
 use machine::Machine;
 use measure::Plan;
 use record::{Row, Run};
+use report::Grid;
 
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
@@ -148,7 +149,7 @@ fn run(cli: &Cli) -> Result<(), String> {
     if let Some(file) = &cli.json {
         record::save_rows(file, &run.rows)?;
     }
-    print!("{}", report::markdown(&run));
+    print!("{}", report::markdown(&run, false));
     Ok(())
 }
 
@@ -176,12 +177,11 @@ fn pinned(cli: &Cli) -> Result<Vec<Row>, String> {
 fn write_report(out: &Path) -> Result<(), String> {
     let run = Run::load(&results().join("last.json"))
         .map_err(|error| format!("no last run to report on ({error}); measure something first"))?;
-    let text = report::markdown(&run);
-    print!("{text}");
+    print!("{}", report::markdown(&run, false));
     run.save(&out.join("run.json"))?;
-    record::write(&out.join("report.md"), &text)?;
-    for grid in report::grids(&run) {
-        plot::family(&run, &grid, &out.join(format!("{}.svg", grid.name())))?;
+    record::write(&out.join("report.md"), &report::markdown(&run, true))?;
+    for grid in report::grids(&run).iter().filter_map(Grid::races) {
+        plot::family(&run, &grid, &out.join(grid.picture()))?;
     }
     eprintln!("written to {}", out.display());
     Ok(())

@@ -40,19 +40,28 @@ const OTHERS: [RGBColor; 11] = [
 /// then shows its nanoseconds.
 pub(crate) fn family(run: &Run, grid: &Grid<'_>, file: &Path) -> Result<(), String> {
     let rows = u32::try_from(grid.workloads.len()).expect("a few");
-    let (_, lines) = legend(grid);
+    let (_, lines) = legend(&labels(run, grid));
     let head = HEAD + LEGEND * lines;
     let root = SVGBackend::new(file, (WIDTH, head + ROW * rows + FOOT)).into_drawing_area();
     draw(&root, run, grid, head).map_err(|e| format!("{}: {e}", file.display()))?;
     root.present().map_err(|e| format!("{}: {e}", file.display()))
 }
 
-/// Where each candidate stands in the legend, and how many lines that has.
-fn legend(grid: &Grid<'_>) -> (Vec<(i32, u32)>, u32) {
+/// What the legend says of each candidate: who it is, and in which version.
+fn labels(run: &Run, grid: &Grid<'_>) -> Vec<String> {
+    let label = |candidate: &String| match run.machine.version_of(candidate) {
+        Some(version) => format!("{candidate} {version}"),
+        None => candidate.clone(),
+    };
+    grid.candidates.iter().map(label).collect()
+}
+
+/// Where each label stands in the legend, and how many lines that has.
+fn legend(labels: &[String]) -> (Vec<(i32, u32)>, u32) {
     let (mut x, mut line) = (10, 0);
     let mut places = Vec::new();
-    for candidate in &grid.candidates {
-        let width = 32 + 8 * i32::try_from(candidate.len()).expect("a word");
+    for label in labels {
+        let width = 32 + 8 * i32::try_from(label.len()).expect("a few words");
         if x + width > WIDTH as i32 {
             (x, line) = (10, line + 1);
         }
@@ -87,10 +96,11 @@ fn draw(
     let title = format!("{}: {what} (median, and the middle half)", grid.name());
     write(root, (10, 8), 20, &title, HPos::Left)?;
     write(root, (10, 34), 11, &caption(run), HPos::Left)?;
-    for (at, (candidate, (x, line))) in grid.candidates.iter().zip(legend(grid).0).enumerate() {
+    let labels = labels(run, grid);
+    for (at, (label, (x, line))) in labels.iter().zip(legend(&labels).0).enumerate() {
         let y = i32::try_from(HEAD - 24 + LEGEND * line)?;
         root.draw(&Circle::new((x + 5, y + 7), 5, colour(grid, at).filled()))?;
-        write(root, (x + 15, y), 14, candidate, HPos::Left)?;
+        write(root, (x + 15, y), 14, label, HPos::Left)?;
     }
 
     let rows = grid.workloads.len() as f64;
@@ -193,10 +203,11 @@ mod tests {
     #[test]
     fn a_picture_names_every_workload_and_candidate() {
         let file = std::env::temp_dir().join(format!("aqueduct-bench-{}.svg", std::process::id()));
-        let run = run();
+        let mut run = run();
+        run.machine.peers.insert("slow".into(), "1.2.3".into());
         family(&run, &Grid::of(&run, "queue", false), &file).unwrap();
         let svg = std::fs::read_to_string(&file).unwrap();
-        for name in ["u64/cap64/pair", "u64/cap64/4p4c", "aqueduct", "slow", "fast"] {
+        for name in ["u64/cap64/pair", "u64/cap64/4p4c", "aqueduct", "slow 1.2.3", "fast"] {
             assert!(svg.contains(name), "{name}");
         }
         std::fs::remove_file(file).unwrap();

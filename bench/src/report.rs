@@ -30,7 +30,10 @@ pub(crate) struct Grid<'a> {
 impl<'a> Grid<'a> {
     pub(crate) fn of(run: &'a Run, family: &'a str, pinned: bool) -> Self {
         let belongs = |row: &&Row| row.family == family && row.pinned == pinned;
-        let rows: Vec<&Row> = run.rows.iter().filter(belongs).collect();
+        Self::with(family, pinned, run.rows.iter().filter(belongs).collect())
+    }
+
+    fn with(family: &'a str, pinned: bool, rows: Vec<&'a Row>) -> Self {
         Self {
             family,
             pinned,
@@ -43,6 +46,18 @@ impl<'a> Grid<'a> {
     /// For a heading and for a file: the family, and the world if it is not the free one.
     pub(crate) fn name(&self) -> String {
         format!("{}{}", self.family, if self.pinned { "-pinned" } else { "" })
+    }
+
+    /// The name of the file with its picture.
+    pub(crate) fn picture(&self) -> String {
+        format!("{}.svg", self.name())
+    }
+
+    /// What a picture can compare: without the workloads in which less time is not better.
+    pub(crate) fn races(&self) -> Option<Self> {
+        let rows = self.rows.iter().copied().filter(|row| self.is_a_race(&row.workload));
+        let races = Self::with(self.family, self.pinned, rows.collect());
+        (!races.rows.is_empty()).then_some(races)
     }
 
     pub(crate) fn get(&self, workload: &str, candidate: &str) -> Option<&'a Row> {
@@ -63,8 +78,8 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// The whole report.
-pub(crate) fn markdown(run: &Run) -> String {
+/// The whole report. With `pictures`, each table comes after its family's, which lies beside it as [`Grid::picture`].
+pub(crate) fn markdown(run: &Run, pictures: bool) -> String {
     let mut text = format!("# A run of aqueduct-bench\n\n{}.\n", run.machine);
     if run.quick {
         text +=
@@ -77,7 +92,11 @@ pub(crate) fn markdown(run: &Run) -> String {
         text += &table;
     }
     for grid in grids(run) {
-        write!(text, "\n## {}\n\n", grid.name()).expect("a string takes it");
+        let name = grid.name();
+        write!(text, "\n## {name}\n\n").expect("a string takes it");
+        if pictures && grid.races().is_some() {
+            write!(text, "![{name}]({})\n\n", grid.picture()).expect("a string takes it");
+        }
         if grid.pinned {
             text += "All threads on one CPU. ";
         }
@@ -291,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_tables_show_every_cell_and_mark_the_best() {
-        let text = markdown(&run());
+        let text = markdown(&run(), false);
         let wanted = "| u64/cap64/pair | item | 12.0 ±5% | 48.0 ±5% | **10.0** ±5% | 1.20 |";
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("| u64/cap64/4p4c | item | – | 30,000 ±5% |"));
@@ -308,7 +327,7 @@ mod tests {
             (row.workload, row.candidate) = ("storm/reader/p50".into(), format!("c{overtaken}"));
             (row.got_in, row.overtaken) = (Some(got_in), Some(overtaken));
         }
-        let text = markdown(&run);
+        let text = markdown(&run, false);
         assert!(text.contains("| storm/reader | c5000 | 0 | 5000 | starved: "), "{text}");
         assert!(text.contains("| storm/reader | c2 | 0 | 2 | the storm was over first"), "{text}");
         assert_eq!(text.matches("starved: ").count(), 1, "{text}");
@@ -319,10 +338,21 @@ mod tests {
         let mut run = run();
         run.rows[..3].iter_mut().for_each(|row| row.delivered = Some(0.05));
         assert!(comparison(&Grid::of(&run, "queue", false), "u64/cap64/pair").is_none());
-        let text = markdown(&run);
+        let text = markdown(&run, false);
         let wanted = "| u64/cap64/pair | item | 12.0 ±5% | 48.0 ±5% | 10.0 ±5% | – |";
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("| u64/cap64/pair | fast | 5.0 | 200 |"), "{text}");
+    }
+
+    #[test]
+    fn a_report_beside_its_pictures_shows_them() {
+        let mut run = run();
+        let picture = "## queue\n\n![queue](queue.svg)\n";
+        assert!(markdown(&run, true).contains(picture));
+        assert!(!markdown(&run, false).contains("queue.svg"));
+        // Where all drop items there is nothing to draw.
+        run.rows.iter_mut().for_each(|row| row.delivered = Some(0.5));
+        assert!(!markdown(&run, true).contains("queue.svg"));
     }
 
     #[test]
