@@ -82,6 +82,18 @@ fn script_faults(script: &File, executable: bool, run: &str, workflow: &str) -> 
     if !script.text.lines().any(|line| line == "set -euo pipefail") {
         fault(0, "lacks `set -euo pipefail`");
     }
+    for (at, line) in script.text.lines().enumerate() {
+        // `trap - EXIT` says on purpose that the output of the last command is to be the last.
+        let line = line.trim();
+        let replaces =
+            line.starts_with("trap ") && line.ends_with(" EXIT") && line != "trap - EXIT";
+        if replaces && !line.contains("finished") {
+            fault(
+                at + 1,
+                "has a trap on EXIT that does not call `finished`, which says what it took",
+            );
+        }
+    }
     if !executable {
         fault(0, "is not executable");
     }
@@ -140,6 +152,10 @@ fn a_script_in_bad_form_is_found() {
     expect_lines(&script_faults(&good, true, "for check in lint docs", "run: ci/lint"), &[]);
     expect_lines(&script_faults(&good, false, "# lint\ndocs", "run: ci/linters"), &[0, 0, 0]);
     expect_lines(&script_faults(&script("#!/bin/sh\n\n"), true, "lint", "lint"), &[1, 2, 0]);
+    let traps =
+        "trap 'rm -f x' EXIT\ntrap 'finished; rm -f x' EXIT\ntrap - EXIT\ntrap 'exit 1' INT\n";
+    let traps = script(&(good.text.clone() + traps));
+    expect_lines(&script_faults(&traps, true, "lint", "lint"), &[4]);
 }
 
 /// The first two commands that a page gives on lines of their own.
