@@ -64,6 +64,29 @@ fn every_protocol_has_its_six_parts() {
     );
 }
 
+/// Protocols that `architecture` does not name.
+fn untold(architecture: &str, protocols: &[File]) -> Vec<Finding> {
+    let is_untold = |file: &&File| !architecture.contains(&format!("`{}`", file.path));
+    let finding = |file| Finding::new(file, 0, "is not in the table of ARCHITECTURE.md");
+    protocols.iter().filter(is_untold).map(|file| finding(&file.path)).collect()
+}
+
+#[test]
+fn the_architecture_names_every_protocol() {
+    let (protocols, others): (Vec<_>, Vec<_>) =
+        files().into_iter().partition(|file| file.path.ends_with("PROTOCOL.md"));
+    let architecture = others.iter().find(|file| file.path == "ARCHITECTURE.md").expect("is there");
+    expect_none(&untold(&architecture.text, &protocols), "Each story has a line there.");
+}
+
+#[test]
+fn a_protocol_that_is_not_named_is_found() {
+    let file = |path: &str| File { path: path.into(), text: String::new() };
+    let protocols = [file("x/PROTOCOL.md"), file("y/PROTOCOL.md")];
+    let findings = untold("| `y/PROTOCOL.md` | `y/` |", &protocols);
+    assert!(matches!(&findings[..], [one] if one.path == "x/PROTOCOL.md"), "{findings:#?}");
+}
+
 #[test]
 fn a_missing_part_is_found() {
     let text = "# Ring\n## Words\n## State\n## Steps per party\n### push\n## Pairs\n## Rejected\n";
