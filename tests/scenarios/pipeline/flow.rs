@@ -206,8 +206,6 @@ fn without_order_a_slow_item_is_overtaken() {
 }
 
 /// Stages, policies, sources and consumers may borrow from around the run.
-///
-/// R51
 #[test]
 fn a_run_may_borrow() {
     let words = vec![String::from("one"), String::from("two"), String::from("three")];

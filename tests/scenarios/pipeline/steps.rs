@@ -81,8 +81,6 @@ fn a_rate_is_a_bound() {
 }
 
 /// Of a burst the last one passes, and the others are counted.
-///
-/// R79
 #[test]
 fn of_a_burst_the_last_one_passes() {
     let mut output = Vec::new();

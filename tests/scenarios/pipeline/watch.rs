@@ -200,8 +200,6 @@ fn workers_come_when_items_wait_and_when_they_are_asked_for() {
 }
 
 /// A stage that has one worker has as many as it is given while it runs.
-///
-/// R04
 #[test]
 fn a_stage_is_resized_while_it_runs() {
     let (sender, receiver) = channel::bounded(1);
@@ -300,8 +298,6 @@ fn a_cap_behind_a_cap_leaves_the_first_as_it_is() {
 }
 
 /// What is heavier than all that is allowed goes alone, and holds nothing up for ever.
-///
-/// R34
 #[test]
 fn what_is_too_heavy_goes_alone() {
     let mut output = Vec::new();
@@ -317,8 +313,6 @@ fn what_is_too_heavy_goes_alone() {
 }
 
 /// Progress is told after every so many items, with the total where it is known.
-///
-/// R61
 #[test]
 fn progress_is_told_with_the_total() {
     let told = Arc::new(Mutex::new(Vec::new()));
