@@ -37,8 +37,13 @@ fn work(worker: usize, context: &Context, jobs: &Receiver<Job>, results: &Sender
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // What the jobs say when they panic is in the results.
-    std::panic::set_hook(Box::new(|_| {}));
+    // What the jobs say when they panic is in the results; of any other panic whoever runs this is to hear.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name().is_none_or(|name| !name.starts_with("worker-")) {
+            hook(panic);
+        }
+    }));
     let context = Context::background().with_timeout(Duration::from_secs(60));
     let (jobs, queue) = channel::bounded(4);
     let (results, done) = channel::bounded(4);
