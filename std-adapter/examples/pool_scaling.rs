@@ -1,8 +1,8 @@
 //! Draws how a pool scales under a real mixed load, as an SVG: `cargo run --release --example pool_scaling > scaling.svg`.
 //!
 //! First jobs that wait (as for a disk or a network), in bursts; then jobs that compute; then nothing. Above: workers, and those of
-//! them that are busy. In the middle: jobs that wait in the queue. Below: what 95 % of the jobs that began in a slice of time had
-//! waited.
+//! them that are busy. In the middle: jobs that wait in the queue. Below: what 95 % of the jobs whose
+//! results came in a slice of time had waited at most.
 
 use aqueduct::pool::{JobHandle, LatencyTarget, Pool};
 use std::fmt::Write;
@@ -16,7 +16,7 @@ struct Sample {
     workers: usize,
     busy: usize,
     queued: usize,
-    /// Milliseconds; none if no job has ended since the last sample.
+    /// Milliseconds; 0 if no result has come since the last sample.
     p95_wait: f64,
 }
 
@@ -77,13 +77,13 @@ fn compute(seed: u64) -> u64 {
     })
 }
 
+/// Takes the results, in the order of the submissions, and tells how long each job had waited.
 fn settle(
     jobs: Vec<JobHandle<u64>>,
-    waited: &mpsc::Sender<(Instant, Duration)>,
+    waited: &mpsc::Sender<Duration>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     for job in jobs {
-        let done = job.join()?;
-        waited.send((Instant::now(), done.queued_for))?;
+        waited.send(job.join()?.queued_for)?;
     }
     Ok(())
 }
@@ -92,7 +92,7 @@ fn settle(
 fn sample(
     pool: &Pool,
     begin: Instant,
-    waits: &mpsc::Receiver<(Instant, Duration)>,
+    waits: &mpsc::Receiver<Duration>,
     stopped: &mpsc::Receiver<()>,
 ) {
     let mut samples = Vec::new();
@@ -102,7 +102,7 @@ fn sample(
         let mut recent = Vec::new();
         loop {
             match waits.try_recv() {
-                Ok((_, wait)) => recent.push(wait),
+                Ok(wait) => recent.push(wait),
                 Err(mpsc::TryRecvError::Empty) => break,
                 Err(mpsc::TryRecvError::Disconnected) => {
                     load_ended = true;
