@@ -12,7 +12,8 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// R04: While a worker is in a long job, shrinking delays neither submissions, nor metrics, nor growing, nor the shutdown's beginning.
+/// R04: While workers are in long jobs, shrinking delays neither submissions, nor metrics, nor growing, nor a shutdown that waits for
+/// nobody.
 #[test]
 fn shrinking_waits_for_no_busy_worker() {
     let pool = Pool::builder().min_workers(3).max_workers(3).build().unwrap();
@@ -24,6 +25,11 @@ fn shrinking_waits_for_no_busy_worker() {
     let queued = pool.submit(|| 7).unwrap();
     pool.resize(0, 4).unwrap();
     assert_eq!(queued.join().unwrap().value, 7, "a fourth came");
+    pool.resize(0, 1).unwrap();
+    let report = pool.shutdown_timeout(Duration::ZERO);
+    let running: BTreeSet<_> = report.running.iter().map(|job| job.id).collect();
+    assert_eq!(running, long.iter().map(|job| job.id()).collect(), "{report}");
+    assert!(report.workers >= 3, "they are busy still: {report}");
     gate.open();
     join_all(long);
 }
@@ -283,7 +289,7 @@ fn a_refused_thread_is_counted_and_tried_again() {
     assert_eq!(waits.join().unwrap().value, 7);
 }
 
-/// R16: Two shut down a pool that has no worker, and one of them runs what is left: neither says that it is done before that is. The
+/// R67: Two shut down a pool that has no worker, and one of them runs what is left: neither says that it is done before that is. The
 /// job itself may shut it down as well, and does not wait for itself.
 #[test]
 fn nobody_says_done_while_another_runs_what_is_left() {
