@@ -10,7 +10,7 @@ mod little_room;
 mod promises;
 mod rendezvous;
 
-use crate::support::{Counter, Drops, poll};
+use crate::support::{Counter, Drops, Sleepers, poll};
 use aqueduct::channel::{
     self, RecvError, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError, bounded,
 };
@@ -55,31 +55,43 @@ fn close_is_idempotent_and_may_race_with_itself() {
     }
 }
 
-/// R02: Close while receivers sleep, while senders sleep, and when both have gone already.
+/// R02: Close while receivers sleep, while senders sleep, and when whoever waited has gone already.
 #[test]
 fn close_wakes_whoever_sleeps() {
     for capacity in CAPACITIES {
-        for _ in 0..50 {
+        for _ in 0..10 {
             let (sender, receiver) = bounded::<u8>(capacity);
-            let waiting = thread::spawn({
+            let sleepers = Sleepers::default();
+            let waiting = [(); 2].map(|()| {
                 let receiver = receiver.clone();
-                move || receiver.recv()
+                thread::spawn(sleepers.call(move || receiver.recv())).unwrap()
             });
+            sleepers.until_asleep(2);
             sender.close();
-            assert_eq!(waiting.unwrap().join().unwrap(), Err(RecvError));
+            for waiting in waiting {
+                assert_eq!(waiting.join().unwrap(), Err(RecvError));
+            }
 
             let (sender, receiver) = bounded(capacity);
-            for _ in 0..capacity {
-                sender.send(1).unwrap();
-            }
-            let waiting = thread::spawn({
+            let sleepers = Sleepers::default();
+            (0..capacity).for_each(|_| sender.send(1).unwrap());
+            let waiting = [2, 3].map(|value| {
                 let sender = sender.clone();
-                move || sender.send(2)
+                thread::spawn(sleepers.call(move || (value, sender.send(value)))).unwrap()
             });
+            sleepers.until_asleep(2);
             receiver.close();
-            assert_eq!(waiting.unwrap().join().unwrap().unwrap_err().into_inner(), 2);
+            for (value, refused) in waiting.map(|waiting| waiting.join().unwrap()) {
+                assert_eq!(refused.unwrap_err().into_inner(), value);
+            }
             assert_eq!(receiver.iter().collect::<Vec<_>>(), vec![1; capacity]);
         }
+        let (sender, receiver) = bounded(capacity);
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+        (0..capacity).for_each(|_| sender.send(1).unwrap());
+        let too_late = sender.send_timeout(2, Duration::ZERO);
+        assert!(matches!(too_late, Err(SendTimeoutError::Timeout(2))));
+        assert!(sender.close() && sender.send(3).is_err());
     }
 }
 
@@ -283,8 +295,8 @@ fn a_receive_dropped_after_its_wake_up_passes_it_on() {
     }
 }
 
-/// C33: A receive that registered, and then found a value without having been woken, has taken nobody's
-/// wake-up with it.
+/// C33: A receive that registered, was woken, and found its value when it tried again has left the line: it takes nobody
+/// else's wake-up with it.
 #[test]
 fn a_receive_that_succeeds_by_trying_again_takes_no_wake_up_along() {
     for capacity in [2, 3] {

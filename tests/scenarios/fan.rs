@@ -5,7 +5,7 @@ mod merge;
 mod route;
 mod scatter;
 
-use crate::support::{alone, threads};
+use crate::support::{Sleepers, alone, threads};
 use aqueduct::channel::{self, Receiver};
 use aqueduct::fan::{self, Lag, Rule};
 use aqueduct::{Context, thread};
@@ -44,13 +44,17 @@ fn a_cancel_wakes_everybody() {
     let router = fan::route(Rule::round_robin()).close_on(&context);
     let routed = router.add_branch(1);
     let empty = router.add_branch_if(1, |_| false);
-    let (source, input) = channel::bounded(1);
+    let (quiet, input) = channel::bounded::<u8>(1);
     let mut merged = fan::merge([input]).close_on(&context);
     let inputs = merged.inputs();
+    let (source, input) = channel::bounded(1);
+    let unread = fan::merge([input]).close_on(&context);
 
     thread::scope(|scope| {
+        let sleepers = Sleepers::default();
         let mut handles = Vec::new();
-        let mut spawn = |f: Box<dyn FnOnce() + Send>| handles.push(scope.spawn(f).unwrap());
+        let mut spawn =
+            |f: Box<dyn FnOnce() + Send>| handles.push(scope.spawn(sleepers.call(f)).unwrap());
         let sender = news.clone();
         spawn(Box::new(move || while sender.send(1).is_ok() {}));
         spawn(Box::new(move || while news.send(2).is_ok() {}));
@@ -59,14 +63,15 @@ fn a_cancel_wakes_everybody() {
         spawn(Box::new(move || assert!(empty.recv().is_err())));
         spawn(Box::new(move || while merged.recv().is_ok() {}));
         spawn(Box::new(move || while source.send(4).is_ok() {}));
-        // One item each has come as far as it can.
+        // Whatever was sent has come as far as it can.
         routed.recv().unwrap();
+        sleepers.until_asleep(7);
         context.cancel();
         handles.into_iter().for_each(|handle| handle.join().unwrap());
     })
     .unwrap();
-    assert!(idle.iter().count() <= 1, "what was in is still there");
-    drop(inputs);
+    assert_eq!(idle.iter().count(), 1, "what was in is still there");
+    drop((inputs, quiet, unread));
 }
 
 /// R51, R77: Sharing gives each item to one, a broadcast to each, a router to the one that is due or wanted: named, different things.

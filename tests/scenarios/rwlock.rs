@@ -14,7 +14,7 @@ use aqueduct_core::rwlock::{
 };
 use aqueduct_core::wait::Slots;
 
-use crate::support::{Counter, poll};
+use crate::support::{Counter, Sleepers, poll};
 
 /// Runs a test on a fresh lock under each policy.
 fn each_policy(tests: [fn(); 3]) {
@@ -201,18 +201,20 @@ fn all_readers_that_wait_get_in_together() {
         let lock = lock::<P>();
         let writer = lock.try_write().unwrap();
         let together = std::sync::Barrier::new(5);
+        let sleepers = Sleepers::default();
         std::thread::scope(|scope| {
             let readers: Vec<_> = (0..5)
                 .map(|_| {
                     let (lock, together) = (&lock, &together);
-                    scope.spawn(move || {
+                    scope.spawn(sleepers.call(move || {
                         let guard = block_on(lock.read());
                         // Passed by five who are inside at once, or by nobody.
                         together.wait();
                         *guard
-                    })
+                    }))
                 })
                 .collect();
+            sleepers.until_asleep(5);
             drop(writer);
             for reader in readers {
                 assert_eq!(reader.join().unwrap(), 0);

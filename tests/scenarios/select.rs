@@ -2,7 +2,7 @@
 
 mod completion;
 
-use crate::support::{Counter, Drops, poll};
+use crate::support::{Counter, Drops, Sleepers, poll};
 use aqueduct::channel::{
     self, ReadyTimeoutError, RecvError, Select, SelectTimeoutError, SendError, TryReadyError,
     TrySelectError, after, bounded, never,
@@ -16,9 +16,12 @@ use std::time::{Duration, Instant};
 const CAPACITIES: [usize; 4] = [0, 1, 2, 3];
 
 /// A thread that receives from `receiver`, and stands in line for it.
-fn takes<T: Send + 'static>(receiver: &channel::Receiver<T>) -> thread::JoinHandle<Option<T>> {
+fn takes<T>(receiver: &channel::Receiver<T>, all: &Sleepers) -> thread::JoinHandle<Option<T>>
+where
+    T: Send + 'static,
+{
     let receiver = receiver.clone();
-    thread::spawn(move || receiver.recv().ok()).unwrap()
+    thread::spawn(all.call(move || receiver.recv().ok())).unwrap()
 }
 
 /// Every kind of arm, in any order, with and without commas and blocks; the selection has the value of the body.
@@ -154,23 +157,29 @@ fn bodies_leave_and_change_what_the_arms_borrowed() {
 /// C31, C32: A selection that was woken for one arm, and chose another, passes the wake-up on, and the value stays.
 #[test]
 fn the_wake_up_of_an_arm_that_lost_goes_to_the_next_receiver() {
-    for capacity in [1, 3] {
+    for (capacity, round) in [1, 3].into_iter().flat_map(|of| (0..20).map(move |n| (of, n))) {
         let (sender, receiver) = bounded(capacity);
         let (other, other_receiver) = bounded(capacity);
-        let selects = thread::spawn({
-            let (receiver, other_receiver) = (receiver.clone(), other_receiver.clone());
-            move || {
-                select_biased! {
-                    recv(other_receiver) -> value => (value.ok(), None),
-                    recv(receiver) -> value => (None, value.ok()),
-                }
+        let sleepers = Sleepers::default();
+        let (first, second) = (other_receiver.clone(), receiver.clone());
+        let selects = thread::spawn(sleepers.call(move || {
+            select_biased! {
+                recv(first) -> value => (value.ok(), None),
+                recv(second) -> value => (None, value.ok()),
             }
-        })
+        }))
         .unwrap();
-        // Two receivers and a selection in line; two values, and one for the other arm.
-        let waiting = [takes(&receiver), takes(&receiver)];
-        other.send('b').unwrap();
-        sender.send(1).unwrap();
+        // A selection in line, and two receivers behind it; two values, and one for the other arm.
+        sleepers.until_asleep(1);
+        let waiting = [(); 2].map(|()| takes(&receiver, &sleepers));
+        sleepers.until_asleep(3);
+        if round % 2 == 0 {
+            other.send('b').unwrap();
+            sender.send(1).unwrap();
+        } else {
+            sender.send(1).unwrap();
+            other.send('b').unwrap();
+        }
         sender.send(2).unwrap();
         let chosen = selects.join().unwrap();
         if chosen == (None, Some(1)) || chosen == (None, Some(2)) {
@@ -184,7 +193,7 @@ fn the_wake_up_of_an_arm_that_lost_goes_to_the_next_receiver() {
     }
 }
 
-/// C31: The same by hand: the arm that was woken is not the arm that is tried.
+/// C31: A selection that ended without a value has left the line: the next to come is the first, and is woken.
 #[test]
 fn a_selection_that_is_over_stands_in_no_line() {
     for capacity in [1, 3] {
@@ -288,7 +297,7 @@ fn a_selection_is_completed_with_any_handle_of_the_channel() {
         let (other_sender, other_receiver) = bounded::<u8>(1);
         let (sender_clone, receiver_clone) = (sender.clone(), receiver.clone());
 
-        let taking = takes(&receiver);
+        let taking = takes(&receiver, &Sleepers::default());
         let mut select = Select::new();
         select.send(&sender);
         assert_eq!(select.select().send(&sender_clone, 1), Ok(()));
@@ -368,18 +377,19 @@ fn arms_come_and_go() {
 #[test]
 fn a_look_takes_nothing() {
     for capacity in CAPACITIES {
-        for _ in 0..100 {
+        for _ in 0..20 {
             let (sender, receiver) = bounded(capacity);
-            let looks = thread::spawn({
-                let receiver = receiver.clone();
-                move || {
-                    let mut select = Select::new();
-                    select.recv(&receiver);
-                    select.ready()
-                }
-            })
+            let sleepers = Sleepers::default();
+            let looks = receiver.clone();
+            let looks = thread::spawn(sleepers.call(move || {
+                let mut select = Select::new();
+                select.recv(&looks);
+                select.ready()
+            }))
             .unwrap();
-            let takes = takes(&receiver);
+            sleepers.until_asleep(1);
+            let takes = takes(&receiver, &sleepers);
+            sleepers.until_asleep(2);
             // Where nothing is kept, it takes two: the one that waits to receive may have been served before the other
             // looked, and then it looks for the next.
             sender.send(1).unwrap();
@@ -504,7 +514,7 @@ fn a_selection_does_not_meet_itself() {
     };
     assert!(!met);
     // And both arms are met from outside.
-    let taking = takes(&receiver);
+    let taking = takes(&receiver, &Sleepers::default());
     select! {
         send(sender, 2) -> sent => sent.unwrap(),
         recv(receiver) -> _ => unreachable!("nobody sends"),
@@ -520,7 +530,7 @@ fn a_value_that_is_never_made_is_nobodys_loss() {
     }
     for capacity in [0, 1] {
         let (sender, receiver) = bounded(capacity);
-        let taking = takes(&receiver);
+        let taking = takes(&receiver, &Sleepers::default());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             select! { send(sender, make()) -> _ => {} }
         }));

@@ -1,12 +1,14 @@
-//! What several scenarios need: wakers that count, polls by hand, a process of one's own.
+//! What several scenarios need: wakers that count, polls by hand, threads that are seen to sleep, a process of one's own.
 
 use aqueduct_tests::process::LOOKS_FOR_LEAKS;
 pub(crate) use aqueduct_tests::process::{eventually, threads};
+use std::fs;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A waker that counts its calls, and whose clones can be counted.
@@ -33,6 +35,49 @@ impl Wake for Counter {
 /// Polls once.
 pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Where the system tells a thread who it is.
+const THIS_THREAD: &str = "/proc/thread-self";
+
+/// Threads of which it can be seen that they sleep, so that what is to wake them is not there before they do.
+///
+/// A system that is not Linux does not tell: nobody is waited for there, and what is to wake a sleeper may come too early.
+#[derive(Clone, Default)]
+pub(crate) struct Sleepers(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Sleepers {
+    /// `f`, for a thread of its own, which says first who it is.
+    pub(crate) fn call<R, F: FnOnce() -> R>(&self, f: F) -> impl FnOnce() -> R + use<R, F> {
+        let threads = Arc::clone(&self.0);
+        move || {
+            if let Ok(thread) = fs::read_link(THIS_THREAD) {
+                threads.lock().unwrap().push(Path::new("/proc").join(thread));
+            }
+            f()
+        }
+    }
+
+    /// Waits until so many have come, and all sleep at the same time.
+    pub(crate) fn until_asleep(&self, count: usize) {
+        if !Path::new(THIS_THREAD).exists() {
+            return;
+        }
+        let look = || self.0.lock().unwrap().iter().map(|thread| sleeps(thread)).collect();
+        eventually("all sleep", || {
+            let first: Option<Vec<u64>> = look();
+            // Who sleeps at both looks, and has not gone to sleep in between, has slept all the time from one to the other.
+            first.as_ref().is_some_and(|all| all.len() == count) && first == look()
+        });
+    }
+}
+
+/// How often a thread has gone to sleep so far; `None` unless it sleeps.
+fn sleeps(thread: &Path) -> Option<u64> {
+    let status = fs::read_to_string(thread.join("status")).ok()?;
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let times = field("voluntary_ctxt_switches:")?.parse().ok();
+    times.filter(|_| field("State:").is_some_and(|state| state.starts_with('S')))
 }
 
 /// Counts how many of it were dropped.

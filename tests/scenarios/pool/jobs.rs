@@ -1,7 +1,7 @@
 //! Jobs: each has one outcome, in order, with all that is to be known about it.
 
 use super::Gate;
-use crate::support::{Drops, alone, eventually, poll};
+use crate::support::{Drops, Sleepers, alone, eventually, poll};
 use aqueduct::pool::{AGING, Cancel, Full, Job, JobError, Limit, Pool, Priority, Rejection};
 use aqueduct::{Context, park};
 use std::sync::{Arc, Mutex, mpsc};
@@ -247,12 +247,16 @@ fn every_submission_gives_the_job_back() {
     let context = Context::background();
     let cancelled = context.clone();
     std::thread::scope(|scope| {
-        let submitter = scope.spawn(|| pool.submit_ctx(&context, || 3));
+        let sleepers = Sleepers::default();
+        let submitter = scope.spawn(sleepers.call(|| pool.submit_ctx(&context, || 3)));
+        sleepers.until_asleep(1);
         cancelled.cancel();
         let back = submitter.join().unwrap().unwrap_err();
         assert_eq!((back.reason, (back.job)()), (Refusal::Cancelled, 3));
         // A submission that sleeps when the pool is shut down.
-        let submitter = scope.spawn(|| pool.submit(|| 4));
+        let sleepers = Sleepers::default();
+        let submitter = scope.spawn(sleepers.call(|| pool.submit(|| 4)));
+        sleepers.until_asleep(1);
         pool.shutdown_now();
         let back = submitter.join().unwrap().unwrap_err();
         assert_eq!((back.reason, (back.job)()), (Refusal::ShutDown, 4));
