@@ -158,31 +158,6 @@ fn a_script_in_bad_form_is_found() {
     expect_lines(&script_faults(&traps, true, "lint", "lint"), &[4]);
 }
 
-/// The lines of the two lists of scenarios that `table` says nothing of.
-fn lines_without_a_word(table: &str) -> Vec<String> {
-    let words: Vec<&str> = table.split(|c: char| !c.is_alphanumeric()).collect();
-    let lists = [('C', 65), ('R', 84)];
-    let lines = lists.into_iter().flat_map(|(list, last)| (1..=last).map(move |n| (list, n)));
-    lines
-        .map(|(list, n)| format!("{list}{n:02}"))
-        .filter(|line| !words.contains(&line.as_str()))
-        .collect()
-}
-
-#[test]
-fn every_line_of_the_lists_is_tried_or_explained() {
-    let files = files();
-    let lines = lines_without_a_word(text_of(&files, "tests/scenarios/README.md"));
-    assert!(lines.is_empty(), "tests/scenarios/README.md does not say where {lines:?} are tried");
-}
-
-#[test]
-fn a_line_that_is_left_out_is_found() {
-    let mut table: String = (1..=65).map(|n| format!("| C{n:02} |\n")).collect();
-    (1..=84).filter(|n| *n != 54).for_each(|n| table += &format!("R{n:02}, "));
-    assert_eq!(lines_without_a_word(&table), ["R54"]);
-}
-
 /// The first two commands that a page gives on lines of their own.
 fn commands(page: &str) -> Vec<&str> {
     page.lines().filter(|line| line.starts_with("cargo ")).take(2).collect()

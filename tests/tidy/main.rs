@@ -12,6 +12,7 @@ mod house;
 mod links;
 mod orderings;
 mod protocols;
+mod scenarios;
 mod unsafety;
 
 /// One place that breaks a rule.

@@ -231,7 +231,7 @@ fn a_run_may_borrow() {
 
 /// An item by itself goes all the way, though its makers could fill a batch: nothing is kept back from those who have nothing to do.
 ///
-/// R01, R31
+/// R01
 #[test]
 fn an_item_by_itself_is_not_kept_for_a_batch() {
     let (sender, receiver) = channel::bounded(4);

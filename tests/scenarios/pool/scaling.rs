@@ -272,7 +272,7 @@ fn a_latency_target_follows_what_jobs_wait() {
     assert!(events[1..].iter().all(|event| event.reason == ScaleReason::Check), "{events:?}");
 }
 
-/// R16, R23: A thread that the system refuses is counted, and the pool goes on with what it has, or waits for better times.
+/// A thread that the system refuses is counted, and the pool goes on with what it has, or waits for better times.
 #[test]
 fn a_refused_thread_is_counted_and_tried_again() {
     let pool = Pool::builder()
