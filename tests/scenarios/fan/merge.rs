@@ -245,3 +245,32 @@ fn a_merge_is_a_stream() {
     assert_eq!(block_on(stream.next()), None);
     source.join().unwrap();
 }
+
+/// In order: an input that is empty hides no other that has ended, so that the merge sleeps, and `until_any` ends.
+#[test]
+fn an_ordered_merge_sees_an_end_beside_an_empty_input() {
+    for (room, before, behind) in
+        [0, 1, 3].into_iter().flat_map(|room| [(room, 2, 0), (room, 1, 1)])
+    {
+        let (sender, receiver) = channel::bounded(room);
+        let between = [receiver.clone()].into_iter().chain((0..behind).map(|_| filled([])));
+        let inputs: Vec<_> = (0..before).map(|_| filled([])).chain(between).collect();
+
+        let mut any = fan::merge([filled([]), receiver]).ordered_by(u8::cmp).until_any();
+        assert_eq!(any.try_recv(), Err(TryRecvError::Disconnected), "with room for {room}");
+        drop(any);
+
+        let mut merged = fan::merge(inputs).ordered_by(u8::cmp);
+        let handle = merged.inputs();
+        assert_eq!((merged.try_recv(), handle.len()), (Err(TryRecvError::Empty), 1));
+        drop(handle);
+        let none = merged.recv_timeout(Duration::ZERO);
+        assert_eq!(none, Err(RecvTimeoutError::Timeout));
+        let (counter, waker) = Counter::new();
+        let mut sleeps = pin!(merged.recv_async());
+        assert!(poll(&mut sleeps, &waker).is_pending());
+        sender.try_send(7).unwrap();
+        assert!(counter.wakes() > 0);
+        assert_eq!(poll(&mut sleeps, &waker), Poll::Ready(Ok(7)));
+    }
+}

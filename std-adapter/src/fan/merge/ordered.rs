@@ -35,12 +35,18 @@ impl<T> Ordered<T> {
     }
 
     pub(super) fn look(&mut self, list: &[Arc<Input<T>>], ask: Ask<T>) -> Look<T> {
-        while let Some(input) = self.missing.last() {
+        // All of them: behind one that is empty may be one that has ended, for which a sleeper does not sleep. From the back, so that the
+        // one that moves to a place that is free has been asked.
+        for place in (0..self.missing.len()).rev() {
+            let input = &self.missing[place];
             match ask(&input.receiver) {
-                Ok(item) => self.took(self.missing.len() - 1, item),
-                Err(TryRecvError::Empty) => return Look::Nothing,
+                Ok(item) => self.took(place, item),
+                Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return Look::Gone(input.id),
             }
+        }
+        if !self.missing.is_empty() {
+            return Look::Nothing;
         }
         let Some((id, item)) = self.pop() else { return Look::NoInputs };
         // By number; it may have been taken out meanwhile.
