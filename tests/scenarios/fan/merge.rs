@@ -274,3 +274,32 @@ fn an_ordered_merge_sees_an_end_beside_an_empty_input() {
         assert_eq!(poll(&mut sleeps, &waker), Poll::Ready(Ok(7)));
     }
 }
+
+/// In order: whichever comparison panics, each item still comes, once and in its turn.
+#[test]
+fn a_comparison_that_panics_loses_nothing() {
+    for panics_at in 0.. {
+        let (open, last) = channel::bounded(1);
+        open.send(9).unwrap();
+        let inputs = [filled([1, 5, 6]), filled([2, 4]), filled([3, 7, 8]), last];
+        let mut compared = 0;
+        let mut merged = fan::merge(inputs).ordered_by(move |one: &u8, other| {
+            compared += 1;
+            assert!(compared != panics_at + 1, "on purpose");
+            one.cmp(other)
+        });
+        let mut panics = 0;
+        let mut items = Vec::new();
+        loop {
+            match thread::catch(|| merged.try_recv()) {
+                Ok(Ok(item)) => items.push(item),
+                Ok(Err(end)) => break assert_eq!(end, TryRecvError::Empty),
+                Err(_) => panics += 1,
+            }
+        }
+        assert!(items.into_iter().eq(1..=9), "the comparison {panics_at}");
+        if panics == 0 {
+            return assert!(panics_at > 9, "there are more comparisons than items");
+        }
+    }
+}

@@ -11,15 +11,16 @@ pub(super) type Compare<T> = Box<dyn FnMut(&T, &T) -> cmp::Ordering + Send>;
 /// An item may come when each input has shown one.
 pub(super) struct Ordered<T> {
     compare: Compare<T>,
-    /// A heap: no item comes before the one at half its index. One item at most of each input.
+    /// One item at most of each input. So many of them as are `sifted` are a heap: no item comes before the one at half its index.
     heads: Vec<(InputId, T)>,
-    /// The inputs of which none is in the heap.
+    sifted: usize,
+    /// The inputs of which none is there.
     missing: Vec<Arc<Input<T>>>,
 }
 
 impl<T> Ordered<T> {
     pub(super) fn new(compare: Compare<T>) -> Self {
-        Self { compare, heads: Vec::new(), missing: Vec::new() }
+        Self { compare, heads: Vec::new(), sifted: 0, missing: Vec::new() }
     }
 
     pub(super) fn missing(&self) -> impl Iterator<Item = &Arc<Input<T>>> {
@@ -48,6 +49,7 @@ impl<T> Ordered<T> {
         if !self.missing.is_empty() {
             return Look::Nothing;
         }
+        self.sift();
         let Some((id, item)) = self.pop() else { return Look::NoInputs };
         // By number; it may have been taken out meanwhile.
         if let Ok(at) = list.binary_search_by_key(&id, |input| input.id) {
@@ -60,38 +62,51 @@ impl<T> Ordered<T> {
     pub(super) fn took(&mut self, place: usize, item: T) {
         let input = self.missing.swap_remove(place);
         self.heads.push((input.id, item));
-        let mut at = self.heads.len() - 1;
-        while at > 0 && self.is_before(at, (at - 1) / 2) {
-            self.heads.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
-        }
     }
 
     pub(super) fn clear(&mut self) {
+        self.sifted = 0;
         self.heads.clear();
         self.missing.clear();
     }
 
-    fn pop(&mut self) -> Option<(InputId, T)> {
-        if self.heads.is_empty() {
-            return None;
+    /// Puts those that have come where they belong. A comparison may panic: nothing moves before all have been made.
+    fn sift(&mut self) {
+        for new in self.sifted..self.heads.len() {
+            let mut place = new;
+            while place > 0 && self.is_before(new, (place - 1) / 2) {
+                place = (place - 1) / 2;
+            }
+            let mut at = new;
+            while at > place {
+                self.heads.swap(at, (at - 1) / 2);
+                at = (at - 1) / 2;
+            }
+            self.sifted = new + 1;
         }
-        let first = self.heads.swap_remove(0);
+    }
+
+    /// The smallest, of those that are all sifted. What was said of comparisons goes here, too.
+    fn pop(&mut self) -> Option<(InputId, T)> {
+        let last = self.heads.len().checked_sub(1)?;
+        // Where the last one belongs when the first has gone.
         let mut at = 0;
         loop {
-            let children = 2 * at + 1..(2 * at + 3).min(self.heads.len());
-            let Some(least) =
-                children.reduce(|one, other| if self.is_before(other, one) { other } else { one })
-            else {
-                break;
-            };
-            if !self.is_before(least, at) {
-                break;
+            let children = 2 * at + 1..(2 * at + 3).min(last);
+            let least =
+                children.reduce(|one, other| if self.is_before(other, one) { other } else { one });
+            match least {
+                Some(least) if self.is_before(least, last) => at = least,
+                _ => break,
             }
-            self.heads.swap(least, at);
-            at = least;
         }
-        Some(first)
+        // It goes there, and each one above it a place up; the first comes out at the top.
+        while at > 0 {
+            self.heads.swap(at, last);
+            at = (at - 1) / 2;
+        }
+        self.sifted = last;
+        Some(self.heads.swap_remove(0))
     }
 
     fn is_before(&mut self, one: usize, other: usize) -> bool {
