@@ -125,7 +125,7 @@ impl Scatter<'_> {
     where
         W::Output: Send + 'static,
     {
-        let mut gathered = self.gather(jobs, usize::MAX, true)?;
+        let mut gathered = self.gather(jobs, None, true)?;
         gathered.values.sort_unstable_by_key(|(nth, _)| *nth);
         Ok(gathered.values.into_iter().map(|(_, value)| value).collect())
     }
@@ -142,7 +142,7 @@ impl Scatter<'_> {
     where
         W::Output: Send + 'static,
     {
-        let mut gathered = self.gather(jobs, 1, true)?;
+        let mut gathered = self.gather(jobs, Some(1), true)?;
         Ok(gathered.values.swap_remove(0).1)
     }
 
@@ -159,7 +159,7 @@ impl Scatter<'_> {
     where
         W::Output: Send + 'static,
     {
-        self.gather(jobs, count, true)
+        self.gather(jobs, Some(count), true)
     }
 
     /// What comes of each, until it is time.
@@ -183,16 +183,16 @@ impl Scatter<'_> {
     where
         W::Output: Send + 'static,
     {
-        match self.gather(jobs, usize::MAX, false) {
+        match self.gather(jobs, None, false) {
             Ok(gathered) | Err(gathered) => gathered,
         }
     }
 
-    /// Waits for `need` answers, of all if there are fewer jobs than `usize::MAX`; and gives up when that is hopeless, if it is to be.
+    /// Waits for `need` answers, or for those of all; and gives up when that is hopeless, if it is to be.
     fn gather<W: Work>(
         self,
         jobs: impl IntoIterator<Item = Job<W>>,
-        need: usize,
+        need: Option<usize>,
         gives_up: bool,
     ) -> Result<Gathered<W::Output>, Gathered<W::Output>>
     where
@@ -213,7 +213,7 @@ impl Scatter<'_> {
                 Err(refused) => round.failed.push((nth, Unanswered::Refused(refused.reason))),
             }
         }
-        round.need = if need == usize::MAX { round.count } else { need };
+        round.need = need.unwrap_or(round.count);
         round.gives_up = gives_up;
 
         // On a worker this runs what nobody has begun.

@@ -146,3 +146,14 @@ fn a_job_may_ask_others_on_the_only_worker() {
     });
     assert_eq!(outer.unwrap().join().unwrap().value, 45);
 }
+
+/// However many are asked for, they are asked for: no number stands for all there are.
+#[test]
+fn a_quorum_of_more_than_there_are_is_hopeless() {
+    let pool = Pool::builder().max_workers(2).build().unwrap();
+    for count in [3, usize::MAX - 1, usize::MAX] {
+        let asked = fan::scatter(&pool).quorum(count, (0..2).map(|n| Job::new(move || n)));
+        assert_eq!(asked.map_err(|gathered| gathered.end).unwrap_err(), GatherEnd::Hopeless);
+    }
+    pool.wait_idle();
+}
