@@ -113,3 +113,34 @@ fn a_send_that_sleeps_chooses_again() {
     assert_eq!((block_on(one), block_on(other)), (Ok(()), Ok(())));
     assert!(first.try_iter().eq([0]) && second.try_iter().eq([2, 3]));
 }
+
+/// In turn: a send that is given up when others have had their turns takes none of them back.
+#[test]
+fn a_send_that_is_given_up_late_moves_no_turn() {
+    let router = fan::route(Rule::round_robin());
+    let (one, other) = (router.add_branch(1), router.add_branch(9));
+    (0..2).for_each(|n| router.send(n).unwrap());
+    let mut given_up = Box::pin(router.send_async(99));
+    assert!(poll(&mut given_up, Waker::noop()).is_pending());
+    let third = router.add_branch(9);
+    (2..4).for_each(|n| router.send(n).unwrap());
+    let mut late = pin!(router.send_async(4));
+    assert!(poll(&mut late, Waker::noop()).is_pending());
+    drop(given_up);
+    assert_eq!(one.recv(), Ok(0));
+    assert_eq!(block_on(late), Ok(()));
+    assert_eq!(one.recv(), Ok(4));
+    (5..8).for_each(|n| router.send(n).unwrap());
+    assert!(other.try_iter().eq([1, 2, 5]) && third.try_iter().eq([3, 6]));
+    assert_eq!(one.recv(), Ok(7));
+
+    // Two that are given up one after the other, the later one first, leave the turn where it was.
+    let router = fan::route(Rule::round_robin());
+    let (one, other) = (router.add_branch(1), router.add_branch(1));
+    (0..2).for_each(|n| router.send(n).unwrap());
+    let mut sends = [2, 3].map(|n| Box::pin(router.send_async(n)));
+    assert!(sends.iter_mut().all(|send| poll(send, Waker::noop()).is_pending()));
+    sends.into_iter().rev().for_each(drop);
+    assert_eq!((one.recv(), router.try_send(4), one.recv()), (Ok(0), Ok(()), Ok(4)));
+    assert_eq!(other.recv(), Ok(1));
+}

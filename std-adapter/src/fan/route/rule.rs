@@ -12,9 +12,16 @@ pub struct Rule<T> {
 
 enum Kind<T> {
     Key(Box<dyn Fn(&T) -> u64 + Send + Sync>),
-    /// The number of the branch that had the last turn.
-    Turns(Mutex<Option<u64>>),
+    Turns(Mutex<Turns>),
     First,
+}
+
+#[derive(Default)]
+struct Turns {
+    /// The number of the branch that had the last one.
+    last: Option<u64>,
+    /// How many there were, less those that were given back.
+    count: u64,
 }
 
 impl<T> Rule<T> {
@@ -44,7 +51,7 @@ impl<T> Rule<T> {
     /// assert!(hands.iter().all(|hand| hand.len() == 3));
     /// ```
     pub fn round_robin() -> Self {
-        Self { kind: Kind::Turns(Mutex::new(None)) }
+        Self { kind: Kind::Turns(Mutex::default()) }
     }
 
     /// The one that was added first.
@@ -65,13 +72,14 @@ impl<T> Rule<T> {
                 let lots = numbers.map(|number| lot(hash, number)).enumerate();
                 lots.max_by_key(|&(_, lot)| lot).map(|(place, _)| (place, Turn::none()))
             }
-            Kind::Turns(last) => {
-                let mut had = lock(last);
-                let next = |number: &u64| had.is_none_or(|had| *number > had);
-                let place = numbers.clone().position(|number| next(&number)).unwrap_or(0);
-                let taken = numbers.nth(place)?;
-                let before = had.replace(taken);
-                Some((place, Turn { given: Some(Given { last, before, taken }) }))
+            Kind::Turns(turns) => {
+                let mut had = lock(turns);
+                let next = |number: u64| had.last.is_none_or(|last| number > last);
+                let place = numbers.clone().position(next).unwrap_or(0);
+                let before = had.last.replace(numbers.nth(place)?);
+                had.count += 1;
+                let nth = had.count;
+                Some((place, Turn { given: Some(Given { turns, before, nth }) }))
             }
         }
     }
@@ -91,9 +99,9 @@ pub(super) struct Turn<'a> {
 }
 
 struct Given<'a> {
-    last: &'a Mutex<Option<u64>>,
+    turns: &'a Mutex<Turns>,
     before: Option<u64>,
-    taken: u64,
+    nth: u64,
 }
 
 impl Turn<'_> {
@@ -109,10 +117,11 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(Given { last, before, taken }) = self.given.take() {
-            let mut last = lock(last);
-            if *last == Some(taken) {
-                *last = before;
+        if let Some(Given { turns, before, nth }) = self.given.take() {
+            let mut turns = lock(turns);
+            // By its place among the turns: the branch may have had another one since.
+            if turns.count == nth {
+                *turns = Turns { last: before, count: nth - 1 };
             }
         }
     }
