@@ -1,12 +1,13 @@
 //! Threads: what they leave behind, and how they fail.
 
-use crate::support::{alone, eventually, threads};
+use crate::support::{alone, eventually, poll, threads};
 use aqueduct::context::ContextError;
 use aqueduct::park::block_on;
 use aqueduct::thread::{self, Builder};
 use aqueduct::{Context, timer};
 use std::panic::panic_any;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// R17: A panic in one thread is a value for whoever joins it, and kills nothing else.
@@ -147,4 +148,51 @@ fn a_join_may_give_up_and_come_again() {
         assert_eq!(worker.join_ctx(&Context::background()).unwrap().unwrap(), 8);
     })
     .unwrap();
+}
+
+/// A waker that panics when it is called.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker, on purpose");
+    }
+}
+
+/// What a thread has returned is there whatever the waker of whoever waits for it does, and its scope ends well.
+#[test]
+fn a_waker_that_panics_costs_no_result() {
+    let waker = Waker::from(Arc::new(Panics));
+    let (go, wait) = mpsc::channel::<()>();
+    let mut worker = thread::spawn(move || wait.recv().is_err()).unwrap();
+    assert!(poll(&mut worker, &waker).is_pending());
+    drop(go);
+    assert!(worker.join().unwrap());
+
+    for is_joined in [true, false] {
+        let joined = thread::scope(|scope| {
+            let (go, wait) = mpsc::channel::<()>();
+            let mut worker = scope.spawn(move || wait.recv().is_err()).unwrap();
+            assert!(poll(&mut worker, &waker).is_pending());
+            if is_joined {
+                drop(go);
+                worker.join().unwrap()
+            } else {
+                drop(worker);
+                drop(go);
+                true
+            }
+        });
+        assert!(joined.unwrap());
+    }
+}
+
+/// R17: What a thread has returned may panic when it is dropped with the handle: that, too, is the scope's error.
+#[test]
+fn a_scope_has_the_panic_of_a_result_that_goes_with_its_handle() {
+    let unseen = thread::scope(|scope| {
+        let handle = scope.spawn(|| Bomb).unwrap();
+        eventually("it has ended", || handle.is_finished());
+    });
+    assert_eq!(unseen.unwrap_err().message(), "in a destructor, on purpose");
 }

@@ -1,7 +1,7 @@
 //! Where a thread leaves its result, and where its handle finds it.
 
-use super::Panicked;
-use crate::lock;
+use super::{Panicked, catch};
+use crate::{foreign, lock};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -24,7 +24,8 @@ impl<T> Outcome<T> {
     pub(super) fn fill(&self, result: Result<T, Panicked>) {
         let before = mem::replace(&mut *lock(&self.0), State::Ended(result));
         if let State::Running(Some(waker)) = before {
-            waker.wake();
+            // If it panics, that is no reason to lose the result, or to fail the scope.
+            foreign::call(|| waker.wake());
         }
     }
 
@@ -49,10 +50,16 @@ impl<T> Outcome<T> {
         Poll::Ready(self.take())
     }
 
-    pub(super) fn into_inner(self) -> Option<Result<T, Panicked>> {
-        match self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            State::Ended(result) => Some(result),
-            State::Running(_) | State::Taken => None,
-        }
+    /// Lets go of it. Whoever does that last, the thread or its handle, has the result, which nobody will read: the panic in it, or
+    /// in the destructor of what is in it.
+    pub(super) fn leave(self: Arc<Self>) -> Option<Panicked> {
+        let unread = || {
+            let state = Arc::into_inner(self)?.0.into_inner();
+            match state.unwrap_or_else(PoisonError::into_inner) {
+                State::Ended(result) => result.err(),
+                State::Running(_) | State::Taken => None,
+            }
+        };
+        catch(unread).unwrap_or_else(Some)
     }
 }

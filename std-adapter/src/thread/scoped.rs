@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 ///
 /// The first panic of a thread whose handle was dropped instead of joined: no panic goes unseen. A panic that
 /// [`join`](ScopedJoinHandle::join) returned is the caller's to judge, and does not fail the scope. What such a thread
-/// returns is dropped in it, and a panic of that counts as the thread's.
+/// returns is dropped in it, or with the handle, and a panic of that counts as the thread's.
 ///
 /// # Panics
 ///
@@ -204,9 +204,7 @@ impl<T> Future for ScopedJoinHandle<'_, T> {
 
 impl<T> Drop for ScopedJoinHandle<'_, T> {
     fn drop(&mut self) {
-        // Whoever lets go last, the handle or the thread, has the outcome for itself. Nobody will read it.
-        let outcome = self.outcome.take().and_then(Arc::into_inner);
-        if let Some(Err(panicked)) = outcome.and_then(Outcome::into_inner) {
+        if let Some(panicked) = self.outcome.take().and_then(Outcome::leave) {
             self.unseen.report(panicked);
         }
     }
@@ -251,10 +249,7 @@ impl Builder {
         let unseen = Arc::clone(&scope.unseen);
         let thread = self.into_std()?.spawn_scoped(scope.inner, move || {
             theirs.fill(catch(f));
-            // If the handle is gone already, the outcome is ours alone, and so is the panic in it, or in the destructor of
-            // what is in it.
-            let outcome = || Arc::into_inner(theirs).and_then(Outcome::into_inner)?.err();
-            if let Some(panicked) = catch(outcome).unwrap_or_else(Some) {
+            if let Some(panicked) = theirs.leave() {
                 unseen.report(panicked);
             }
         })?;
