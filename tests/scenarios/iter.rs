@@ -137,3 +137,115 @@ fn no_more_is_drawn_than_the_window() {
     let mut none = std::iter::empty::<u8>().par_map(3, |n| n);
     assert_eq!((none.size_hint(), none.next(), none.next()), ((0, Some(0)), None, None));
 }
+
+/// A window without a limit, or as many threads as there are numbers: what is set aside for them has one.
+#[test]
+fn a_window_without_a_limit_has_one() {
+    for window in [1 << 40, usize::MAX] {
+        assert_eq!((0..100).par_map(2, |n| n).window(window).sum::<u32>(), 4_950);
+        let squares = (0..100).par_map_ordered(2, |n| n * n).window(window);
+        assert!(squares.eq((0..100).map(|n| n * n)));
+    }
+    // Without an item no thread is started.
+    assert!((0..0).par_map(usize::MAX, |n: u32| n).next().is_none());
+    let limit = |debug: String| debug.split_once("window: ").unwrap().1.to_owned();
+    let most = limit(format!("{:?}", (0..1).par_map(1, |n| n).window(usize::MAX)));
+    assert_eq!(limit(format!("{:?}", (0..1).par_map(usize::MAX, |n| n))), most);
+}
+
+/// It panics when it is dropped, and says before that it goes.
+struct Bomb(Option<mpsc::Sender<()>>);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if let Some(gone) = self.0.take() {
+            // Nobody may be left who listens.
+            let _ = gone.send(());
+            panic!("in a destructor, on purpose");
+        }
+    }
+}
+
+/// Whatever is left when it is dropped may panic as it goes: the iterator, an item that nobody has begun with, a result that nobody
+/// has asked for. The thread is joined all the same.
+#[test]
+fn a_destructor_that_panics_keeps_no_drop_from_joining() {
+    let ends = ["iterator", "item", "result"].map(|bomb| {
+        let (gone, when_gone) = mpsc::channel();
+        let (begun, when_begun) = mpsc::channel();
+        let (all_drawn, when_drawn) = mpsc::channel();
+        let waits = Mutex::new((when_drawn, when_gone));
+        let done = Arc::new(Mutex::new(false));
+        let ended = Arc::clone(&done);
+        let of = move |kind: &str| Bomb((kind == bomb).then(|| gone.clone()));
+        let (in_items, result) = (of("iterator"), Mutex::new(Some(of("result"))));
+        let items = (0..4).map(move |n| {
+            let _in_items = &in_items;
+            if n == 2 {
+                all_drawn.send(()).unwrap();
+            }
+            (n, if n == 2 { of("item") } else { Bomb(None) })
+        });
+        let mut results = items.par_map(1, move |(n, _item)| {
+            let waits = waits.lock().unwrap();
+            if n == 0 {
+                waits.0.recv().unwrap();
+                return None;
+            }
+            begun.send(()).unwrap();
+            if bomb != "result" {
+                waits.1.recv().unwrap();
+            }
+            *ended.lock().unwrap() = true;
+            result.lock().unwrap().take()
+        });
+        results = results.window(3);
+        assert!(results.next().is_some());
+        when_begun.recv().unwrap();
+        let passed_through = thread::catch(|| drop(results)).is_err();
+        (bomb, passed_through, *done.lock().unwrap())
+    });
+    assert_eq!(ends, ["iterator", "item", "result"].map(|bomb| (bomb, false, true)));
+}
+
+/// R17: The panic that comes is the function's, also if a result that had come early panics when it goes.
+#[test]
+fn the_functions_panic_comes_before_that_of_a_destructor() {
+    let (others, when_others) = mpsc::channel();
+    let when_others = Mutex::new(when_others);
+    let mut results = (0..3).par_map_ordered(2, move |n| match n {
+        0 => {
+            when_others.lock().unwrap().recv().unwrap();
+            panic!("the function's");
+        }
+        1 => Bomb(Some(others.clone())),
+        _ => {
+            // The one before has been handed over.
+            others.send(()).unwrap();
+            Bomb(None)
+        }
+    });
+    let panicked = thread::catch(|| results.next().is_some());
+    assert_eq!(panicked.unwrap_err().message(), "the function's");
+    assert!(results.next().is_none());
+}
+
+/// A result that has come early, and is not asked for any more, may panic when it goes with the iterator.
+#[test]
+fn results_that_have_come_early_may_panic_in_the_drop() {
+    let (others, when_others) = mpsc::channel();
+    let when_others = Mutex::new(when_others);
+    let mut results = (0..4).par_map_ordered(2, move |n| match n {
+        0 => {
+            when_others.lock().unwrap().recv().unwrap();
+            Bomb(None)
+        }
+        1 | 2 => Bomb(Some(others.clone())),
+        _ => {
+            others.send(()).unwrap();
+            Bomb(None)
+        }
+    });
+    assert!(results.next().is_some());
+    assert!(thread::catch(|| drop(results)).is_ok());
+}

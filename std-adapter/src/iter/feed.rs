@@ -5,6 +5,7 @@
 //! window is full or the items are at their end.
 
 use crate::channel::{self, Receiver, Sender};
+use crate::foreign::discard;
 use crate::thread::{Builder, Panicked, Scope, SpawnError, catch};
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 /// Places of the window for each thread.
 const PLACES: usize = 4;
+/// The most places of a window: the memory for them is set aside at the start.
+const MOST: usize = 1 << 16;
 
 type Function<'env, T, R> = Arc<dyn Fn(T) -> R + Send + Sync + 'env>;
 type Work<'env> = Box<dyn FnOnce() + Send + 'env>;
@@ -56,7 +59,7 @@ where
     {
         let spawn: Spawn<'static> = Box::new(|nth, work| {
             let thread = builder(nth).spawn(work)?;
-            Ok(Box::new(move || drop(thread.join())))
+            Ok(Box::new(move || discard(thread.join())))
         });
         Self::build(items, threads, Arc::new(f), spawn)
     }
@@ -73,7 +76,7 @@ where
         let scope = scope.clone();
         let spawn: Spawn<'env> = Box::new(move |nth, work| {
             let thread = builder(nth).spawn_scoped(&scope, work)?;
-            Ok(Box::new(move || drop(thread.join())))
+            Ok(Box::new(move || discard(thread.join())))
         });
         Self::build(items, threads, Arc::new(f), spawn)
     }
@@ -89,7 +92,7 @@ where
     R: Send + 'env,
 {
     fn build(items: I, wanted: usize, f: Function<'env, I::Item, R>, spawn: Spawn<'env>) -> Self {
-        let window = wanted.saturating_mul(PLACES).max(1);
+        let window = wanted.saturating_mul(PLACES).clamp(1, MOST);
         let items = Some(items);
         let done = VecDeque::new();
         Self { items, f, spawn, wanted, window, threads: None, done, next: 0, in_flight: 0 }
@@ -182,15 +185,16 @@ where
 }
 
 impl<I: Iterator, R> Feed<'_, I, R> {
-    /// Ends the threads. What nobody has begun with is dropped.
+    /// Ends the threads. What nobody has begun with is dropped, and what nobody has asked for; nobody asks for a panic of that either.
     fn stop(&mut self) {
-        self.items = None;
+        discard(self.items.take());
         self.in_flight = 0;
-        self.done.clear();
-        if let Some(threads) = self.threads.take() {
-            threads.work.close();
-            threads.unbegun.try_iter().for_each(drop);
-            threads.joins.into_iter().for_each(|join| join());
+        self.done.drain(..).for_each(discard);
+        if let Some(Threads { work, unbegun, results, joins }) = self.threads.take() {
+            work.close();
+            unbegun.try_iter().for_each(discard);
+            joins.into_iter().for_each(|join| join());
+            results.try_iter().for_each(discard);
         }
     }
 }
@@ -218,6 +222,12 @@ pub struct ParMap<'env, I: Iterator, R> {
 impl<'env, I: Iterator, R> ParMapOrdered<'env, I, R> {
     pub(super) fn new(feed: Feed<'env, I, R>) -> Self {
         Self { feed, early: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<I: Iterator, R> Drop for ParMapOrdered<'_, I, R> {
+    fn drop(&mut self) {
+        self.early.drain(..).for_each(discard);
     }
 }
 
@@ -258,7 +268,7 @@ where
                 let result = self.early.pop_front().flatten();
                 if matches!(result, Some(Err(_))) {
                     // With the panic the iterator has ended: what would come later does not come.
-                    self.early.clear();
+                    self.early.drain(..).for_each(discard);
                 }
                 return self.feed.give(result);
             }
@@ -296,15 +306,15 @@ where
 macro_rules! par_map {
     ($name:ident) => {
         impl<'env, I: Iterator, R> $name<'env, I, R> {
-            /// At most `places` items are drawn and not returned: one at least. More keep the threads busy where some items take much
-            /// longer than others; in memory is what is in the window.
+            /// At most `places` items are drawn and not returned: one at least, and no more than 65,536. More keep the threads busy where
+            /// some items take much longer than others; in memory is what is in the window.
             ///
             /// # Panics
             ///
             /// If the threads have been started: by the first `next`.
             pub fn window(mut self, places: usize) -> Self {
                 assert!(self.feed.threads.is_none(), "the window is set before the first item");
-                self.feed.window = places.max(1);
+                self.feed.window = places.clamp(1, MOST);
                 self
             }
         }
