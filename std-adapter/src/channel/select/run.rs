@@ -82,12 +82,17 @@ where
     let parker = Parker::borrow();
     let mut cx = Context::from_waker(parker.waker());
     loop {
+        // Before all arms are tried: whoever is woken again and again, and finds nothing, sees the limit as well.
+        let is_late = is_over(deadline);
         let mut is_in_line = true;
         for (_, arm) in &mut *arms {
             is_in_line &= arm.watch(&mut cx).is_pending();
         }
         if let Some(chosen) = attempt(arms) {
             return Some(chosen);
+        }
+        if is_late {
+            return None;
         }
         if !is_in_line {
             continue;
@@ -99,12 +104,8 @@ where
                 .iter_mut()
                 .enumerate()
                 .all(|(nth, (_, arm))| arm.stand(&token, nth, parker.waker()));
-            is_in_time = if stands {
-                // Those who can be met are patient in line.
-                parker.spin(deadline) || parker.sleep(deadline)
-            } else {
-                deadline.is_none_or(|deadline| Instant::now() < deadline)
-            };
+            // Those who can be met are patient in line.
+            is_in_time = !stands || parker.spin(deadline) || parker.sleep(deadline);
             token.take_back();
             let mut chosen = None;
             for (index, arm) in &mut *arms {
@@ -125,6 +126,10 @@ where
     }
 }
 
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
 /// Says which arm is ready, and leaves it so; none if none was in time.
 pub(super) fn ready<D>(arms: &mut [(usize, D)], is_biased: bool, limit: Limit) -> Option<usize>
 where
@@ -142,13 +147,14 @@ where
         let parker = Parker::borrow();
         let mut cx = Context::from_waker(parker.waker());
         let chosen = loop {
+            let is_late = is_over(deadline);
             let mut is_in_line = true;
             for (_, arm) in &mut *arms {
                 is_in_line &= arm.watch(&mut cx).is_pending();
                 arm.observe(parker.waker());
             }
             let found = look(arms);
-            if found.is_some() {
+            if found.is_some() || is_late {
                 break found;
             }
             if is_in_line && !parker.sleep(deadline) {
@@ -193,6 +199,7 @@ fn seed() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Poll;
 
     #[test]
     fn every_order_comes_about_equally_often() {
@@ -205,5 +212,47 @@ mod tests {
         assert_eq!(counts.len(), 6);
         // Each 10,000 times, with a standard deviation of 91.
         assert!(counts.values().all(|count| (9_000..11_000).contains(count)), "{counts:?}");
+    }
+
+    /// Stands in line and is woken again and again, but somebody else is always faster.
+    struct Robbed {
+        looks: u32,
+        stands: bool,
+    }
+
+    impl Arm for Robbed {
+        fn attempt(&mut self) -> bool {
+            self.looks += 1;
+            assert!(self.looks < 100, "the limit is never looked at");
+            false
+        }
+
+        fn is_ready(&mut self) -> bool {
+            self.attempt()
+        }
+
+        fn watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            cx.waker().wake_by_ref();
+            self.stands = !self.stands;
+            if self.stands { Poll::Pending } else { Poll::Ready(()) }
+        }
+
+        fn leave(&mut self) {
+            self.stands = false;
+        }
+    }
+
+    #[test]
+    fn the_limit_comes_also_under_unbroken_stealing() {
+        for limit in [Limit::At(Instant::now()), Limit::After(Duration::ZERO)] {
+            let mut robbed = Robbed { looks: 0, stands: false };
+            assert_eq!(select(&mut [(0, &mut robbed)], false, limit), None);
+            assert!(robbed.looks > 1 && !robbed.stands);
+        }
+        for limit in [Limit::At(Instant::now()), Limit::After(Duration::ZERO)] {
+            let mut robbed = Robbed { looks: 0, stands: false };
+            assert_eq!(ready(&mut [(0, &mut robbed)], false, limit), None);
+            assert!(robbed.looks > 1 && !robbed.stands);
+        }
     }
 }
