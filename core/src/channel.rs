@@ -458,6 +458,8 @@ macro_rules! channel_of {
 
             /// How many values are in, those being put in and places reserved counted. (A reserved place that a
             /// receiver has passed may be left out, though it takes room.)
+            ///
+            /// While there are places that were given up and that no receiver has passed, it takes a step for each of them.
             pub fn len(&self) -> usize {
                 self.parts.ring.len()
             }
@@ -501,11 +503,11 @@ macro_rules! channel_of {
             }
 
             fn may_recv(&self) -> bool {
-                !self.is_empty() || self.is_closed()
+                self.parts.ring.has_value() || self.is_closed()
             }
 
             fn may_send(&self) -> bool {
-                !self.is_full() || self.is_closed()
+                self.parts.ring.has_room() || self.is_closed()
             }
 
             fn try_reserve(&self) -> Result<usize, TrySendError<()>> {

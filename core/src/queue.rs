@@ -40,6 +40,7 @@ mod count;
 mod displace;
 mod half_way;
 pub(crate) mod progress;
+mod prospect;
 mod ring;
 pub mod spsc;
 mod storage;

@@ -410,6 +410,36 @@ fn a_watch_for_room_reserves_and_is_told_of_the_close() {
     assert_eq!(two.poll(&mut next), Poll::Ready(Err(SendError(3))));
 }
 
+/// Who looks before taking is not told of a value, or of room, that is reserved.
+#[test]
+fn watches_tell_reserved_places_from_values_and_from_room() {
+    fn check<P: Progress>(channel: &Channel<u32, P>) {
+        let (mut values, mut room) = (channel.watch_recv(), channel.watch_send());
+        let mut is = |value, place| {
+            assert_eq!((values.is_ready(), room.is_ready()), (value, place), "{channel:?}");
+            assert_eq!(room.try_reserve().is_ok(), place);
+            assert_eq!(values.try_recv().is_ok(), value);
+        };
+        is(false, true);
+        let permit = channel.try_reserve().unwrap();
+        is(false, true);
+        channel.try_send(1).unwrap();
+        is(true, false);
+        // The receive has passed the place that is reserved.
+        is(false, true);
+        channel.try_send(2).unwrap();
+        is(true, false);
+        drop(permit);
+        is(false, true);
+        channel.close();
+        assert!(channel.watch_recv().is_ready() && channel.watch_send().is_ready());
+    }
+    check(&Channel::new(2));
+    check(&Channel::<_, Spin>::with_progress(2));
+    check(&near_the_wrap::<LockFree>(2));
+    check(&near_the_wrap::<Spin>(2));
+}
+
 /// A wake-up that has led to a value is used: it does not wake the next for nothing.
 #[test]
 fn a_receiver_that_was_woken_and_served_wakes_nobody() {

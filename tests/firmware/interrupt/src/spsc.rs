@@ -107,11 +107,11 @@ impl Object for Ring {
                 consuming(|consumer| inside(|| consumer.pop_many(2, take)));
             }
             _ => consuming(|consumer| {
+                let is_in = !consumer.is_empty();
                 let seen = inside(|| consumer.peek().copied());
-                assert!(
-                    seen == consumer.pop().inspect(|item| LEDGER.is_out(Party::Main, *item))
-                        || seen.is_none()
-                );
+                assert!(seen.is_some() || !is_in, "nothing to see though something is in");
+                let popped = consumer.pop().inspect(|item| LEDGER.is_out(Party::Main, *item));
+                assert!(seen.is_none() || seen == popped, "another value than was seen");
             }),
         }
         LEDGER.only_main_from_now_on();
