@@ -129,7 +129,8 @@ impl<T> Merge<T> {
     /// Priorities count for nothing.
     ///
     /// An item comes when each input has shown one, or has ended: the slowest input sets the pace. An input that is not sorted, or
-    /// that is added when later items have come, has its items come as early as they can.
+    /// that is added when later items have come, has its items come as early as they can. A panic of `compare` goes to whoever receives,
+    /// and the next call goes on from there: no item is lost.
     pub fn ordered_by(
         mut self,
         compare: impl FnMut(&T, &T) -> cmp::Ordering + Send + 'static,
