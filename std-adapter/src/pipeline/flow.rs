@@ -7,6 +7,7 @@ use super::error::BuildError;
 use super::order::Gate;
 use super::parcel::Sink;
 use super::trace;
+use crate::foreign::discard;
 use crate::lock;
 use crate::sync::OwnedSemaphorePermit;
 use crate::thread::{Builder, Panicked, Scope, ScopedJoinHandle, SpawnError};
@@ -126,6 +127,8 @@ struct Workers<'scope> {
     handles: Vec<ScopedJoinHandle<'scope, ()>>,
     /// How many there have been: no two have the same name.
     named: usize,
+    /// The first panic that took one of those away who have been joined.
+    lost: Option<Panicked>,
 }
 
 /// What a stage did, all workers together; or the panic that took one of them away.
@@ -199,6 +202,7 @@ impl<'scope> Crew<'scope, '_> {
         let leave = Leave { office: Arc::clone(&self.office), desk: Arc::clone(&desk) };
         let work = work(desk);
         let span = self.trace.stage(&self.office.name, self.index);
+        self.join_those_who_left();
         let mut workers = lock(&self.workers);
         // A name of a stage may hold anything; that of a thread may not hold a zero byte.
         let name = format!("{}-{}", self.office.name.replace('\0', " "), workers.named);
@@ -211,15 +215,35 @@ impl<'scope> Crew<'scope, '_> {
         Ok(())
     }
 
+    /// A thread has its stack until it is joined: those who left go before others come, or a stage whose workers come and go would keep the
+    /// stacks of all until the run ends.
+    fn join_those_who_left(&self) {
+        let left: Vec<_> =
+            lock(&self.workers).handles.extract_if(.., |worker| worker.is_finished()).collect();
+        left.into_iter().for_each(|worker| self.join_one(worker));
+    }
+
     /// Waits for all, those included that come meanwhile.
     fn join(&self) -> Row {
-        let mut row = Row { office: Arc::clone(&self.office), lost: None };
         loop {
             // Not under the lock: the one we wait for may be calling another.
-            let Some(worker) = lock(&self.workers).handles.pop() else { return row };
-            if let Err(panicked) = worker.join() {
-                row.lost = row.lost.or(Some(panicked));
-            }
+            let mut workers = lock(&self.workers);
+            let Some(worker) = workers.handles.pop() else {
+                return Row { office: Arc::clone(&self.office), lost: workers.lost.take() };
+            };
+            drop(workers);
+            self.join_one(worker);
+        }
+    }
+
+    fn join_one(&self, worker: ScopedJoinHandle<'_, ()>) {
+        let Err(panicked) = worker.join() else { return };
+        let mut workers = lock(&self.workers);
+        if workers.lost.is_none() {
+            workers.lost = Some(panicked);
+        } else {
+            drop(workers);
+            discard(panicked);
         }
     }
 }
@@ -233,5 +257,33 @@ pub(super) struct Leave {
 impl Drop for Leave {
     fn drop(&mut self) {
         self.office.leave(&self.desk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, thread};
+
+    #[test]
+    fn workers_that_left_are_joined_when_others_come() {
+        let (control, _errors) = Control::new(&Context::background(), None, 1);
+        let control = Arc::new(control);
+        let rows = thread::scope(|scope| {
+            let mut launch = Launch::new(scope, &control, &trace::Run::started(), 1);
+            let crew = launch.open(&"stage".into(), 1, Staff::fixed(1), false);
+            for number in 0..20 {
+                crew.start(|_| move || assert_ne!(number, 7, "on purpose")).unwrap();
+                let workers = lock(&crew.workers);
+                assert_eq!(workers.handles.len(), 1, "after {number} that left");
+                while !workers.handles[0].is_finished() {
+                    std::thread::yield_now();
+                }
+            }
+            launch.join_workers()
+        });
+        let rows = rows.unwrap();
+        let lost = rows[0].lost.as_ref().expect("the seventh panicked");
+        assert!(lost.message().contains("on purpose"));
     }
 }
