@@ -359,7 +359,7 @@ impl<N: Staged> Pipeline<N> {
     }
 
     /// How many threads the stage works on: the fewest to begin with; more, as [`scale_policy`](Self::scale_policy) says, while items
-    /// wait and nobody is free; and again fewer when some have had nothing to do for a second.
+    /// wait and nobody is free; and again fewer when some have had nothing to do for a second, down to one that is free, or to the fewest.
     ///
     /// [`Controller::resize`](super::Controller::resize) changes it while the run goes on.
     ///

@@ -236,11 +236,18 @@ pub(super) struct Staff {
     pub(super) max: usize,
     pub(super) workers: usize,
     pub(super) peak: usize,
+    /// One above the fewest waits without a limit, for those who are busy: only who takes an item calls another.
+    pub(super) spare: bool,
 }
 
 impl Staff {
     pub(super) fn fixed(workers: usize) -> Self {
-        Self { min: workers, max: workers, workers, peak: workers }
+        Self::of(workers, workers)
+    }
+
+    /// The fewest, of so many.
+    pub(super) fn of(min: usize, max: usize) -> Self {
+        Self { min, max, workers: min, peak: min, spare: false }
     }
 }
 

@@ -65,7 +65,7 @@ impl Plan {
 
     pub(super) fn staff(&self) -> Staff {
         let (min, max) = (*self.workers.start(), *self.workers.end());
-        Staff { min, max, workers: min, peak: min }
+        Staff::of(min, max)
     }
 }
 
@@ -310,18 +310,24 @@ where
 
     /// The next parcel; `None` at the end, or if there are workers enough without this one.
     fn take(&mut self) -> Option<Parcel<In>> {
+        let mut is_spare = false;
         loop {
-            let scales = self.hire.crew.office.scales.load();
+            let office = &self.hire.crew.office;
+            let scales = office.scales.load();
             let mut deadline = None;
-            if scales && self.hire.exit.hand_is_empty() {
+            if scales && !is_spare && self.hire.exit.hand_is_empty() {
                 if self.hire.is_one_too_many() {
                     return None;
                 }
-                let staff = *lock(&self.hire.crew.office.staff);
+                let staff = *lock(&office.staff);
                 let goes = staff.workers > staff.min;
                 deadline = goes.then(|| Instant::now().checked_add(KEEP_ALIVE)).flatten();
             }
-            match self.hire.exit.take_until(deadline, &self.desk) {
+            let taken = self.hire.exit.take_until(deadline, &self.desk);
+            if is_spare {
+                lock(&self.hire.crew.office.staff).spare = false;
+            }
+            match taken {
                 Taken::Item(parcel) => {
                     if scales {
                         self.hire.call_another();
@@ -331,10 +337,15 @@ where
                 Taken::End => return None,
                 Taken::Late => {
                     let mut staff = lock(&self.hire.crew.office.staff);
-                    if staff.workers > staff.min {
+                    if staff.workers <= staff.min {
+                        continue;
+                    }
+                    // The others may all be busy for an hour: then this one stays. Of several whose time is over together one does.
+                    if staff.spare || self.hire.exit.load().1 > 0 {
                         staff.workers -= 1;
                         return None;
                     }
+                    (staff.spare, is_spare) = (true, true);
                 }
             }
         }
@@ -468,5 +479,48 @@ where
             let empty = Parcel { seq, item, closes, load: None, fare: None };
             self.hire.sink.put(empty, &self.desk);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::channel;
+    use crate::lock;
+    use crate::pipeline::Pipeline;
+    use std::sync::Arc;
+
+    /// The spare ones' time comes, and one stays, while another is busy; when that has done its item, one is enough.
+    #[test]
+    fn who_is_busy_has_a_spare_beside() {
+        let (let_go, gate) = channel::bounded::<()>(1);
+        let running = Pipeline::source(|out| {
+            out.send(0)?;
+            out.send(1)?;
+            out.context().wait();
+            Ok(())
+        })
+        .map("work", move |n| {
+            if n == 0 {
+                drop(gate.recv())
+            }
+        })
+        .concurrency_auto(1..=3)
+        .spawn()
+        .unwrap();
+        // Dropped before the run: if this fails, it must not wait for a worker that waits for it.
+        let let_go = let_go;
+        let office = Arc::clone(&running.control.offices()[1]);
+        let staff_when = |is_so: fn(usize, bool) -> bool| loop {
+            let staff = *lock(&office.staff);
+            if staff.peak == 3 && is_so(staff.workers, staff.spare) {
+                return staff;
+            }
+            std::thread::yield_now();
+        };
+        let staff = staff_when(|workers, spare| spare || workers == 1);
+        assert!(staff.workers > 1, "nobody is free, and nobody could be called");
+        assert_eq!(staff_when(|workers, _| workers < 3).workers, 2);
+        drop(let_go);
+        staff_when(|workers, _| workers == 1);
     }
 }
