@@ -98,6 +98,10 @@ where
         self.until
     }
 
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     fn late(&mut self) -> Option<Vec<T>> {
         (self.weight, self.until) = (0, None);
         let items = std::mem::take(&mut self.items);

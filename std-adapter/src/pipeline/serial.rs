@@ -38,7 +38,12 @@ pub trait Machine<In>: Send {
         None
     }
 
-    /// No item came until then, or none will come any more.
+    /// Whether that is over, though the next item may be at hand.
+    fn is_late(&self) -> bool {
+        false
+    }
+
+    /// No item came until then, or none will come any more; or it is late.
     fn late(&mut self) -> Option<Self::Out> {
         None
     }
@@ -162,6 +167,10 @@ where
         let _abort = AbortOnUnwind(&control);
         loop {
             let desk = Arc::clone(&self.out.desk);
+            if self.machine.is_late() {
+                let made = self.machine.late();
+                self.hand_on(made, None);
+            }
             match self.exit.take_until(self.machine.deadline(), &desk) {
                 Taken::Item(Parcel { item, closes, load: Some(load), fare, .. }) => {
                     desk.is_at(item);

@@ -63,6 +63,21 @@ fn batches_end_by_count_by_weight_and_by_time() {
     assert!(matches!(zero, PipelineError::Build(error) if error == expected));
 }
 
+/// A batch ends when its time is over, also where there is always a next item at hand.
+///
+/// R79
+#[test]
+fn a_batch_waits_for_no_gap_in_its_input() {
+    let mut batches = Vec::new();
+    let rows = Batch::of(usize::MAX).within(Duration::ZERO);
+    let report =
+        Pipeline::from_iter(0..5_000).batch("rows", rows).run(|batch| batches.push(batch)).unwrap();
+    assert!(batches.iter().flatten().copied().eq(0..5_000));
+    let longest = batches.iter().map(Vec::len).max();
+    assert_eq!(longest, Some(1), "the time of each was over before the next item was taken");
+    assert_adds_up(&report);
+}
+
 /// No more pass than the rate allows, whatever comes; all pass in the end.
 ///
 /// R35
