@@ -48,10 +48,24 @@ pub trait Machine<In>: Send {
         None
     }
 
-    /// When what it made may go on, if not at once.
-    fn not_before(&mut self) -> Option<Instant> {
-        None
+    /// When what it made may go on.
+    fn due(&mut self) -> Due {
+        Due::Now
     }
+
+    /// It has gone on.
+    fn passed(&mut self) {}
+}
+
+/// When something may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At once.
+    Now,
+    /// Not before.
+    At(Instant),
+    /// Not while the clock runs.
+    Never,
 }
 
 impl<P: Flow, M: Machine<P::Item>> Staged for Serial<P, M> {
@@ -222,10 +236,14 @@ where
 
     fn hand_on(&mut self, made: Option<M::Out>, fare: Fare) {
         let Some(made) = made else { return };
-        if let Some(then) = self.machine.not_before() {
-            let _ = self.control.work().wait_deadline(then);
+        match self.machine.due() {
+            Due::Now => {}
+            Due::At(then) => drop(self.control.work().wait_deadline(then)),
+            Due::Never => drop(self.control.work().wait()),
         }
         self.out.put(made, fare, &self.control);
+        // Not before: from when it went on, others count, however long that took.
+        self.machine.passed();
     }
 }
 
