@@ -1,4 +1,4 @@
-//! Foreign code that returns nothing: destructors above all, which may panic as functions may.
+//! Foreign code whose panics are nobody's concern: destructors above all, which may panic as functions may.
 //!
 //! What was thrown has a destructor too, and that may panic in its turn: a panic is only over when its payload is gone.
 
@@ -13,6 +13,11 @@ pub(crate) fn call(f: impl FnOnce()) -> bool {
         mem::forget(again);
     }
     false
+}
+
+/// Calls it; nothing if it panicked.
+pub(crate) fn ask<R>(f: impl FnOnce() -> R) -> Option<R> {
+    catch(f).map_err(discard).ok()
 }
 
 /// Drops it, and its destructor's panic as well.
@@ -41,7 +46,9 @@ mod tests {
         for depth in 0..5 {
             assert_eq!(call(|| drop(Bomb(depth))), depth == 0);
             discard(Bomb(depth));
+            assert_eq!(ask(|| panic_any(Bomb(depth))), None::<()>);
         }
         assert!(call(|| ()));
+        assert_eq!(ask(|| 7), Some(7));
     }
 }

@@ -376,7 +376,7 @@ impl<N: Staged> Pipeline<N> {
 
     /// Who decides whether another worker comes, of those that [`concurrency_auto`](Self::concurrency_auto) allows:
     /// [`on_submit`](ScalePolicy::on_submit) is asked by a worker that leaves items waiting. The pool's
-    /// [`Thresholds`](crate::pool::Thresholds) if nothing is said.
+    /// [`Thresholds`](crate::pool::Thresholds) if nothing is said. A policy that panics has said no.
     pub fn scale_policy<S: ScalePolicy>(mut self, policy: S) -> Self {
         self.flow.plan().scaling = Arc::new(policy);
         self

@@ -10,6 +10,7 @@ use super::parcel::{Parcel, Sink};
 use super::policy::{ErrorPolicy, Policy};
 use super::trace;
 use super::work::Work;
+use crate::foreign::ask;
 use crate::lock;
 use crate::pool::{Load, ScalePolicy, Thresholds};
 use crate::thread::{self, SpawnError};
@@ -245,7 +246,9 @@ where
             (load.now, load.queued) = (self.shared.control.began.elapsed(), queued);
             (load.workers, load.min, load.max) = (staff.workers, staff.min, staff.max);
         });
-        if !too_few && !self.shared.scaling.on_submit(&load) {
+        // One that panics has said no: this worker has an item in its hands.
+        let wants_more = || ask(|| self.shared.scaling.on_submit(&load)).unwrap_or(false);
+        if !too_few && !wants_more() {
             return;
         }
         staff.workers += 1;

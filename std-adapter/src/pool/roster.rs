@@ -9,10 +9,10 @@ use super::metrics::{Staff, Tally};
 use super::scale::{Decision, Load, SCALE_EVENTS, ScaleEvent, ScaleReason};
 use super::shared::Shared;
 use super::worker::{Fate, Slot, Worker};
-use crate::foreign::discard;
+use crate::foreign::ask;
 use crate::lock;
 use crate::park::deadline_after;
-use crate::thread::{Builder, JoinHandle, SpawnError, catch};
+use crate::thread::{Builder, JoinHandle, SpawnError};
 use crate::timer::{self, Timer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, MutexGuard};
@@ -237,7 +237,7 @@ impl Shared {
     /// Asks the policy about a submission. One that panics has said no: whoever asks may be a worker with a job in its hands.
     fn policy_wants_more(&self, roster: &Roster) -> bool {
         let load = self.load(roster);
-        asked(|| self.settings.policy.on_submit(&load)).unwrap_or(false)
+        ask(|| self.settings.policy.on_submit(&load)).unwrap_or(false)
     }
 
     /// Wakes one that was taken off the list of those that rest.
@@ -489,7 +489,7 @@ impl Shared {
         let mut wakers = Vec::new();
         let mut more = 0;
         // A policy that panics has said nothing; the next check must still come.
-        match asked(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
+        match ask(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
             Decision::Hold => {}
             Decision::Grow(count) => {
                 more = count.min(self.most(&roster).saturating_sub(roster.live));
@@ -532,9 +532,4 @@ impl Shared {
             scale_events: roster.events.iter().cloned().collect(),
         }
     }
-}
-
-/// What a policy says; nothing, if it panics.
-fn asked<T>(policy: impl FnOnce() -> T) -> Option<T> {
-    catch(policy).map_err(discard).ok()
 }

@@ -6,6 +6,7 @@ use aqueduct::Context;
 use aqueduct::channel;
 use aqueduct::context::ContextError;
 use aqueduct::pipeline::{BuildError, Pipeline, PipelineError, PipelineMetrics};
+use aqueduct::pool::{Decision, Load, ScalePolicy};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
@@ -323,4 +324,28 @@ fn progress_is_told_with_the_total() {
         .run(drop)
         .unwrap();
     assert_eq!(*told.lock().unwrap(), [Some(100); 3]);
+}
+
+/// A policy of scaling that panics has said no, and the item that a worker has just taken is not lost.
+///
+/// R13, R40
+#[test]
+fn a_scale_policy_that_panics_has_said_no() {
+    struct Panics;
+    impl ScalePolicy for Panics {
+        fn on_submit(&self, _: &Load) -> bool {
+            panic!("on purpose")
+        }
+        fn on_check(&self, _: &Load) -> Decision {
+            Decision::Hold
+        }
+    }
+    let report = Pipeline::from_iter(0..100)
+        .map("same", |n| n)
+        .concurrency_auto(1..=4)
+        .scale_policy(Panics)
+        .run(drop)
+        .unwrap();
+    assert_eq!((report.delivered(), report.stages()[1].concurrency()), (100, 1));
+    assert_adds_up(&report);
 }
