@@ -7,6 +7,7 @@ use super::metrics::{AtWork, PipelineMetrics, at_work};
 use crate::channel::{self, Receiver, Sender};
 use crate::context::StopHandle;
 use crate::core::wait::Growable;
+use crate::foreign::discard;
 use crate::thread::Panicked;
 use crate::{Context, lock};
 use std::sync::{Arc, Mutex};
@@ -154,7 +155,7 @@ impl Control {
 
     /// Keeps an error for whoever reads them; `false` if there is no place left for it.
     pub(super) fn keep(&self, error: StageError) -> bool {
-        self.errors.try_send(error).is_ok()
+        self.errors.try_send(error).map_err(discard).is_ok()
     }
 
     /// Lets nothing new in; what is on its way arrives.

@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::edge::Entrance;
 use super::parcel::{Parcel, Sink};
-use crate::thread;
+use crate::foreign::ask;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
@@ -111,7 +111,7 @@ impl<T: Send, K: Key<T>> Sink<T> for Lanes<T, K> {
         let lane = match &parcel.load {
             _ if lanes == 1 => 0,
             // Where the key cannot be told, any lane will do: the worker asks again, and then a policy what to do.
-            Some(load) => thread::catch(|| self.key.lane(load, lanes)).unwrap_or(0),
+            Some(load) => ask(|| self.key.lane(load, lanes)).unwrap_or(0),
             None => (parcel.seq % lanes as u64) as usize,
         };
         self.lanes[lane].put(parcel, desk);

@@ -10,7 +10,7 @@ use super::parcel::{Parcel, Sink};
 use super::policy::{ErrorPolicy, Policy};
 use super::trace;
 use super::work::Work;
-use crate::foreign::ask;
+use crate::foreign::{ask, discard};
 use crate::lock;
 use crate::pool::{Load, ScalePolicy, Thresholds};
 use crate::thread::{self, SpawnError};
@@ -294,7 +294,7 @@ where
     fn run(mut self) {
         let shared = Arc::clone(&self.hire.shared);
         // Should anything of this panic outside of `catch`, the others must not wait for what never comes.
-        let _abort = AbortOnUnwind(&shared.control);
+        let abort = AbortOnUnwind(&shared.control);
         let mut state = None;
         while let Some(Parcel { seq, item, closes, load, fare }) = self.take() {
             self.desk.is_at(item);
@@ -307,8 +307,13 @@ where
             }
             self.desk.is_between();
         }
-        drop(state);
+        let dropped = thread::catch(|| drop(state));
         self.hire.sink.finish(&self.desk);
+        if let Err(panicked) = dropped {
+            // The run hears of it at its end: all that was to be done here is done, and the others go on.
+            drop(abort);
+            panicked.resume();
+        }
     }
 
     /// The next parcel; `None` at the end, or if there are workers enough without this one.
@@ -379,7 +384,7 @@ where
             let cause = match outcome {
                 Ok(Some(Ok(made))) => {
                     // The copy is under way as the item is, and no longer.
-                    drop(copy);
+                    discard((copy, key));
                     self.desk.count(Count::Put);
                     span.close("out");
                     let parcel = Parcel { seq, item, closes, load: Some(made), fare };
@@ -393,14 +398,15 @@ where
                 }
                 Err(panicked) => {
                     // The panic may have left it half-changed.
-                    *state = None;
+                    discard(state.take());
                     Cause::Panicked(panicked)
                 }
             };
-            let error = StageError::new(&shared.name, shared.index, item, cause)
-                .at(attempt, key.as_ref().and_then(|key| shared.key.show(key)));
+            let shown = key.as_ref().and_then(|key| ask(|| shared.key.show(key))).flatten();
+            let error = StageError::new(&shared.name, shared.index, item, cause).at(attempt, shown);
             next = self.judge(error, copy, &span);
         }
+        discard(key);
         // After the stop: whoever sees the gap sees the cut.
         self.leave_out(seq, item, closes);
     }
@@ -409,36 +415,34 @@ where
     fn judge(&self, error: StageError, copy: Option<In>, span: &trace::Item) -> Option<In> {
         let shared = &*self.hire.shared;
         let control = &shared.control;
-        let decide = || thread::catch(|| shared.policy.decide(&error));
+        let decide = || ask(|| shared.policy.decide(&error));
         let mut policy = span.within(decide).unwrap_or(Policy::Stop);
+        let mut copy = copy;
         if let Policy::Retry(backoff) = policy {
-            match copy {
-                Some(item) if backoff.allows(error.attempt()) => {
-                    self.desk.count(Count::Retried);
-                    span.tried_again(error.attempt() + 1);
-                    let _ = control.work().wait_timeout(backoff.wait_after(error.attempt()));
-                    // If the run was aborted meanwhile, the item is found not admitted.
-                    return Some(item);
-                }
-                _ => policy = backoff.last_resort(),
+            let attempt = error.attempt();
+            if let Some(item) = copy.take_if(|_| backoff.allows(attempt)) {
+                discard(error);
+                self.desk.count(Count::Retried);
+                span.tried_again(attempt + 1);
+                let _ = control.work().wait_timeout(backoff.wait_after(attempt));
+                // If the run was aborted meanwhile, the item is found not admitted.
+                return Some(item);
             }
-            if policy != Policy::DeadLetter {
-                self.settle(policy, error, span);
-                return None;
-            }
-            return self.bury(error, copy, span);
+            policy = backoff.last_resort();
         }
         if policy == Policy::DeadLetter {
-            return self.bury(error, copy, span);
+            self.bury(error, copy, span);
+        } else {
+            discard(copy);
+            self.settle(policy, error, span);
         }
-        self.settle(policy, error, span);
         None
     }
 
-    fn bury(&self, error: StageError, copy: Option<In>, span: &trace::Item) -> Option<In> {
+    fn bury(&self, error: StageError, copy: Option<In>, span: &trace::Item) {
         let buried = match copy {
             Some(item) => {
-                let bury = || thread::catch(|| self.hire.shared.policy.bury(item, error));
+                let bury = || ask(|| self.hire.shared.policy.bury(item, error));
                 span.within(bury).unwrap_or(Ok(()))
             }
             None => Err(error),
@@ -450,7 +454,6 @@ where
             }
             Err(error) => self.settle(Policy::Stop, error, span),
         }
-        None
     }
 
     /// Counts a failure that is final.
@@ -460,6 +463,7 @@ where
             Policy::Skip => {
                 self.desk.count(Count::Skipped);
                 span.over("skipped");
+                discard(error);
                 true
             }
             Policy::Collect => {

@@ -7,6 +7,7 @@ use super::flow::{Below, Flow, Launch, Pump};
 use super::order::{Gate, Reorder};
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
+use crate::foreign::discard;
 use crate::thread::{self, SpawnError};
 use std::sync::Arc;
 
@@ -195,8 +196,8 @@ where
         let Parcel { seq, item, closes, load, fare } = parcel;
         if let Some(list) = load {
             let mut made: u64 = 0;
-            let list = thread::catch(|| list.into_iter().peekable());
-            let is_done = list.and_then(|mut list| {
+            let mut list = thread::catch(|| list.into_iter().peekable());
+            let is_done = list.as_mut().map_or(Ok(false), |list| {
                 // A list may have no end: it is run as long as somebody wants what is in it.
                 while self.control.admits(item) {
                     let next = thread::catch(|| {
@@ -211,6 +212,16 @@ where
                 }
                 Ok(false)
             });
+            // What is left of it may panic when it is dropped; of several panics the first is told.
+            let dropped = list.and_then(|list| thread::catch(|| drop(list)));
+            let is_done = match (is_done, dropped) {
+                (Ok(is_done), Ok(())) => Ok(is_done),
+                (Ok(_), Err(panicked)) => Err(panicked),
+                (Err(panicked), dropped) => {
+                    discard(dropped);
+                    Err(panicked)
+                }
+            };
             let is_done = is_done.unwrap_or_else(|panicked| {
                 self.control.stop_at(&self.spot, item, panicked, desk);
                 false

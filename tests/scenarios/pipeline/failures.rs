@@ -131,25 +131,6 @@ fn a_state_that_saw_a_panic_is_made_anew() {
     assert_eq!(made.load(SeqCst), 2);
 }
 
-/// What panics where no item can be blamed ends the run with an error, and hangs nobody.
-///
-/// R40
-#[test]
-fn a_worker_lost_to_a_destructor_ends_the_run() {
-    struct Grenade;
-    impl Drop for Grenade {
-        fn drop(&mut self) {
-            panic!("bang");
-        }
-    }
-    let error = Pipeline::from_iter(0..100)
-        .stage_init("armed", || Grenade, |_, n: u32| Ok::<_, Stopped>(n))
-        .run(drop)
-        .unwrap_err();
-    let PipelineError::Worker { stage, panicked, .. } = error else { panic!("{error:?}") };
-    assert_eq!((&*stage, panicked.message()), ("armed", "bang"));
-}
-
 /// Stop ends as the serial loop would; Collect goes on; a closure decides error by error, stage by stage.
 ///
 /// R42
