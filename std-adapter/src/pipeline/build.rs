@@ -238,7 +238,7 @@ impl<N: Flow> Pipeline<N> {
     /// Lets at most so many items pass in any so much time, the first so many at once.
     ///
     /// It remembers when each of them passed, 16 bytes an item. With a time that the clock does not reach, such as [`Duration::MAX`], no more
-    /// than the first so many pass, and the others wait until the run is aborted.
+    /// than the first so many pass, and the others wait until the run is stopped or aborted.
     ///
     /// # Errors
     ///

@@ -8,8 +8,10 @@ use crate::channel::{self, Receiver, Sender};
 use crate::context::StopHandle;
 use crate::core::wait::Growable;
 use crate::foreign::discard;
+use crate::park::{Impatience, drive};
 use crate::thread::Panicked;
 use crate::{Context, lock};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -25,6 +27,8 @@ pub(super) struct Control {
     _drain: Option<Undo>,
     ending: Mutex<Ending>,
     errors: Sender<StageError>,
+    /// Rung when the run is cut, for those who hold an item back for a while. An abort closes it, as all bells.
+    cuts: Arc<Bell>,
     board: Arc<Board>,
     pub(super) began: Instant,
 }
@@ -70,6 +74,7 @@ impl Control {
             drain.after_func(move || intake.cancel())
         });
         let (ending, began) = (Mutex::default(), Instant::now());
+        let cuts = board.bell(&work);
         (
             Self {
                 work,
@@ -77,6 +82,7 @@ impl Control {
                 _drain: drain.map(|handle| Undo(Some(handle))),
                 ending,
                 errors,
+                cuts,
                 board,
                 began,
             },
@@ -86,13 +92,7 @@ impl Control {
 
     /// A place to sleep in that an abort closes.
     pub(super) fn bell(&self) -> Arc<Bell> {
-        let bell = Arc::new(Bell::with_storage(Growable::new()));
-        lock(&self.board.bells).push(Arc::clone(&bell));
-        if self.work.is_done() {
-            // The callback may have gone round before.
-            bell.close();
-        }
-        bell
+        self.board.bell(&self.work)
     }
 
     /// Puts the office of the next part upstream in front of the others.
@@ -131,6 +131,21 @@ impl Control {
         !self.work.is_done() && lock(&self.ending).cut.as_ref().is_none_or(|cut| item < cut.item())
     }
 
+    /// Holds an item back until then, for ever if no time is named; no longer than it is [admitted](Self::admits).
+    pub(super) fn hold(&self, item: u64, until: Option<Instant>) {
+        loop {
+            // Made before the look: a cut from now on rings it.
+            let mut wait = self.cuts.wait();
+            if !self.admits(item) {
+                return;
+            }
+            match drive(Pin::new(&mut wait), until, Impatience::Spin) {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
     /// Ends the run as a serial loop would at this error. Of several, the first in the source's order counts.
     ///
     /// Returns the error that gave way, if there was one.
@@ -143,6 +158,7 @@ impl Control {
             }
         };
         self.intake.cancel();
+        self.cuts.notify_all();
         gives_way
     }
 
@@ -197,6 +213,16 @@ impl Control {
 }
 
 impl Board {
+    fn bell(&self, work: &Context) -> Arc<Bell> {
+        let bell = Arc::new(Bell::with_storage(Growable::new()));
+        lock(&self.bells).push(Arc::clone(&bell));
+        if work.is_done() {
+            // The callback may have gone round before.
+            bell.close();
+        }
+        bell
+    }
+
     fn abort(&self) {
         *lock(&self.caught) = at_work(&lock(&self.offices));
         for bell in &*lock(&self.bells) {

@@ -30,7 +30,7 @@ pub enum Policy {
 /// How often an item is tried, and how long it waits in between: longer each time, and by chance not all at once.
 ///
 /// The wait before attempt `n + 1` is between a half and the whole of `first * 2^(n - 1)`, and of `most` at the longest. A wait ends
-/// early when the run is aborted.
+/// early when the run is aborted, or stopped by an item in front of the one that waits.
 ///
 /// # Examples
 ///

@@ -238,8 +238,8 @@ where
         let Some(made) = made else { return };
         match self.machine.due() {
             Due::Now => {}
-            Due::At(then) => drop(self.control.work().wait_deadline(then)),
-            Due::Never => drop(self.control.work().wait()),
+            Due::At(then) => self.control.hold(self.out.item, Some(then)),
+            Due::Never => self.control.hold(self.out.item, None),
         }
         self.out.put(made, fare, &self.control);
         // Not before: from when it went on, others count, however long that took.

@@ -12,6 +12,7 @@ use super::trace;
 use super::work::Work;
 use crate::foreign::{ask, discard};
 use crate::lock;
+use crate::park::deadline_after;
 use crate::pool::{Load, ScalePolicy, Thresholds};
 use crate::thread::{self, SpawnError};
 use std::iter::repeat_n;
@@ -419,13 +420,13 @@ where
         let mut policy = span.within(decide).unwrap_or(Policy::Stop);
         let mut copy = copy;
         if let Policy::Retry(backoff) = policy {
-            let attempt = error.attempt();
+            let (place, attempt) = (error.item(), error.attempt());
             if let Some(item) = copy.take_if(|_| backoff.allows(attempt)) {
                 discard(error);
                 self.desk.count(Count::Retried);
                 span.tried_again(attempt + 1);
-                let _ = control.work().wait_timeout(backoff.wait_after(attempt));
-                // If the run was aborted meanwhile, the item is found not admitted.
+                // If the run was stopped in front of it, or aborted, meanwhile, it is found not admitted.
+                control.hold(place, deadline_after(backoff.wait_after(attempt)));
                 return Some(item);
             }
             policy = backoff.last_resort();

@@ -2,12 +2,13 @@
 
 use super::{assert_adds_up, assert_error_adds_up};
 use aqueduct::channel;
-use aqueduct::pipeline::{Cause, Pipeline, PipelineError, Policy, StageError, Stopped};
+use aqueduct::pipeline::{Backoff, Cause, Pipeline, PipelineError, Policy, StageError, Stopped};
 use aqueduct::thread;
 use std::collections::BTreeSet;
 use std::num::ParseIntError;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
+use std::time::Duration;
 
 /// Every item fails, and nobody reads errors: the run ends, the counts are exact, memory is bounded.
 ///
@@ -300,4 +301,61 @@ fn a_source_that_fails_is_an_error_behind_its_items() {
         assert_eq!((error.stage(), error.stage_index(), error.item()), ("source", 0, 2));
         assert!(error.cause().to_string().ends_with("the tape broke"));
     }
+}
+
+/// A stop waits for no item that it cancels, however long that was to wait for its next attempt; also when a second stop, at an
+/// item before the first, is what cancels it.
+///
+/// R42
+#[test]
+fn a_stop_ends_the_waits_of_what_it_cancels() {
+    let hour = Duration::from_secs(3600);
+    let (one_failed, one_has_failed) = channel::bounded(1);
+    let (stopped, two_has_stopped) = channel::bounded::<()>(1);
+    let error = Pipeline::source(move |out| {
+        for n in 0..3 {
+            out.send(n)?;
+        }
+        out.context().wait();
+        drop(stopped);
+        Err(Stopped.into())
+    })
+    .stage("race", move |n: u32| {
+        match n {
+            0 => drop(two_has_stopped.recv()),
+            1 => {}
+            _ => one_has_failed.recv().unwrap(),
+        }
+        Err::<(), _>(format!("item {n}"))
+    })
+    .concurrency(3)
+    .on_error_keeping(move |error: &StageError| {
+        if error.item() != 1 {
+            return Policy::Stop;
+        }
+        one_failed.send(()).unwrap();
+        Policy::Retry(Backoff::new(2, hour, hour))
+    })
+    .run(drop)
+    .unwrap_err();
+    assert_error_adds_up(&error);
+    let PipelineError::Stopped { error, report } = error else { panic!("{error:?}") };
+    assert_eq!(error.item(), 0);
+    let race = &report.stages()[1];
+    assert_eq!((race.retried(), race.cancelled(), race.failed()), (1, 1, 2));
+}
+
+/// Nor does it wait for one that is held back to keep a rate.
+///
+/// R42
+#[test]
+fn a_stop_ends_the_wait_for_a_rate() {
+    let error = Pipeline::from_iter(0..3)
+        .rate_limit("once", 1, Duration::MAX)
+        .stage("fail", |n: u32| Err::<(), _>(format!("item {n}")))
+        .run(drop)
+        .unwrap_err();
+    assert_error_adds_up(&error);
+    let PipelineError::Stopped { error, report } = error else { panic!("{error:?}") };
+    assert_eq!((error.item(), report.stages()[1].failed(), report.failed()), (0, 0, 1));
 }
