@@ -199,7 +199,8 @@ impl Builder {
         self
     }
 
-    /// Called on each worker's thread before its first job. A panic in it costs the pool that worker.
+    /// Called on each worker's thread before its first job. A panic in it costs the pool that worker; another is tried at the next
+    /// [check](Self::check_interval).
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.settings.on_thread_start = Some(Arc::new(hook));
         self

@@ -74,6 +74,8 @@ pub(super) enum Exit {
     Lost {
         /// As one that searches.
         searching: bool,
+        /// It had begun to serve: the hook at its start was not what panicked.
+        started: bool,
     },
 }
 
@@ -130,6 +132,11 @@ impl Roster {
     /// No more checks; the caller drops the timer with the lock released.
     pub(super) fn check_off(&mut self) -> Option<Timer> {
         self.check.take()
+    }
+
+    /// How many there are too few.
+    fn missing(&self) -> usize {
+        self.min.saturating_sub(self.live)
     }
 
     fn take_out(&mut self, slot: &Arc<Slot>) -> bool {
@@ -300,13 +307,16 @@ impl Shared {
 
     /// Starts the fewest workers that there may be.
     pub(super) fn hire_fewest(self: &Arc<Self>, reason: ScaleReason) -> Result<(), SpawnError> {
-        loop {
+        let missing = lock(&self.roster).missing();
+        // No more than are missing now: one that comes may go at once, by a panic of its hook.
+        for _ in 0..missing {
             let roster = lock(&self.roster);
-            if roster.life != Life::Open || roster.live >= roster.min {
-                return Ok(());
+            if roster.life != Life::Open || roster.missing() == 0 {
+                break;
             }
             self.hire(roster, reason).map_err(|(error, _)| error)?;
         }
+        Ok(())
     }
 
     /// A searcher lies down, if it may. Then it must look at the queues once more.
@@ -398,7 +408,7 @@ impl Shared {
     pub(super) fn depart(self: &Arc<Self>, slot: &Arc<Slot>, exit: Exit) {
         self.note_overdue(slot.id(), false);
         let mut roster = lock(&self.roster);
-        if let Exit::Lost { searching } = exit {
+        if let Exit::Lost { searching, .. } = exit {
             self.strike(&mut roster, ScaleReason::Lost);
             if searching {
                 self.crew.rest();
@@ -410,9 +420,15 @@ impl Shared {
         // A shutdown waits for the thread itself to end.
         let thread = (roster.life == Life::Open).then(|| roster.threads.remove(&slot.id()));
         self.update_notes(&roster);
+        let has_failed = matches!(exit, Exit::Lost { started: false, .. });
+        if has_failed && roster.life == Life::Open {
+            // As where the system refuses a thread: the next check tries again. At once, it would be without end if the hook always panics.
+            self.crew.set_room(false);
+            self.arm_check(&mut roster);
+        }
         drop(roster);
         drop(thread);
-        if exit != Exit::Left {
+        if exit != Exit::Left && !has_failed {
             let _ = self.hire_fewest(ScaleReason::Lost);
         }
         self.fit_door();
@@ -487,12 +503,13 @@ impl Shared {
         load.window = load.now.saturating_sub(roster.last_check);
         (roster.waits_then, roster.last_check) = (waits, load.now);
         let mut wakers = Vec::new();
-        let mut more = 0;
+        // There are too few where one was refused, or failed at its start.
+        let mut more = roster.missing();
         // A policy that panics has said nothing; the next check must still come.
         match ask(|| self.settings.policy.on_check(&load)).unwrap_or(Decision::Hold) {
             Decision::Hold => {}
             Decision::Grow(count) => {
-                more = count.min(self.most(&roster).saturating_sub(roster.live));
+                more = count.max(more).min(self.most(&roster).saturating_sub(roster.live));
             }
             Decision::Shrink(count) => {
                 let count = count.min(roster.live.saturating_sub(roster.min));

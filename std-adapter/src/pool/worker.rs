@@ -268,9 +268,11 @@ impl Worker {
     pub(super) fn work(self) {
         let worker = Rc::new(self);
         let settings = &worker.shared.settings;
-        // A worker that is lost by a panic outside of the jobs (in a hook, or in a policy) is accounted for, and replaced.
+        // A worker that is lost by a panic outside of the jobs (in a hook) is accounted for, and replaced.
+        let mut started = false;
         let exit = catch(|| {
             settings.thread_started();
+            started = true;
             WORKER.with(|current| *current.borrow_mut() = Some(Rc::clone(&worker)));
             worker.serve()
         });
@@ -279,7 +281,7 @@ impl Worker {
         foreign::call(|| settings.thread_stopped());
         let exit = exit.unwrap_or_else(|panicked| {
             discard(panicked);
-            Exit::Lost { searching: worker.searching.get() }
+            Exit::Lost { searching: worker.searching.get(), started }
         });
         worker.shared.depart(&worker.slot, exit);
     }

@@ -5,9 +5,10 @@ use crate::support::eventually;
 use aqueduct::pool::{
     BuildError, Decision, LatencyTarget, Load, Pool, ScalePolicy, ScaleReason, Thresholds,
 };
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -370,4 +371,41 @@ fn a_policy_that_panics_loses_no_job() {
     }
     let metrics = pool.metrics();
     assert_eq!((metrics.submitted, metrics.completed, metrics.peak_workers), (100, 100, 1));
+}
+
+/// A worker that its start hook costs the pool is not replaced at once, or a hook that always panics would start threads without end; the
+/// next check tries again.
+#[test]
+fn a_start_hook_that_panics_is_tried_again_at_a_check_and_not_at_once() {
+    /// It is dropped when the worker's thread is over, and what the pool did about that is done.
+    struct Over(mpsc::Sender<()>);
+    impl Drop for Over {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    thread_local! {
+        static OVER: RefCell<Option<Over>> = const { RefCell::new(None) };
+    }
+    let pool_with = |interval, failures| {
+        let (over, is_over) = mpsc::channel();
+        let left = AtomicUsize::new(failures);
+        let hook = move || {
+            OVER.set(Some(Over(over.clone())));
+            let fails = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            assert!(!fails, "on purpose, at the start");
+        };
+        let pool = Pool::builder().min_workers(1).max_workers(2).check_interval(interval);
+        (pool.on_thread_start(hook).build().unwrap(), is_over)
+    };
+    let (pool, is_over) = pool_with(LONG, usize::MAX);
+    is_over.recv().unwrap();
+    let _waits = pool.submit(|| ()).unwrap();
+    let reasons: Vec<_> = pool.metrics().scale_events.iter().map(|event| event.reason).collect();
+    assert_eq!(reasons, [ScaleReason::Minimum, ScaleReason::Lost]);
+    // With checks the pool comes to life once the hook does not panic any more, with its fewest and with a job.
+    let (pool, _is_over) = pool_with(Duration::from_millis(1), 5);
+    eventually("the fewest are there", || pool.metrics().workers == 1 && pool.metrics().idle == 1);
+    let (pool, _is_over) = pool_with(Duration::from_millis(1), 5);
+    assert_eq!(pool.submit(|| 7).unwrap().join().unwrap().value, 7);
 }
