@@ -106,10 +106,14 @@ impl Histogram {
         Some(self.max())
     }
 
-    /// The buckets that are not empty, shortest first: the duration below which its values are, and how many.
+    /// The buckets that are not empty, shortest first: the duration that its values do not exceed, and how many. Values from some
+    /// 16 minutes on are all in one, the last, whose duration is that of the [longest](Self::max).
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        counts.map(|(bucket, count)| (Duration::from_nanos(upper_bound(bucket)), *count))
+        counts.map(|(bucket, count)| {
+            let bound = if bucket == BUCKETS - 1 { self.max } else { upper_bound(bucket) };
+            (Duration::from_nanos(bound), *count)
+        })
     }
 }
 
@@ -153,6 +157,18 @@ mod tests {
         }
         assert_eq!(histogram.max(), Duration::from_nanos(1_000 + 999 * 999));
         assert_eq!(histogram.buckets().map(|(_, count)| count).sum::<u64>(), 1_000);
+    }
+
+    #[test]
+    fn no_bucket_holds_what_is_longer_than_it_says() {
+        let times = [1, 999, 1_000_000_007, u64::MAX / 2, u64::MAX];
+        for longest in times {
+            let mut histogram = Histogram::default();
+            let shorter = times.iter().filter(|nanos| **nanos <= longest);
+            shorter.for_each(|&nanos| histogram.record_nanos(nanos));
+            let (bound, _) = histogram.buckets().last().unwrap();
+            assert!(bound >= histogram.max(), "{bound:?} for {longest} ns");
+        }
     }
 
     #[test]
