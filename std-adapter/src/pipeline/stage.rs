@@ -509,7 +509,7 @@ mod tests {
         })
         .map("work", move |n| {
             if n == 0 {
-                drop(gate.recv())
+                let _ = gate.recv();
             }
         })
         .concurrency_auto(1..=3)
