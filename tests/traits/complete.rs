@@ -21,7 +21,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("std-adapter/src/pipeline/machine.rs", &["Scan", "Batching", "Pace", "Quiet"]),
     ("std-adapter/src/pipeline/order.rs", &["Ordered", "OnCommit"]),
     ("std-adapter/src/pipeline/policy.rs", &["Keeping", "Burying"]),
-    ("std-adapter/src/pipeline/serial.rs", &["Serial"]),
+    ("std-adapter/src/pipeline/serial.rs", &["Serial", "Due"]),
     ("std-adapter/src/pipeline/stage.rs", &["Stage", "Plan"]),
     ("std-adapter/src/pipeline/unpack.rs", &["Sifted", "Unpacked"]),
     ("std-adapter/src/pipeline/work.rs", &["Map", "Try", "TryInit", "Fused"]),

@@ -74,7 +74,7 @@ fn a_state_that_panics_at_the_end_costs_no_item() {
 
 /// Copies for another attempt, and errors that nobody keeps, panic when they are dropped: that is nobody's concern.
 ///
-/// R40, R42
+/// R40
 #[test]
 fn copies_and_errors_that_nobody_wants_cost_nothing() {
     for policy in [Policy::Skip, Policy::Collect] {
@@ -127,7 +127,7 @@ fn a_list_that_panics_at_its_end_stops_at_its_item() {
 
 /// A key that cannot be shown, and panics when it is dropped, is nobody's concern.
 ///
-/// R40, R51
+/// R40
 #[test]
 fn a_key_that_is_hard_to_handle_costs_no_worker() {
     struct Key(u32);
