@@ -277,13 +277,14 @@ pub enum PipelineError {
         /// What was done up to there.
         report: Box<Report>,
     },
-    /// A worker was lost to a panic outside the stage's function, such as one in the destructor of an item.
+    /// A worker was lost to a panic outside the stage's function, such as one in the destructor of an item; or its state panicked when it
+    /// had done its last, which costs no item.
     Worker {
         /// The stage's name.
         stage: String,
         /// The panic.
         panicked: Panicked,
-        /// What was done up to there. What the lost worker did is missing from it.
+        /// What was done up to there. What the lost worker had in its hands is missing from it.
         report: Box<Report>,
     },
 }
