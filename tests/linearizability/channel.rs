@@ -205,7 +205,8 @@ fn script(subject: &impl Subject, calls: usize, tape: &mut Tape<'_, Call>) {
                 10 | 11 if may_wait => one(1, subject.recv()),
                 12 => {
                     let events = subject.reserve(uses.then_some(value)).into_iter().collect();
-                    Call { events, holds: 1 }
+                    // Two if the place was taken away.
+                    Call { events, holds: 2 }
                 }
                 13 => Call { events: subject.force_send(value), holds: 2 },
                 14 if nth > calls * 9 / 10 => one(0, Event::Closed(subject.close())),

@@ -311,7 +311,12 @@ impl<'c, 'l, C: BoundedChannel<Item<'l>>> Pair<'c, 'l, C> {
                 let Some((number, permit)) = self.permit(nth) else { return };
                 let (value, item) = self.item(false);
                 let sent = permit.send(item).map_err(|SendError(item)| item.into_value());
+                let is_passed = self.model.is_passed(number);
                 assert_eq!(sent, self.model.send_permit(number, value), "send on a permit");
+                if is_passed {
+                    let (bells, rung) = (&self.bells, &self.rung);
+                    self.model.may_tell_of_room(|place| bells[place].rung() > rung[place]);
+                }
             }
             ChannelOp::DropPermit(nth) => {
                 let Some((number, permit)) = self.permit(nth) else { return };

@@ -57,7 +57,9 @@ impl Op {
             Op::Push(_) | Op::Pop => 1,
             // The slot of the item that it displaced, and the one to which it moves.
             Op::Force(_) => 2,
-            Op::PushMany(_, n) | Op::PopMany(n) | Op::PopManyPanics(n) => n,
+            // As above, if the place of its last value was taken away.
+            Op::PushMany(_, n) => n + 1,
+            Op::PopMany(n) | Op::PopManyPanics(n) => n,
             Op::PushManyPanics(_, n) => n + 2,
             Op::Len | Op::IsEmpty | Op::IsFull => 0,
         }

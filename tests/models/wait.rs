@@ -152,6 +152,11 @@ impl Line {
         !self.waiting.is_empty()
     }
 
+    /// The oldest of those who wait.
+    pub fn oldest(&self) -> Option<usize> {
+        self.waiting.front().copied()
+    }
+
     /// Who was woken since the last call of this, oldest first.
     pub fn woken(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.woken)

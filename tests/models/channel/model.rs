@@ -202,6 +202,19 @@ impl Model {
         Ok(())
     }
 
+    /// Whether a receiver has passed the place of this permit.
+    pub(super) fn is_passed(&self, number: u64) -> bool {
+        self.passed.contains(&number)
+    }
+
+    /// A permit whose place was passed may have two for a moment, as it finds the ring; then it wakes a sender for the one that it
+    /// lets go of, though that is no news here, where nobody looked meanwhile.
+    pub(super) fn may_tell_of_room(&mut self, is_told: impl FnOnce(usize) -> bool) {
+        if self.senders.oldest().is_some_and(is_told) {
+            self.senders.notify(1);
+        }
+    }
+
     pub(super) fn give_up(&mut self, number: u64) {
         match self.place_of(number) {
             Some(place) => drop(self.inside.remove(place)),
