@@ -207,34 +207,32 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
 
     /// Removes up to `n` permits of those that are free now, for good; says how many.
     ///
-    /// Those in use stay. To owe the rest, [`resize`](Self::resize). If it meets a `resize` half-way, it takes them out and
-    /// puts them back, and looks again: for that moment fewer are free.
+    /// Those in use stay. To owe the rest, [`resize`](Self::resize). If a `resize` comes in the middle of this call, what it has found
+    /// free by then is taken off what the resize says; that may be more than was free after it.
     pub fn forget_permits(&self, n: usize) -> usize {
         let permits = self.waiters.primitive();
-        loop {
-            // permits:count - Relaxed: a guess for the compare-and-swap below.
-            let target = permits.target.load(Relaxed);
-            // permits:lower - Acquire: reads the permits:lower of a shrinking that is done, so that the word is as
-            // low. What one that is not done has still to take is not free.
-            let owed = permits.total.load(Acquiring).saturating_sub(target);
-            let mut taken = 0;
-            let changed = permits.update(|seen| {
-                taken = seen.available().saturating_sub(owed).min(n).min(target);
-                (taken > 0).then(|| State(seen.0 - in_word(taken)))
-            });
-            if changed.is_none() {
-                return 0;
+        let found = permits.update(|seen| match seen.available().min(n) {
+            0 => None,
+            fewer => Some(State(seen.0 - in_word(fewer))),
+        });
+        let Some(before) = found else { return 0 };
+        let found = before.available().min(n);
+        // permits:count - Relaxed: a sum, which stands for nothing else.
+        let mut target = permits.target.load(Relaxed);
+        let taken = loop {
+            let taken = found.min(target);
+            match permits.target.compare_exchange_weak(target, target - taken, Relaxed, Relaxed) {
+                Ok(_) => break taken,
+                Err(now) => target = now,
             }
-            // permits:count - Relaxed: a sum, which stands for nothing else. Nobody has moved it, or the permits may be
-            // another's to take.
-            let after = target - taken;
-            if permits.target.compare_exchange(target, after, Relaxed, Relaxed).is_ok() {
-                // permits:lower - Release: as in `retarget`.
-                permits.total.fetch_sub(taken, Release);
-                return taken;
-            }
-            self.put(taken);
+        };
+        // permits:lower - Release: as in `retarget`.
+        permits.total.fetch_sub(taken, Release);
+        if taken < found {
+            // A resize has taken the others off already.
+            self.put(found - taken);
         }
+        taken
     }
 
     /// Makes it `total` permits, those in use included.

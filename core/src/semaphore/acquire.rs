@@ -36,14 +36,15 @@ impl Request {
                 Err(TryAcquireError::NoPermits) => {}
             }
         }
+        let mut turn = None;
         loop {
             let class = if self.lost < P::PATIENCE { COMPETE } else { HAND_OVER };
             // No second look at the permits is needed: whoever registers asks for a drain, and the drainer looks.
-            let Poll::Ready(grant) =
-                semaphore.waiters.poll(&mut self.place, waker, class, self.permits)
-            else {
-                return Poll::Pending;
-            };
+            let polled = semaphore.waiters.poll(&mut self.place, waker, class, self.permits);
+            if self.place.is_some() {
+                core::mem::forget(turn.take());
+            }
+            let Poll::Ready(grant) = polled else { return Poll::Pending };
             match Given::of(grant) {
                 Given::Permits(_) => return Poll::Ready(Ok(())),
                 Given::Closed => return Poll::Ready(Err(AcquireError::Closed)),
@@ -52,6 +53,7 @@ impl Request {
                         return Poll::Ready(Ok(()));
                     }
                     self.lost += 1;
+                    turn = Some(LostTurn(semaphore));
                 }
             }
         }
@@ -63,6 +65,19 @@ impl Request {
             Some(Given::Woken) => semaphore.decline(),
             Some(Given::Closed) | None => {}
         }
+    }
+}
+
+/// The turn of a woken waiter that has lost. Forgotten if that stands in line again; if there was no slot for it, or its waker
+/// panicked, the next one is woken for what is left.
+struct LostTurn<'s, P: Policy, W: Storage>(&'s Semaphore<P, W>);
+
+impl<P: Policy, W: Storage> Drop for LostTurn<'_, P, W> {
+    fn drop(&mut self) {
+        self.0.waiters.post(|word| match State(word.0) {
+            seen if seen.available() > 0 && seen.needs_kick() => Post::Kick(word),
+            _ => Post::Nothing,
+        });
     }
 }
 
@@ -91,8 +106,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
             let wins = !seen.is_closed() && !seen.is_reserved() && n <= seen.available();
             won.permits = if wins { n } else { 0 };
             let next = if wins { State(seen.0 - in_word(n)) } else { seen }.decided();
-            // Also if it lost: it may find no slot to stand in line again.
-            if next.available() > 0 && next.needs_kick() {
+            // If it lost, it stands in line again, and that asks for a drain; or else see `LostTurn`.
+            if wins && next.available() > 0 && next.needs_kick() {
                 Post::Kick(next.word())
             } else {
                 Post::Change(next.word())
