@@ -135,8 +135,9 @@ impl Line {
     pub(super) fn announced(state: State) -> Self {
         Self {
             reader: state.is_awaited_by(READ),
-            // There may be a phase that an upgrade has interrupted.
-            in_phase: state.is_awaited_by(READ),
+            // A phase that was interrupted is gone on with by the drainer who interrupted it; or, if an upgrade did and is given
+            // up, by who gives it up.
+            in_phase: false,
             writer: state.is_awaited_by(WRITE),
             upgradable: state.is_awaited_by(UPGRADABLE),
             upgrade: state.is_awaited_by(UPGRADE),

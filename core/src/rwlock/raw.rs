@@ -484,7 +484,11 @@ struct RollBack<'a, P: Policy, W: Storage, R: Relax>(&'a RawRwLock<P, W, R>);
 
 impl<P: Policy, W: Storage, R: Relax> Drop for RollBack<'_, P, W, R> {
     fn drop(&mut self) {
-        self.0.give_back(|seen| seen.changed(Write, Upgradable));
+        // Whatever the word tells: it does not tell whether readers of a phase are still to come in.
+        self.0.waiters.post(|word| {
+            let next = State(word.0).changed(Write, Upgradable);
+            if next.is_awaited() { Post::Kick(next.word()) } else { Post::Change(next.word()) }
+        });
     }
 }
 
