@@ -5,6 +5,7 @@ use aqueduct::pipeline::{Backoff, Batch, Flow, Pipeline, Policy, StageError};
 use aqueduct_tests::share;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -316,9 +317,48 @@ proptest! {
     }
 }
 
-/// What a stage is resized to, and after how many items.
-fn resizes() -> impl Strategy<Value = Vec<(bool, usize, usize)>> {
+/// Which stage (the first of the two, or the other), to how many at the least, and how many more at the most.
+type Resize = (bool, usize, usize);
+
+fn resizes() -> impl Strategy<Value = Vec<Resize>> {
     vec((any::<bool>(), 1_usize..7, 0_usize..3), 0..12)
+}
+
+/// Two stages that are resized, one after the other: each time their buffers get full again, and never more than full.
+fn come_and_go(buffers: [usize; 3], resizes: &[Resize]) -> TestCaseResult {
+    let gauge = Arc::new(Gauge::default());
+    let made = Arc::clone(&gauge);
+    let running = Pipeline::from_iter((0..).map(move |number| Item::new(number, 1, &made)))
+        .map("a", |step| step)
+        .buffer(buffers[0])
+        .map("b", |step| step)
+        .buffer(buffers[1])
+        .output_buffer(buffers[2])
+        .spawn()
+        .expect("it can be built");
+    let controller = running.controller();
+    let most = |of_a: bool| {
+        let workers =
+            resizes.iter().filter(|resize| resize.0 == of_a).map(|resize| resize.1 + resize.2);
+        workers.max().unwrap_or(1)
+    };
+    let bound = 1 + buffers.iter().sum::<usize>() + most(true) + most(false) + 1;
+    for (of_a, min, more) in resizes {
+        let stage = if *of_a { "a" } else { "b" };
+        controller.resize(stage, *min..=min + more).expect("it can be resized");
+        // It gets full again with the workers that it has now.
+        for _ in 0..4 * (min + more) {
+            drop(running.output().recv().expect("there are endlessly many"));
+        }
+        gauge.fill(buffers.iter().sum::<usize>() / 4);
+    }
+    running.drain();
+    running.output().iter().for_each(drop);
+    running.wait().expect("it was drained");
+    let most = gauge.most_items.load(SeqCst);
+    prop_assert!(most <= bound, "{most} under way, bound {bound}");
+    prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");
+    Ok(())
 }
 
 proptest! {
@@ -330,36 +370,14 @@ proptest! {
         buffers in [buffer(), buffer(), buffer()],
         resizes in resizes(),
     ) {
-        let gauge = Arc::new(Gauge::default());
-        let made = Arc::clone(&gauge);
-        let running = Pipeline::from_iter((0..).map(move |number| Item::new(number, 1, &made)))
-            .map("a", |step| step)
-            .buffer(buffers[0])
-            .map("b", |step| step)
-            .buffer(buffers[1])
-            .output_buffer(buffers[2])
-            .spawn()
-            .expect("it can be built");
-        let controller = running.controller();
-        let most = |of_a: bool| {
-            let workers = resizes.iter().filter(|resize| resize.0 == of_a).map(|resize| resize.1 + resize.2);
-            workers.max().unwrap_or(1)
-        };
-        let bound = 1 + buffers.iter().sum::<usize>() + most(true) + most(false) + 1;
-        for (of_a, min, more) in &resizes {
-            let stage = if *of_a { "a" } else { "b" };
-            controller.resize(stage, *min..=min + more).expect("it can be resized");
-            // It gets full again with the workers that it has now.
-            for _ in 0..4 * (min + more) {
-                drop(running.output().recv().expect("there are endlessly many"));
-            }
-            gauge.fill(buffers.iter().sum::<usize>() / 4);
-        }
-        running.drain();
-        running.output().iter().for_each(drop);
-        running.wait().expect("it was drained");
-        let most = gauge.most_items.load(SeqCst);
-        prop_assert!(most <= bound, "{most} under way, bound {bound}");
-        prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");
+        come_and_go(buffers, &resizes)?;
+    }
+}
+
+/// Makers that wait for room come when the line is empty, though a hand has more than half of the places.
+#[test]
+fn a_hand_that_was_full_keeps_no_maker_out() {
+    for _ in 0..share(30) {
+        come_and_go([6, 43, 1], &[(true, 2, 0), (true, 5, 2), (true, 3, 0)]).unwrap();
     }
 }

@@ -138,10 +138,10 @@ impl<T> Edge<T> {
         call
     }
 
-    /// Lets a waiting maker in, once half of the places are free: so that it has something to do when it comes. A taker that finds nothing has found
-    /// all hands empty, and so all places free.
+    /// Lets a waiting maker in, once half of the places are free that hands leave: so that it has something to do when it comes, and comes before the
+    /// line is empty. What a hand has places for may be used up long since; its owner says so when all of it is.
     fn let_in(&self, state: &mut State<T>) -> bool {
-        let free = state.line.len() + state.held <= self.places / 2;
+        let free = state.line.len() <= self.places.saturating_sub(state.held) / 2;
         let let_in = state.blocked > 0 && !state.let_in && free;
         state.let_in |= let_in;
         let_in
