@@ -23,11 +23,10 @@ impl<S: Storage, P: Progress> Ring<S, P> {
             while is_before(ticket, tail) {
                 // pop:enter - SeqCst: as in claim_head.
                 let state = State(self.slot(ticket).state.load(SeqCst));
-                let is_this = geometry.lap_of(state.0) == geometry.lap_of(ticket);
-                let is_later = is_before(geometry.lap_of(ticket), geometry.lap_of(state.0));
-                if state.is_full() && (is_this || is_later)
-                    || !P::LOCK_FREE && state.is_free() && is_this
-                {
+                let (lap, own) = (geometry.lap_of(state.0), geometry.lap_of(ticket));
+                // A later lap counts too, as in is_any_full.
+                let is_in = state.is_full() && !is_before(lap, own);
+                if is_in || !P::LOCK_FREE && state.is_free() && lap == own {
                     return true;
                 }
                 ticket = geometry.after(ticket);
