@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 ///
-/// Two of three, and no longer than a second:
+/// Two of three, and no longer than ten seconds:
 ///
 /// ```
 /// use aqueduct::{fan, pool::{Job, Pool}};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// let pool = Pool::builder().max_workers(3).build()?;
 /// let replicas = [Ok(7), Err("down"), Ok(7)];
 /// let read = fan::scatter(&pool)
-///     .timeout(Duration::from_secs(1))
+///     .timeout(Duration::from_secs(10))
 ///     .quorum(2, replicas.map(|replica| Job::fallible(move |_| replica)))?;
 /// assert!(read.values.iter().all(|(_, value)| *value == 7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -167,16 +167,27 @@ impl Scatter<'_> {
     /// # Examples
     ///
     /// ```
-    /// use aqueduct::{fan, pool::{Job, Pool}};
-    /// use std::time::Duration;
+    /// use aqueduct::{context::ContextError, fan::{self, GatherEnd}, pool::{Job, Pool}, sync::Event};
+    /// use std::{sync::Arc, time::Duration};
     ///
     /// let pool = Pool::builder().max_workers(2).build()?;
-    /// let jobs = [0, 3600].map(|seconds| {
-    ///     // A job that looks whether it is still wanted.
-    ///     Job::with_context(move |job| job.context().wait_timeout(Duration::from_secs(seconds)))
+    /// let repaired = Arc::new(Event::new());
+    /// let jobs = ["a mirror", "a mirror that hangs"].map(|mirror| {
+    ///     let repaired = repaired.clone();
+    ///     Job::new(move || {
+    ///         if mirror.ends_with("hangs") {
+    ///             repaired.wait();
+    ///         }
+    ///         mirror
+    ///     })
     /// });
     /// let gathered = fan::scatter(&pool).timeout(Duration::from_millis(50)).each(jobs);
-    /// assert_eq!((gathered.values.len(), gathered.unfinished), (1, vec![1]));
+    /// for (_, mirror) in &gathered.values {
+    ///     assert_eq!(*mirror, "a mirror");
+    /// }
+    /// assert!(gathered.unfinished.contains(&1));
+    /// assert_eq!(gathered.end, GatherEnd::Done(ContextError::DeadlineExceeded));
+    /// repaired.set();
     /// # Ok::<(), aqueduct::pool::BuildError>(())
     /// ```
     pub fn each<W: Work>(self, jobs: impl IntoIterator<Item = Job<W>>) -> Gathered<W::Output>
