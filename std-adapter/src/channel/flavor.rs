@@ -115,7 +115,7 @@ impl<T> Shared<T> {
     pub(super) fn impatience(&self) -> Impatience {
         match &self.flavor {
             Flavor::Ring(_) => Impatience::Spun,
-            Flavor::Locked(locked) => locked.impatience(),
+            Flavor::Locked(_) => Impatience::Spin,
         }
     }
 

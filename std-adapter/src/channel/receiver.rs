@@ -226,7 +226,7 @@ impl<T> Receiver<T> {
         if received > 0 || max == 0 {
             return received;
         }
-        let received = Patience::for_hand_over(ring.capacity(), None).keep_trying(|| {
+        let received = self.patience(None).keep_trying(|| {
             let is_closed = ring.is_closed();
             let received = ring.try_recv_many(max, |value| buffer.push(value));
             (received > 0 || is_closed).then_some(received)
@@ -394,6 +394,10 @@ impl<T> Receiver<T> {
         }
     }
 
+    fn patience(&self, deadline: Option<Instant>) -> Patience {
+        Patience::for_hand_over(self.sender_count() + self.receiver_count() > 2, deadline)
+    }
+
     /// Tries again, after a moment, until it is time to sleep; under a lock the line is the place to be patient in.
     fn try_patiently(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
         let Flavor::Ring(ring) = &self.channel.flavor else { return Err(TryRecvError::Empty) };
@@ -401,7 +405,7 @@ impl<T> Receiver<T> {
             Err(core::TryRecvError::Empty) => None,
             result => Some(result),
         };
-        let result = Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        let result = self.patience(deadline).keep_trying(attempt);
         result.unwrap_or(Err(core::TryRecvError::Empty)).map_err(TryRecvError::from)
     }
 }

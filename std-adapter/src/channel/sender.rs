@@ -420,6 +420,10 @@ impl<T> Sender<T> {
         }
     }
 
+    fn patience(&self, deadline: Option<Instant>) -> Patience {
+        Patience::for_hand_over(self.sender_count() + self.receiver_count() > 2, deadline)
+    }
+
     /// As [`try_patiently`](Self::try_patiently), for a place.
     fn reserve_patiently(
         &self,
@@ -429,8 +433,8 @@ impl<T> Sender<T> {
             Err(TrySendError::Full(())) => None,
             result => Some(result),
         };
-        let Flavor::Ring(ring) = &self.channel.flavor else { return self.try_reserve() };
-        let again = || Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        let Flavor::Ring(_) = &self.channel.flavor else { return self.try_reserve() };
+        let again = || self.patience(deadline).keep_trying(attempt);
         attempt().or_else(again).unwrap_or(Err(TrySendError::Full(())))
     }
 
@@ -447,7 +451,7 @@ impl<T> Sender<T> {
             }
             result => Some(result.map_err(TrySendError::from)),
         };
-        let result = Patience::for_hand_over(ring.capacity(), deadline).keep_trying(attempt);
+        let result = self.patience(deadline).keep_trying(attempt);
         match (result, unsent) {
             (Some(result), _) => result,
             (None, Some(value)) => Err(TrySendError::Full(value)),

@@ -39,7 +39,6 @@ struct Edge<T> {
     items: Arc<Bell>,
     /// Rung for those who wait for room.
     room: Arc<Bell>,
-    buffer: usize,
     /// How many items a shelf or a hand may have at a time.
     batch: usize,
     /// Places of the line; the others are the shelves'.
@@ -117,7 +116,6 @@ pub(super) fn edge<T>(
         })),
         items: control.bell(),
         room: control.bell(),
-        buffer,
         batch,
         places,
         shelves: (batch - 1) * makers,
@@ -326,10 +324,10 @@ impl<T> Entrance<T> {
     /// Moves the shelf's items into the line, and the one that it has no place for; waits while there is none in the line either.
     #[cold]
     fn hand_over(&mut self, mut parcel: Option<Parcel<T>>, desk: &Desk) {
-        let patience = Patience::for_hand_over(self.edge.buffer, None);
-        let (mut patient, mut aborted) = (true, false);
         let Self { edge, shelf, bill, .. } = self;
         let mut state = lock(&edge.state);
+        let patience = Patience::until(None);
+        let (mut patient, mut aborted) = (true, false);
         while !state.closed && !aborted {
             parcel = edge.move_on(&mut state, shelf.as_mut(), bill, parcel);
             let done = parcel.is_none();
@@ -438,7 +436,7 @@ impl<T> Exit<T> {
                 return Taken::Item(item);
             }
         }
-        let patience = Patience::for_hand_over(self.edge.buffer, deadline);
+        let patience = Patience::until(deadline);
         let (mut patient, mut napped, mut aborted, mut late) =
             (true, self.edge.batch == 1, false, false);
         // How it last waited.

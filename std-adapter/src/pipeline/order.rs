@@ -136,8 +136,8 @@ impl Gate {
             }
             let mut wait = self.seats.bell.wait();
             drop(free);
-            let waited =
-                desk.during(Wait::Blocked, || drive(Pin::new(&mut wait), None, Impatience::Spin));
+            let waited = desk
+                .during(Wait::Blocked, || drive(Pin::new(&mut wait), None, Impatience::GiveWay));
             self.is_shut = matches!(waited, Some(Err(_)));
         }
         if self.is_shut {

@@ -12,11 +12,6 @@ use std::pin::Pin;
 use std::time::Instant;
 
 impl<T> Locked<T> {
-    /// Only those who stand in line are served: the line is the place to be patient in.
-    pub(in crate::channel) fn impatience(&self) -> Impatience {
-        Impatience::HandOver(self.capacity)
-    }
-
     // As `try_send`: it is not to burden the ring's path.
     #[inline(never)]
     pub(in crate::channel) fn send_until(
@@ -37,7 +32,7 @@ impl<T> Locked<T> {
             }
         })?;
         let Some(parker) = parker else { return Ok(()) };
-        match keep_driving(&parker, Pin::new(&mut sending), deadline, self.impatience()) {
+        match keep_driving(&parker, Pin::new(&mut sending), deadline, Impatience::Spin) {
             Some(sent) => sent.map_err(|SendError(value)| SendTimeoutError::Disconnected(value)),
             // None if it was taken at the last moment.
             None => {
@@ -72,9 +67,9 @@ impl<T> Locked<T> {
         }
         let waiting = Pin::new(&mut receiving);
         let received = match &parker {
-            Some(parker) => keep_driving(parker, waiting, deadline, self.impatience()),
+            Some(parker) => keep_driving(parker, waiting, deadline, Impatience::Spin),
             // Its place has no waker yet.
-            None => drive(waiting, deadline, self.impatience()),
+            None => drive(waiting, deadline, Impatience::Spin),
         };
         match received {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
