@@ -28,8 +28,8 @@
 //! policy whose priorities keep the other one from running would wait for ever. A [`Permit`], and an iterator that
 //! [`send_many`](Sender::send_many) asks for its next value, hold up nobody; the values of a [`send_from`](Sender::send_from) are there already. [`close`](Sender::close) waits for no one. For channels that
 //! are lock-free throughout: [`core::channel`](aqueduct_core::channel). The other calls try; then, for about as long as a sleep and a wake-up
-//! take on this machine, give the CPU away and try again (on a machine with several CPUs also spin, for a tenth of a
-//! microsecond, unless the channel has room for so many that it pays to let some come); and then sleep until they are woken: an
+//! take on this machine, give the CPU away and try again (on a machine with several CPUs, where more than two share the channel, after two
+//! pauses of a tenth of a microsecond each); and then sleep until they are woken: an
 //! idle program uses no CPU. A future never spins nor gives way, but for a party half-way through as above.
 //!
 //! With room for one or two, or without, a channel is another one: *it is not lock-free*. All calls, those that begin with `try_` too, take a lock

@@ -395,7 +395,7 @@ impl Context {
     where
         F: Future + ?Sized,
     {
-        self.drive(future, Impatience::Spun)
+        self.drive(future, Impatience::Spent)
     }
 
     /// The same for who has not been patient yet, and is so in line.
@@ -436,7 +436,7 @@ impl Context {
             (limit, deadline) => limit.or(deadline),
         };
         let done = Done::new(self, true);
-        drive(pin!(done), until, Impatience::Spin).or_else(|| self.err())
+        drive(pin!(done), until, Impatience::HandOver).or_else(|| self.err())
     }
 }
 

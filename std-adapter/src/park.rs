@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 ///
 /// When the future panics while it is polled; nothing else does.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let ready = drive(pin!(future), None, Impatience::Spin);
+    let ready = drive(pin!(future), None, Impatience::HandOver);
     ready.expect("without a deadline there is no way out but ready")
 }
 
@@ -72,7 +72,7 @@ pub fn block_on_deadline<F>(future: Pin<&mut F>, deadline: Instant) -> Option<F:
 where
     F: Future + ?Sized,
 {
-    drive(future, Some(deadline), Impatience::Spin)
+    drive(future, Some(deadline), Impatience::HandOver)
 }
 
 /// Runs a future on the calling thread until it is ready or `timeout` has passed.
@@ -97,7 +97,7 @@ pub fn block_on_timeout<F>(future: Pin<&mut F>, timeout: Duration) -> Option<F::
 where
     F: Future + ?Sized,
 {
-    drive(future, deadline_after(timeout), Impatience::Spin)
+    drive(future, deadline_after(timeout), Impatience::HandOver)
 }
 
 /// The instant `timeout` from now; none if the clock does not reach that far, which means "wait for ever".
@@ -105,15 +105,14 @@ pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// Whether [`drive`] spins for a moment before each sleep.
+/// Whether [`drive`] looks for a wake-up before each sleep, and gives the CPU away in between.
 pub(crate) enum Impatience {
-    /// Nobody has spun yet: what we wait for may be a microsecond away.
-    Spin,
-    /// As `Spin`, but all it does is to give the CPU away, a few times: for those in line for a lock, a permit or a place in a window, whose
-    /// holder may need this CPU to come to its end.
+    /// For as long as a sleep would cost: what we wait for may be a microsecond away.
+    HandOver,
+    /// A few times: for those in line for a lock, a permit or a place in a window, whose holder may need this CPU to come to its end.
     GiveWay,
-    /// The caller has spun already, with an eye on what it waits for.
-    Spun,
+    /// Not at all: the caller has been patient already, with an eye on what it waits for.
+    Spent,
 }
 
 /// Polls until ready (`Some`) or until the deadline (`None`); polls once at the least.
@@ -148,9 +147,9 @@ where
         // future that wakes itself each time.
         let is_last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let patience = match impatience {
-            Impatience::Spin => Some(Patience::for_hand_over(true, deadline)),
+            Impatience::HandOver => Some(Patience::for_hand_over(false, deadline)),
             Impatience::GiveWay => Some(Patience::giving_way(Patience::YIELDS, deadline)),
-            Impatience::Spun => None,
+            Impatience::Spent => None,
         };
         let is_woken = patience.is_some_and(|patience| parker.sleeper.look(&patience));
         if !is_woken && !parker.sleep(deadline) {
@@ -344,8 +343,8 @@ impl Parker {
     }
 
     /// Looks a few times whether a wake-up is coming, before it is worth a sleep: whether it has come.
-    pub(crate) fn spin(&self, deadline: Option<Instant>) -> bool {
-        self.sleeper.look(&Patience::for_hand_over(true, deadline))
+    pub(crate) fn look(&self, deadline: Option<Instant>) -> bool {
+        self.sleeper.look(&Patience::for_hand_over(false, deadline))
     }
 }
 

@@ -114,8 +114,8 @@ impl<T> Shared<T> {
     /// only those who stand there are served.
     pub(super) fn impatience(&self) -> Impatience {
         match &self.flavor {
-            Flavor::Ring(_) => Impatience::Spun,
-            Flavor::Locked(_) => Impatience::Spin,
+            Flavor::Ring(_) => Impatience::Spent,
+            Flavor::Locked(_) => Impatience::HandOver,
         }
     }
 

@@ -236,7 +236,7 @@ impl<T> Receiver<T> {
         }
         // Closed, or time to sleep: the future knows which.
         let mut receiving = ring.recv_many(max, |value| buffer.push(value));
-        match drive(Pin::new(&mut receiving), None, Impatience::Spun) {
+        match drive(Pin::new(&mut receiving), None, Impatience::Spent) {
             Some(Ok(received)) => received,
             Some(Err(core::RecvError)) | None => 0,
         }

@@ -336,7 +336,7 @@ impl<T: Clone> Broadcast<T> {
             Err(TrySendError::Full(item)) => item,
         };
         let mut item = Some(item);
-        let sent = drive(pin!(self.offer(&mut item)), deadline, Impatience::Spin);
+        let sent = drive(pin!(self.offer(&mut item)), deadline, Impatience::HandOver);
         let rest = || item.expect("what was not sent is there");
         match sent {
             Some(Ok(taken)) => Ok(taken),

@@ -356,7 +356,7 @@ impl<T> Merge<T> {
                 Err(TryRecvError::Empty) => break,
             }
         }
-        match drive(pin!(self.recv_async()), deadline, Impatience::Spun) {
+        match drive(pin!(self.recv_async()), deadline, Impatience::Spent) {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
             None => Err(RecvTimeoutError::Timeout),
         }

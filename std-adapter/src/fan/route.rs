@@ -282,7 +282,7 @@ impl<T> Router<T> {
             sent => return sent,
         };
         let mut item = Some(item);
-        let sent = drive(pin!(self.offer(&mut item)), deadline, Impatience::Spin);
+        let sent = drive(pin!(self.offer(&mut item)), deadline, Impatience::HandOver);
         let sent = sent.unwrap_or(Err(Unrouted::Timeout));
         sent.map_err(|reason| RouteError::new(item, reason))
     }

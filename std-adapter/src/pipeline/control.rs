@@ -139,7 +139,7 @@ impl Control {
             if !self.admits(item) {
                 return;
             }
-            match drive(Pin::new(&mut wait), until, Impatience::Spin) {
+            match drive(Pin::new(&mut wait), until, Impatience::HandOver) {
                 Some(Ok(())) => {}
                 Some(Err(_)) | None => return,
             }

@@ -350,7 +350,7 @@ impl<T> Entrance<T> {
             drop(state);
             edge.ring(call, false);
             aborted = desk.during(Wait::Blocked, || {
-                matches!(drive(Pin::new(&mut wait), None, Impatience::Spun), Some(Err(_)))
+                matches!(drive(Pin::new(&mut wait), None, Impatience::Spent), Some(Err(_)))
             });
             state = lock(&edge.state);
             state.blocked -= 1;
@@ -510,7 +510,7 @@ impl<T> Exit<T> {
             drop(state);
             self.edge.ring(false, let_in);
             desk.during(Wait::Starved, || {
-                let waited = drive(Pin::new(&mut wait), until, Impatience::Spun);
+                let waited = drive(Pin::new(&mut wait), until, Impatience::Spent);
                 aborted = matches!(waited, Some(Err(_)));
                 late = waited.is_none()
                     && (napped || deadline.is_some_and(|end| Instant::now() >= end));

@@ -215,7 +215,7 @@ impl Condvar {
         deadline: Option<Instant>,
     ) -> (MutexGuard<'a, T>, WaitTimeoutResult) {
         let mut waiting = Waiting::new(self, guard);
-        let notified = drive(pin!(poll_fn(|cx| waiting.poll(cx))), deadline, Impatience::Spin);
+        let notified = drive(pin!(poll_fn(|cx| waiting.poll(cx))), deadline, Impatience::HandOver);
         (waiting.relock(), WaitTimeoutResult { timed_out: notified.is_none() })
     }
 

@@ -55,7 +55,7 @@ impl<S> Monitor<S> {
         look: impl Fn(&mut S) -> Option<R> + Unpin,
     ) -> Option<R> {
         patiently(deadline, || self.look(&look))
-            .or_else(|| drive(pin!(self.until(&look)), deadline, Impatience::Spun))
+            .or_else(|| drive(pin!(self.until(&look)), deadline, Impatience::Spent))
     }
 
     /// Sleeps until `look` finds what it is looking for, or the context is done.

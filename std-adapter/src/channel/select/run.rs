@@ -104,7 +104,7 @@ where
                 .enumerate()
                 .all(|(nth, (_, arm))| arm.stand(&token, nth, parker.waker()));
             // Those who can be met are patient in line.
-            is_in_time = !stands || parker.spin(deadline) || parker.sleep(deadline);
+            is_in_time = !stands || parker.look(deadline) || parker.sleep(deadline);
             token.take_back();
             let mut chosen = None;
             for (index, arm) in &mut *arms {
