@@ -32,7 +32,6 @@ mod tasks;
 mod team;
 mod watch;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
 
@@ -41,7 +40,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use family::{Cell, Family, Filter};
 use machine::Machine;
 use measure::Plan;
-use record::{Row, Run};
+use record::Run;
 use report::Grid;
 
 #[derive(Parser)]
@@ -129,23 +128,26 @@ fn run(cli: &Cli) -> Result<(), String> {
     if go::VERSION.is_none() {
         eprintln!("go is not installed: it takes no part");
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (at, cell) in cells.iter_mut().enumerate() {
         eprint!("{:>4}: {} {} ", at + 1, cell.family, cell.workload);
         let measured = measure::measure(cell, plan);
-        for row in &measured {
+        for row in &measured.rows {
             let figure = row.workload.strip_prefix(&cell.workload).unwrap_or_default();
             eprint!("  {}{figure} {}", row.candidate, stats::short(row.ns_per_op));
         }
         eprintln!();
-        rows.extend(measured);
+        rows.extend(measured.rows);
+        failures.extend(measured.failures);
     }
     rows.iter_mut().for_each(|row| row.pinned = cli.pin);
     if cli.both {
-        rows.extend(pinned(cli)?);
+        let pinned = pinned(cli)?;
+        rows.extend(pinned.rows);
+        failures.extend(pinned.failures);
     }
-    let run = Run { machine, quick: cli.quick, rows };
-    run.save(&results().join("last.json"))?;
+    let run = Run { machine, quick: cli.quick, failures, rows };
+    run.save(&last())?;
     if let Some(file) = &cli.json {
         record::save_rows(file, &run.rows)?;
     }
@@ -155,13 +157,12 @@ fn run(cli: &Cli) -> Result<(), String> {
 
 /// The same once more, on one CPU, by a process of its own: this one's libraries have already looked
 /// at how many CPUs there are.
-fn pinned(cli: &Cli) -> Result<Vec<Row>, String> {
-    let file = results().join("pinned.json");
+fn pinned(cli: &Cli) -> Result<Run, String> {
     let mut again = process::Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
     again.args(
         cli.families.iter().filter_map(|f| Some(f.to_possible_value()?.get_name().to_owned())),
     );
-    again.args(cli.quick.then_some("--quick")).args(["--pin", "--json"]).arg(&file);
+    again.args(cli.quick.then_some("--quick")).arg("--pin");
     if !cli.only.is_empty() {
         again.arg("--only").arg(cli.only.join(","));
     }
@@ -169,13 +170,11 @@ fn pinned(cli: &Cli) -> Result<Vec<Row>, String> {
     if !done.success() {
         return Err(format!("the pinned run has failed: {done}"));
     }
-    let rows = record::load_rows(&file);
-    fs::remove_file(&file).map_err(|e| e.to_string())?;
-    rows
+    Run::load(&last())
 }
 
 fn write_report(out: &Path) -> Result<(), String> {
-    let run = Run::load(&results().join("last.json"))
+    let run = Run::load(&last())
         .map_err(|error| format!("no last run to report on ({error}); measure something first"))?;
     print!("{}", report::markdown(&run, false));
     run.save(&out.join("run.json"))?;
@@ -188,6 +187,11 @@ fn write_report(out: &Path) -> Result<(), String> {
 }
 
 /// Where the last run is kept: a script that only tries things out says where else, so that it replaces nobody's.
+/// The last run.
+fn last() -> PathBuf {
+    results().join("last.json")
+}
+
 fn results() -> PathBuf {
     std::env::var_os("AQUEDUCT_BENCH_RESULTS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), PathBuf::from)

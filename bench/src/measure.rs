@@ -1,9 +1,11 @@
 //! Runs the candidates of a cell in turn and keeps the median of each, so that what else the machine
 //! does in the meantime hits all of them alike. Who comes after whom changes from turn to turn.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crate::family::{Candidate, Cell, PERCENTILES};
+use crate::family::{Candidate, Cell, PERCENTILES, is_ours};
 use crate::record::Row;
 use crate::stats::{greatest, least, median, quartiles};
 use crate::watch::Watch;
@@ -68,14 +70,38 @@ impl Sample {
     }
 }
 
+/// What came of a cell.
+pub(crate) struct Measured {
+    pub(crate) rows: Vec<Row>,
+    /// The runs of peers that hung or failed their checks, each in a sentence.
+    pub(crate) failures: Vec<String>,
+}
+
+/// How often a peer may fail in one cell.
+const FAILURES: usize = 3;
+
 /// Measures one cell. The runs that find out how many operations fill the time are thrown away:
 /// they warm up code, allocator and clock.
-pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
+///
+/// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it.
+///
+/// # Panics
+///
+/// If a run of ours fails, or a peer fails again and again.
+pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Measured {
     let watch = Watch::new();
     let (family, workload) = (cell.family, &cell.workload);
-    let run = |candidate: &mut Candidate, ops| {
+    let mut failures = Vec::new();
+    let mut run = |candidate: &mut Candidate, ops| loop {
         let what = format!("{family} {workload}, {}", candidate.name);
-        watch.over(what, || (candidate.run)(ops))
+        let run = || catch_unwind(AssertUnwindSafe(|| (candidate.run)(ops)));
+        match watch.over(what.clone(), run) {
+            Ok(sample) => return sample,
+            Err(panic) if is_ours(candidate.name) || failures.len() == FAILURES => {
+                resume_unwind(panic)
+            }
+            Err(panic) => failures.push(format!("{what}: {}", said(&*panic))),
+        }
     };
     let ops: Vec<u64> = (cell.candidates.iter_mut())
         .map(|candidate| calibrate(plan.target, |ops| run(candidate, ops)))
@@ -96,7 +122,13 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Vec<Row> {
             rows.push(row(cell, workload, candidate.name, &times, samples));
         }
     }
-    rows
+    Measured { rows, failures }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
 }
 
 /// The order of one repetition: what a candidate leaves behind, in caches and with the scheduler, should not hit the
@@ -176,7 +208,7 @@ mod tests {
         };
         let candidates = vec![candidate("A"), candidate("B"), candidate("C")];
         let mut cell = Cell::new("f", "w".into(), "item", candidates);
-        let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) });
+        let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) }).rows;
         assert_eq!(rows.len(), 3);
         let turns = turns.borrow();
         assert_eq!(turns[turns.len() - 6..], ["A", "B", "C", "B", "C", "A"]);
@@ -207,7 +239,7 @@ mod tests {
         let candidate = Candidate::new("a", move |_| sample(10, ns.next().expect("for ever")));
         let mut cell = Cell::new("f", "w".into(), "item", vec![candidate]);
         let plan = Plan { reps: 5, target: Duration::from_nanos(1) };
-        let [row] = &measure(&mut cell, plan)[..] else { panic!("one candidate, one row") };
+        let [row] = &measure(&mut cell, plan).rows[..] else { panic!("one candidate, one row") };
         assert_eq!(
             (row.min, row.q1, row.ns_per_op, row.q3, row.max),
             (0.0, 10.0, 20.0, 30.0, 40.0)
@@ -221,7 +253,7 @@ mod tests {
         let late = move |ops| Sample { latency: Some([7.0, 70.0]), passage, ..sample(ops, ops) };
         let mut cell = Cell::new("f", "w".into(), "wait", vec![Candidate::new("a", late)]);
         cell.latency = true;
-        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) });
+        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) }).rows;
         let seen: Vec<_> = rows.iter().map(|row| (row.workload.as_str(), row.ns_per_op)).collect();
         assert_eq!(seen, [("w/p50", 7.0), ("w/p99", 70.0)]);
         assert!(rows.iter().all(|row| (row.got_in, row.overtaken) == (Some(9.0), Some(3.0))));
@@ -232,8 +264,40 @@ mod tests {
         let mut shares = [0.5, 0.1, 0.9].into_iter().cycle();
         let lossy = move |ops| Sample { delivered: shares.next(), ..sample(ops, ops) };
         let mut cell = Cell::new("f", "w".into(), "item", vec![Candidate::new("a", lossy)]);
-        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) });
+        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) }).rows;
         assert_eq!(rows[0].delivered, Some(0.5));
+    }
+
+    /// Fails at its `nth` run and works otherwise.
+    fn fails_at(name: &'static str, nth: std::ops::Range<usize>) -> Cell {
+        let mut runs = 0..;
+        let run = move |ops| {
+            let run = runs.next().expect("for ever");
+            assert!(!nth.contains(&run), "planted in run {run}");
+            sample(ops, ops)
+        };
+        Cell::new("f", "w".into(), "item", vec![Candidate::new(name, run)])
+    }
+
+    const BRIEF: Plan = Plan { reps: 2, target: Duration::from_nanos(1) };
+
+    #[test]
+    fn a_run_of_a_peer_that_fails_is_made_again_and_told_of() {
+        let measured = measure(&mut fails_at("peer", 4..5), BRIEF);
+        assert_eq!(measured.failures, ["f w, peer: planted in run 4"]);
+        assert_eq!((measured.rows.len(), measured.rows[0].reps), (1, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "planted in run 3")]
+    fn a_peer_that_fails_again_and_again_fails_the_cell() {
+        measure(&mut fails_at("peer", 0..usize::MAX), BRIEF);
+    }
+
+    #[test]
+    #[should_panic(expected = "planted in run 4")]
+    fn a_run_of_ours_that_fails_fails_the_cell() {
+        measure(&mut fails_at("aqueduct-fair", 4..5), BRIEF);
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl Row {
 pub(crate) struct Run {
     pub(crate) machine: Machine,
     pub(crate) quick: bool,
+    /// The runs of peers that hung or failed their checks, and were made again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failures: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -78,10 +81,6 @@ impl Run {
 /// The array that scripts read.
 pub(crate) fn save_rows(file: &Path, rows: &[Row]) -> Result<(), String> {
     write(file, &json(rows))
-}
-
-pub(crate) fn load_rows(file: &Path) -> Result<Vec<Row>, String> {
-    load(file)
 }
 
 fn load<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
@@ -137,7 +136,8 @@ pub(crate) mod tests {
             row("u64/cap64/4p4c", "slow", 30000.0),
             row("u64/cap64/4p4c", "fast", 0.1 + 0.2),
         ];
-        Run { machine: Machine::here(&["slow", "fast"]), quick: false, rows }
+        let failures = vec!["queue u64/cap64/4p4c, slow: an item was lost".into()];
+        Run { machine: Machine::here(&["slow", "fast"]), quick: false, failures, rows }
     }
 
     #[test]
@@ -148,7 +148,7 @@ pub(crate) mod tests {
         run.save(&file).unwrap();
         assert_eq!(Run::load(&file).unwrap(), run);
         save_rows(&file, &run.rows).unwrap();
-        assert_eq!(load_rows(&file).unwrap(), run.rows);
+        assert_eq!(load::<Vec<Row>>(&file).unwrap(), run.rows);
         fs::remove_dir_all(dir).unwrap();
     }
 

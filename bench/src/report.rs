@@ -85,6 +85,12 @@ pub(crate) fn markdown(run: &Run, pictures: bool) -> String {
         text +=
             "\n**A quick run:** it shows that everything works; its figures are mostly noise.\n";
     }
+    if !run.failures.is_empty() {
+        text += "\nRuns of peers that hung or failed their checks, thrown away and made again:\n\n";
+        for failure in &run.failures {
+            writeln!(text, "- {failure}").expect("a string takes it");
+        }
+    }
     if let Some(table) = summary(run) {
         text += "\n## Ours by the best Rust peer\n\nPer family: in how many workloads ours is not \
                  slower than the best peer (or not told apart from it by this run), the median of \
@@ -315,6 +321,7 @@ mod tests {
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("| u64/cap64/4p4c | item | – | 30,000 ±5% |"));
         assert!(text.contains("| queue | 1 | 0 | 1.20 | 1.20 | u64/cap64/pair |"), "{text}");
+        assert!(text.contains("\n- queue u64/cap64/4p4c, slow: an item was lost\n"), "{text}");
         assert!(text.contains("commit "), "the machine line is part of it");
     }
 
