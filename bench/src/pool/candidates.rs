@@ -10,7 +10,7 @@ use aqueduct::pool as ours;
 use by_hand::{ByHand, Task};
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
-    vec![
+    let mut all = vec![
         candidate::<Aqueduct>(shape),
         candidate::<ByHand<crossbeam_channel::Sender<Task>>>(shape),
         candidate::<ByHand<crossfire::MTx<crossfire::mpmc::List<Task>>>>(shape),
@@ -20,7 +20,11 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
         candidate::<ThreadPool>(shape),
         candidate::<Tokio>(shape),
         candidate::<TokioBlocking>(shape),
-    ]
+    ];
+    if let Shape::Results = shape {
+        all.push(candidate::<AqueductChannel>(shape));
+    }
+    all
 }
 
 /// Results by a channel, the same one for all that hand out no handles. A macro, since each closure has a type of its own.
@@ -73,6 +77,34 @@ impl Pool for Aqueduct {
 
     fn end(self) {
         assert!(self.0.shutdown().is_complete());
+    }
+}
+
+/// The same pool, its results sent by its jobs, as where there are no handles.
+struct AqueductChannel(Aqueduct);
+
+impl Pool for AqueductChannel {
+    const NAME: &'static str = "aqueduct-channel";
+
+    fn new() -> Self {
+        Self(Pool::new())
+    }
+
+    #[inline]
+    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.spawn(job);
+    }
+
+    fn results(&self, jobs: u64) -> u64 {
+        results_by_channel!(jobs, |job| self.spawn(job))
+    }
+
+    fn grow(&self, n: u64, ledger: &'static Ledger) {
+        self.0.grow(n, ledger);
+    }
+
+    fn end(self) {
+        self.0.end();
     }
 }
 
