@@ -27,26 +27,27 @@ fn coreutils() -> bool {
     there
 }
 
-/// An empty directory of this test's own, which the commands of the test run in.
-struct Place(PathBuf);
+/// Where the commands of a test run.
+struct Place(program::Place);
 
 impl Place {
     fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aqsum-{test}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("cargo gave us a place");
-        Self(path)
+        Self(program::Place::new(&format!("aqsum-{test}")))
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
     }
 
     fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
-        let path = self.0.join(name);
+        let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a name in the place")).unwrap();
         fs::write(path, content).unwrap();
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.0).stdin(Stdio::null()).env("LC_ALL", "C");
+        command.current_dir(self.0.path()).stdin(Stdio::null()).env("LC_ALL", "C");
         command
     }
 
@@ -59,12 +60,6 @@ impl Place {
         let script =
             r#"for path; do find "$path" -type f -print0 | sort -z | xargs -0r sha256sum; done"#;
         self.command("sh").args(["-c", script, "sh"]).args(paths).output().unwrap().stdout
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -115,10 +110,10 @@ fn odd_tree(place: &Place) {
     }
     place.write("tree/large", vec![b'l'; 3 << 20 | 17]);
     place.write("tree/block", vec![b'b'; 128 * 1024]);
-    symlink("plain", place.0.join("tree/link to file")).unwrap();
-    symlink("sub", place.0.join("tree/link to directory")).unwrap();
-    symlink("nowhere", place.0.join("tree/dangling")).unwrap();
-    fs::create_dir(place.0.join("tree/nothing in it")).unwrap();
+    symlink("plain", place.path("tree/link to file")).unwrap();
+    symlink("sub", place.path("tree/link to directory")).unwrap();
+    symlink("nowhere", place.path("tree/dangling")).unwrap();
+    fs::create_dir(place.path("tree/nothing in it")).unwrap();
 }
 
 #[test]
@@ -169,7 +164,7 @@ fn random_trees_come_in_the_order_of_their_full_names() {
             }
         }
         // Left out: a name that a directory has, and one below a name that a file has.
-        let path = place.0.join(&name);
+        let path = place.path(&name);
         let parent = path.parent().unwrap();
         if fs::create_dir_all(parent).is_ok() && !path.is_dir() {
             fs::write(&path, name.as_os_str().as_encoded_bytes()).unwrap();
@@ -188,7 +183,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_hashed() {
     let place = Place::new("errors");
     place.write("a/1", "1");
     place.write("b/2", "2");
-    symlink("nowhere", place.0.join("dangling")).unwrap();
+    symlink("nowhere", place.path("dangling")).unwrap();
     let run = |on_error| {
         // Reading one's own memory from its beginning is an error for everybody, root included.
         let paths = ["a", "missing", "dangling", "/proc/self/mem", "b"];
@@ -258,7 +253,7 @@ fn compare_checks(place: &Place, list: &[u8]) {
         let mut command = place.command(program);
         command.args(jobs).arg("--check");
         if from_stdin {
-            command.arg("-").stdin(File::open(place.0.join("list")).unwrap());
+            command.arg("-").stdin(File::open(place.path("list")).unwrap());
         } else {
             command.arg("list");
         }
@@ -459,7 +454,7 @@ impl Waiting {
         let list = child.stdin.as_mut().unwrap();
         write!(list, "{HELLO}  file\n{HELLO}  pipe\n{HELLO}  file\n").unwrap();
         // Opens when the other end does: then a worker is at it, and the handler is there.
-        let pipe = OpenOptions::new().write(true).open(place.0.join("pipe")).unwrap();
+        let pipe = OpenOptions::new().write(true).open(place.path("pipe")).unwrap();
         let messages = BufReader::new(child.stderr.take().unwrap());
         Self { child, messages, pipe }
     }

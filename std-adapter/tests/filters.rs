@@ -4,7 +4,6 @@
 mod program;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What `aqzip` compresses at a time.
@@ -21,12 +20,6 @@ fn dice(seed: u64) -> impl FnMut() -> u64 {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     }
-}
-
-fn file(name: &str, content: &[u8]) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, content).expect("cargo gave us a place");
-    path
 }
 
 /// Runs a script of the shell with these arguments; what it prints. Any command of a pipe may fail it.
@@ -59,9 +52,11 @@ fn what_is_compressed_is_a_gzip_file_of_the_same_bytes() {
     let aqzip = program::example("aqzip");
     let aqzip = aqzip.to_str().expect("a path of ours");
     let sizes = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 12 * BLOCK + 17];
+    let place = program::Place::new("aqzip");
+    let path = place.path().join("in");
     for (bytes, levels) in sizes.into_iter().zip([["1", "6"], ["0", "9"]].into_iter().cycle()) {
         let content = content(bytes);
-        let path = file("aqzip.in", &content);
+        fs::write(&path, &content).unwrap();
         let path = path.to_str().expect("a path of ours");
         for level in levels {
             shell(r#""$3" "$1" "$2" | gzip -t"#, &[path, level, aqzip]);
@@ -104,10 +99,12 @@ fn the_most_frequent_words_are_those_of_awk_and_sort() {
     let mut long = log(100, true);
     long.resize(long.len() + CHUNK + CHUNK / 2, b'x');
     long.extend_from_slice(b" w1 w2\nw1 w1\n");
+    let place = program::Place::new("logcrunch");
+    let path = place.path().join("in");
     for (case, log) in
         [log(0, true), log(0, false), log(5, true), log(150_000, false), long].iter().enumerate()
     {
-        let path = file("logcrunch.in", log);
+        fs::write(&path, log).unwrap();
         let path = path.to_str().expect("a path of ours");
         for column in ["0", "1", "2", "7"] {
             let awk = r#"awk -v n="$2" '{ print $n }' "$1" | sort | uniq -c | sort -rn > "$1.all"; head "$1.all""#;

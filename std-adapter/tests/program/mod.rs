@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, process};
 
 /// An example, built as the test was that asks for it.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -18,4 +19,27 @@ pub(crate) fn example(name: &str) -> PathBuf {
     let status = build.status().expect("cargo started this test");
     assert!(status.success(), "the example is built");
     profile.join("examples").join(name)
+}
+
+/// An empty directory of a test's own, also where the same test runs twice at a time. It goes with this value.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn new(test: &str) -> Self {
+        let name = format!("{test}-{}", process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("cargo gave us a place");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
