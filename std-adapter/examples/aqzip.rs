@@ -93,9 +93,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args_os().skip(1);
     let Some(path) = args.next() else { return try_on_myself() };
     let level = match args.next() {
-        Some(level) => level.to_str().ok_or("LEVEL is a number")?.parse()?,
-        None => 6,
+        Some(level) => level.to_str().and_then(|level| level.parse().ok()),
+        None => Some(6),
     };
+    let level = level.filter(|level| *level <= 9).ok_or("LEVEL is a number from 0 to 9")?;
     let output = BufWriter::with_capacity(BLOCK, io::stdout().lock());
     compress(File::open(path)?, output, Compression::new(level))?;
     Ok(())

@@ -109,7 +109,7 @@ use control::Control;
 use source::{FromFn, FromIter, FromReceiver, Source};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many items may wait in front of a stage, or of the output, if nothing else is said.
 const BUFFER: usize = 64;
@@ -143,6 +143,17 @@ struct Settings {
     output_buffer: usize,
     keep_errors: usize,
     progress: Option<Arc<Mutex<Progress>>>,
+    start: Option<Start>,
+}
+
+/// Who is given the run's controller. Never locked: so a pipeline can be shared, as it could without.
+struct Start(Mutex<Box<dyn FnOnce(Controller) + Send>>);
+
+impl Start {
+    fn tell(self, controller: Controller) {
+        let take = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        take(controller);
+    }
 }
 
 /// Who is told how far a run has come.
@@ -228,9 +239,15 @@ impl Pipeline {
 
 impl<N: Flow> Pipeline<N> {
     fn new(flow: N) -> Self {
-        let (context, drain, progress) = (None, None, None);
-        let (output_buffer, keep_errors) = (BUFFER, KEEP_ERRORS);
-        Self { flow, settings: Settings { context, drain, output_buffer, keep_errors, progress } }
+        let settings = Settings {
+            context: None,
+            drain: None,
+            output_buffer: BUFFER,
+            keep_errors: KEEP_ERRORS,
+            progress: None,
+            start: None,
+        };
+        Self { flow, settings }
     }
 
     /// How many items may wait at the output; 64 if nothing is said.
@@ -308,6 +325,43 @@ impl<N: Flow> Pipeline<N> {
         let tell = Box::new(tell);
         let progress = Progress { every: every.max(1), delivered: 0, tell };
         self.settings.progress = Some(Arc::new(Mutex::new(progress)));
+        self
+    }
+}
+
+impl<N> Pipeline<N> {
+    /// Calls `take` once, with a handle on the run, on the thread that begins it, when all its stages are there: so that it can be watched,
+    /// resized and ended from elsewhere also while [`run`](Self::run) keeps this thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, controllers) = mpsc::channel();
+    /// let mut limit = 1000;
+    /// let report = Pipeline::from_iter(1_u64..)
+    ///     .map("square", |n| n * n)
+    ///     .on_start(move |controller| drop(sender.send(controller)))
+    ///     .run(|square| {
+    ///         if square > limit {
+    ///             limit = u64::MAX;
+    ///             controllers.try_recv().expect("it has begun").drain();
+    ///         }
+    ///     })?;
+    /// assert!(report.delivered() >= 32 && !report.is_complete());
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `take` panics, as [`run`](Self::run) does when its own closure panics.
+    pub fn on_start<F>(mut self, take: F) -> Self
+    where
+        F: FnOnce(Controller) + Send + 'static,
+    {
+        self.settings.start = Some(Start(Mutex::new(Box::new(take))));
         self
     }
 }

@@ -53,11 +53,11 @@ fn what_is_compressed_is_a_gzip_file_of_the_same_bytes() {
     let aqzip = aqzip.to_str().expect("a path of ours");
     let sizes = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 12 * BLOCK + 17];
     let place = program::Place::new("aqzip");
-    let path = place.path().join("in");
+    let file = place.path().join("in");
+    let path = file.to_str().expect("a path of ours");
     for (bytes, levels) in sizes.into_iter().zip([["1", "6"], ["0", "9"]].into_iter().cycle()) {
         let content = content(bytes);
-        fs::write(&path, &content).unwrap();
-        let path = path.to_str().expect("a path of ours");
+        fs::write(&file, &content).unwrap();
         for level in levels {
             shell(r#""$3" "$1" "$2" | gzip -t"#, &[path, level, aqzip]);
             let again = shell(r#""$3" "$1" "$2" | gzip -dc"#, &[path, level, aqzip]);
@@ -66,6 +66,9 @@ fn what_is_compressed_is_a_gzip_file_of_the_same_bytes() {
     }
     let mut missing = Command::new(aqzip);
     let output = missing.arg("no such file").output().expect("it runs");
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let mut level = Command::new(aqzip);
+    let output = level.arg(path).arg("10").output().expect("it runs");
     assert!(!output.status.success() && output.stdout.is_empty());
 }
 

@@ -35,6 +35,15 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) stats: bool,
 
+    /// Draw the run when it is over: files in the queue and workers over time, and what each stage waited for
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Answer there, while it runs, with its books for Prometheus
+    #[cfg(feature = "prometheus")]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics: Option<String>,
+
     /// Files, or directories with all that is below them
     #[arg(value_name = "PATH", required_unless_present = "check")]
     pub(crate) paths: Vec<PathBuf>,

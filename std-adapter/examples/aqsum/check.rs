@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
         true => None,
         false => Some(File::open(list).map_err(|error| Unreadable::new(list, error))?),
     };
-    let session = Session::new(args);
+    let session = Session::new(args)?;
     let pipeline = Pipeline::source(|out| {
         let mut parser = Parser { from_stdin, ..Parser::default() };
         let list: Box<dyn BufRead> = match file {
@@ -75,15 +75,21 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
     .ordered(session.window());
 
     let mut tally = Tally::default();
-    let (ending, report) = session.run(pipeline, |out, verdict| {
-        session.progress.file(0);
+    let (mut bytes, mut stopped) = (0, false);
+    let (ending, report) = session.run(pipeline, |out, (verdict, read)| {
+        if !matches!(verdict, Verdict::Malformed) {
+            bytes += read;
+            session.progress.file(bytes);
+        }
         tally.add(&verdict);
         verdict.write(out, &session)?;
-        let stop = args.on_error == OnError::Stop && !matches!(verdict, Verdict::Matches(_));
-        Ok(if stop { Next::End } else { Next::GoOn })
+        stopped = args.on_error == OnError::Stop && verdict.is_failure();
+        Ok(if stopped { Next::End } else { Next::GoOn })
     })?;
     match ending {
-        Ending::Success | Ending::Failed => {}
+        Ending::Success => {}
+        Ending::Failed if stopped => {}
+        // The list could not be read to its end, which has been said: there is nothing to sum up.
         early => return Ok(early),
     }
     let panics = report.map_or(0, |report| report.failed());
@@ -91,22 +97,27 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
     Ok(if passed && panics == 0 { Ending::Success } else { Ending::Failed })
 }
 
-/// Hashes what the line names.
-fn verdict(hasher: &mut Hasher, line: Line) -> Verdict {
-    let Line::Entry { digest, path } = line else { return Verdict::Malformed };
+/// Hashes what the line names; and how many bytes that were.
+fn verdict(hasher: &mut Hasher, line: Line) -> (Verdict, u64) {
+    let Line::Entry { digest, path } = line else { return (Verdict::Malformed, 0) };
     let sum = if path == Path::new("-") {
         hasher.bytes(io::stdin().lock()).map_err(|error| Unreadable::new(&path, error))
     } else {
         hasher.file(&path)
     };
     match sum {
-        Ok((sum, _)) if sum == digest => Verdict::Matches(path),
-        Ok(_) => Verdict::Differs(path),
-        Err(unreadable) => Verdict::Unreadable(unreadable),
+        Ok((sum, read)) if sum == digest => (Verdict::Matches(path), read),
+        Ok((_, read)) => (Verdict::Differs(path), read),
+        Err(unreadable) => (Verdict::Unreadable(unreadable), 0),
     }
 }
 
 impl Verdict {
+    /// Of a file: a line that is none is only warned of.
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Differs(_) | Self::Unreadable(_))
+    }
+
     fn write(&self, out: &mut impl Write, session: &Session) -> io::Result<()> {
         let (path, word) = match self {
             Self::Matches(path) => (path, "OK"),

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 /// A line on the terminal that counts files and bytes. A clone is the same line.
@@ -36,10 +36,15 @@ impl Progress {
 
     /// Prints a message on standard error, above the line.
     pub(crate) fn complain(&self, message: impl Display) {
-        self.0.suspend(|| eprintln!("aqsum: {message}"));
+        self.0.suspend(|| tell(message));
     }
 
     pub(crate) fn end(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Prints a message on standard error. If nobody is there to read it, what it is about goes on all the same.
+pub(crate) fn tell(message: impl Display) {
+    let _ = writeln!(io::stderr(), "aqsum: {message}");
 }

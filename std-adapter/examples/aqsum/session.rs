@@ -2,12 +2,15 @@
 
 use crate::args::Args;
 use crate::hash::{Hasher, Unreadable, reason};
-use crate::progress::Progress;
+use crate::progress::{Progress, tell};
+use crate::watch::Watch;
 use aqueduct::Context;
 use aqueduct::pipeline::{Cause, Flow, Pipeline, PipelineError, Report, StageError};
 use std::error::Error;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::{self, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How many results may wait for one in front of them: while a large file is read, the small ones behind it go on.
 pub(crate) const WINDOW: usize = 1024;
@@ -15,8 +18,11 @@ pub(crate) const WINDOW: usize = 1024;
 /// How many names may wait for a worker.
 pub(crate) const AHEAD: usize = 128;
 
-/// How many bytes of output are written at a time.
+/// How many bytes of output are written at a time, at the most.
 const OUT: usize = 256 * 1024;
+
+/// How old a line may be when the next one comes, unwritten.
+const STALE: Duration = Duration::from_millis(200);
 
 pub(crate) type Out = BufWriter<StdoutLock<'static>>;
 
@@ -42,11 +48,12 @@ impl From<Ending> for ExitCode {
 /// One run.
 pub(crate) struct Session {
     pub(crate) progress: Progress,
-    /// Cancelled when nothing new is to be begun.
+    /// Cancelled when no more names are to be looked for.
     finish: Context,
     /// Cancelled when everything is to be dropped.
     context: Context,
     stats: bool,
+    watch: Watch,
     pub(crate) jobs: usize,
 }
 
@@ -58,10 +65,11 @@ pub(crate) enum Next {
 }
 
 impl Session {
-    pub(crate) fn new(args: &Args) -> Self {
+    pub(crate) fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+        let watch = Watch::new(args)?;
         let (progress, finish, context) =
             (Progress::new(), Context::background(), Context::background());
-        Self { progress, finish, context, stats: args.stats, jobs: args.jobs.get() }
+        Ok(Self { progress, finish, context, stats: args.stats, watch, jobs: args.jobs.get() })
     }
 
     pub(crate) fn window(&self) -> usize {
@@ -89,10 +97,17 @@ impl Session {
         let mut out = BufWriter::with_capacity(OUT, io::stdout().lock());
         let somebody_watches = io::stdout().is_terminal();
         let pipeline = pipeline.context(&self.context).drain_on(&self.finish).output_buffer(AHEAD);
-        let mut unwritten = None;
+        let (watch, picture) = self.watch.begin()?;
+        let pipeline = pipeline.on_start(watch);
+        let (mut unwritten, mut flushed) = (None, Instant::now());
         let result = pipeline.try_run(|item| {
             let next = write(&mut out, item).and_then(|next| {
-                if somebody_watches { out.flush().map(|()| next) } else { Ok(next) }
+                // Line by line where files are slow, in blocks where they are quick.
+                if somebody_watches || flushed.elapsed() >= STALE {
+                    out.flush()?;
+                    flushed = Instant::now();
+                }
+                Ok(next)
             });
             match next {
                 Ok(Next::GoOn) => Ok(()),
@@ -110,6 +125,7 @@ impl Session {
         {
             print_stats(report);
         }
+        let drawn = picture.draw();
         if let Some(error) = unwritten {
             // The rest would fail in the same way, and again when the buffer is dropped.
             let _ = out.into_parts();
@@ -118,6 +134,7 @@ impl Session {
                 _ => Err(format!("write error: {}", reason(&error)).into()),
             };
         }
+        drawn?;
         match result {
             Ok(report) if report.is_complete() => Ok((Ending::Success, Some(report))),
             // A drain: nobody but the signal asks for one.
@@ -132,21 +149,26 @@ impl Session {
         }
     }
 
-    /// Ctrl-C once: nothing new is begun. Twice: nothing is finished. Three times, should a file system hang: away.
+    /// Ctrl-C once: no more names are looked for. Twice: nothing is finished. Three times, should a file system hang: away.
     fn end_on_signal(&self) -> Result<(), ctrlc::Error> {
         let (finish, context) = (self.finish.clone(), self.context.clone());
         let progress = self.progress.clone();
+        // By a thread of its own: whoever prints may wait for a reader, and the next Ctrl-C must not.
+        let complain = move |message: &'static str| {
+            let progress = progress.clone();
+            thread::spawn(move || progress.complain(message));
+        };
         let mut times = 0;
         ctrlc::set_handler(move || {
             times += 1;
             match times {
                 1 => {
                     finish.cancel();
-                    progress.complain("finishing what is in flight; once more to drop it");
+                    complain("finishing what is in flight; once more to drop it");
                 }
                 2 => {
                     context.cancel();
-                    progress.complain("dropping what is in flight");
+                    complain("dropping what is in flight");
                 }
                 _ => process::exit(130),
             }
@@ -164,13 +186,13 @@ pub(crate) fn complaint(error: &StageError) -> String {
 
 fn print_stats(report: &Report) {
     for stage in report.stages() {
-        eprintln!("aqsum: {stage}");
+        tell(stage);
     }
     let (delivered, undelivered) = (report.delivered(), report.undelivered());
-    eprintln!(
-        "aqsum: output: {delivered} written, {undelivered} dropped; {:.3?} in all",
+    tell(format_args!(
+        "output: {delivered} written, {undelivered} dropped; {:.3?} in all",
         report.elapsed()
-    );
+    ));
 }
 
 /// An error with all that is behind it, on one line.

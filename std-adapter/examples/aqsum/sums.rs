@@ -17,27 +17,37 @@ struct Sum {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ending, Box<dyn Error>> {
-    let session = Session::new(args);
-    let pipeline = Pipeline::from_iter(args.paths.clone().into_iter().flat_map(walk::files))
-        .stage_init(
-            "hash",
-            || session.hasher(),
-            |hasher, found| {
-                let path = found?;
-                let (digest, bytes) = hasher.file(&path)?;
-                Ok::<_, Unreadable>(Sum { digest, path, bytes })
-            },
-        )
-        .concurrency(session.jobs)
-        .buffer(AHEAD)
-        .on_error(|error: &StageError| {
-            // The error that stops is named at the end, behind all that came before it.
-            if args.on_error == OnError::Collect && !session.is_aborted() {
-                session.progress.complain(complaint(error));
+    let session = Session::new(args)?;
+    let pipeline = Pipeline::source(|out| {
+        for root in &args.paths {
+            for entry in walk::entries(root.clone()) {
+                match entry {
+                    Some(found) => out.send(found)?,
+                    None => out.check()?,
+                }
             }
-            Policy::from(args.on_error)
-        })
-        .ordered(session.window());
+        }
+        Ok(())
+    })
+    .stage_init(
+        "hash",
+        || session.hasher(),
+        |hasher, found: walk::Found| {
+            let path = found?;
+            let (digest, bytes) = hasher.file(&path)?;
+            Ok::<_, Unreadable>(Sum { digest, path, bytes })
+        },
+    )
+    .concurrency(session.jobs)
+    .buffer(AHEAD)
+    .on_error(|error: &StageError| {
+        // The error that stops is named at the end, behind all that came before it.
+        if args.on_error == OnError::Collect && !session.is_aborted() {
+            session.progress.complain(complaint(error));
+        }
+        Policy::from(args.on_error)
+    })
+    .ordered(session.window());
 
     let mut bytes = 0;
     let (ending, report) = session.run(pipeline, |out, sum| {

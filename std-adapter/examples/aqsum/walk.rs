@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
-/// The regular files below `root`, or `root` itself.
+/// The regular files below `root`, or `root` itself; `None` for what is passed over, so that a walk among nothing else can be ended, too.
 ///
 /// Names come directory by directory, each sorted when it is entered, so no more of them are in memory than the
 /// directories on the way down hold. Symbolic links are not followed, and what is neither a file nor a directory is
 /// passed over, except as `root`.
-pub(crate) fn files(root: PathBuf) -> impl Iterator<Item = Result<PathBuf, Unreadable>> {
+pub(crate) fn entries(root: PathBuf) -> impl Iterator<Item = Option<Found>> {
     let entries = WalkDir::new(&root).follow_root_links(false).sort_by(in_path_order).into_iter();
-    entries.filter_map(move |entry| match entry {
+    entries.map(move |entry| match entry {
         Ok(entry) if entry.file_type().is_file() => Some(Ok(entry.into_path())),
         Ok(entry) if entry.file_type().is_dir() || entry.depth() > 0 => None,
         Ok(entry) => {
@@ -28,6 +28,9 @@ pub(crate) fn files(root: PathBuf) -> impl Iterator<Item = Result<PathBuf, Unrea
         }
     })
 }
+
+/// A file, or what is wrong with it.
+pub(crate) type Found = Result<PathBuf, Unreadable>;
 
 /// The order of two neighbours in a directory that puts all full names in byte order: each directory as if its
 /// name ended with the slash that follows it there.

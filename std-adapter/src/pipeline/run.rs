@@ -8,7 +8,7 @@ use super::flow::{Below, Flow, Launch, Row};
 use super::metrics::OUTPUT;
 use super::parcel::{Parcel, Sink};
 use super::report::Report;
-use super::running::Running;
+use super::running::{Controller, Running};
 use super::{Pipeline, Progress, Settings, source, trace};
 use crate::channel::{self, Receiver, Sender, TrySendError};
 use crate::thread::{self, Builder, Panicked, SpawnError};
@@ -100,8 +100,11 @@ impl<N: Flow> Pipeline<N> {
             let pump = move || span.within(pump);
             let source = Builder::new().name(source::NAME).spawn_scoped(scope, pump)?;
             let desk = office.desk();
-            let progress = settings.progress;
+            let (progress, start) = (settings.progress, settings.start);
             let consume = || {
+                if let Some(start) = start {
+                    start.tell(Controller::of(&control, total));
+                }
                 // An item is under way, as far as a cap goes, until it is delivered.
                 while let Some(Parcel { item, load, fare: _fare, .. }) = exit.take(&desk) {
                     let Some(load) = load else { continue };
@@ -216,7 +219,11 @@ impl<N: Flow> Pipeline<N> {
             rows
         })?;
         let _ = launched.recv();
-        Ok(Running { output, errors, control, host: Some(host), total, trace })
+        let running = Running { output, errors, control, host: Some(host), total, trace };
+        if let Some(start) = settings.start {
+            start.tell(running.controller());
+        }
+        Ok(running)
     }
 }
 

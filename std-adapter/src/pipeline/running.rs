@@ -84,7 +84,7 @@ impl<T> Running<T> {
 
     /// A handle for others to end the run with, such as a signal handler.
     pub fn controller(&self) -> Controller {
-        Controller { control: Arc::clone(&self.control), total: self.total }
+        Controller::of(&self.control, self.total)
     }
 
     /// Waits until all threads have ended.
@@ -200,7 +200,7 @@ impl<T> fmt::Debug for Running<T> {
     }
 }
 
-/// Ends a run from elsewhere. Made by [`Running::controller`].
+/// Watches, resizes and ends a run from elsewhere. Made by [`Running::controller`] and [`Pipeline::on_start`](super::Pipeline::on_start).
 ///
 /// # Examples
 ///
@@ -227,6 +227,10 @@ pub struct Controller {
 }
 
 impl Controller {
+    pub(super) fn of(control: &Arc<Control>, total: Option<u64>) -> Self {
+        Self { control: Arc::clone(control), total }
+    }
+
     /// As [`Running::drain`].
     pub fn drain(&self) {
         self.control.drain();
