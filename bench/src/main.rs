@@ -186,12 +186,12 @@ fn write_report(out: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the last run is kept: a script that only tries things out says where else, so that it replaces nobody's.
 /// The last run.
 fn last() -> PathBuf {
     results().join("last.json")
 }
 
+/// Where the last run is kept: a script that only tries things out says where else, so that it replaces nobody's.
 fn results() -> PathBuf {
     std::env::var_os("AQUEDUCT_BENCH_RESULTS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), PathBuf::from)

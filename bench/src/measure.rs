@@ -77,13 +77,14 @@ pub(crate) struct Measured {
     pub(crate) failures: Vec<String>,
 }
 
-/// How often a peer may fail in one cell.
+/// How often peers may fail in one cell.
 const FAILURES: usize = 3;
 
 /// Measures one cell. The runs that find out how many operations fill the time are thrown away:
 /// they warm up code, allocator and clock.
 ///
-/// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it.
+/// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it. (One that
+/// hangs while it is made ready or taken down, on this thread, ends the program: see [`Watch`].)
 ///
 /// # Panics
 ///

@@ -330,8 +330,8 @@ impl<N: Flow> Pipeline<N> {
 }
 
 impl<N> Pipeline<N> {
-    /// Calls `take` once, with a handle on the run, on the thread that begins it, when all its stages are there: so that it can be watched,
-    /// resized and ended from elsewhere also while [`run`](Self::run) keeps this thread.
+    /// Calls `take` with a handle on the run, on the thread that begins it, when all its stages are there: so that it can be watched,
+    /// resized and ended from elsewhere also while [`run`](Self::run) keeps this thread. A run that cannot begin does not call it.
     ///
     /// # Examples
     ///

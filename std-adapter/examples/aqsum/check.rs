@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, list: &Path) -> Result<Ending, Box<dyn Error>> {
     match ending {
         Ending::Success => {}
         Ending::Failed if stopped => {}
-        // The list could not be read to its end, which has been said: there is nothing to sum up.
+        // Cut short, by its reader, its user or an error of the list, which has been said: there is nothing to sum up.
         early => return Ok(early),
     }
     let panics = report.map_or(0, |report| report.failed());

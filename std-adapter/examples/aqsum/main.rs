@@ -17,7 +17,7 @@
 //! | exit status | |
 //! |---|---|
 //! | 0 | every file was read, and with `--check` matched |
-//! | 1 | some were not, or the output could not be written |
+//! | 1 | some were not; or the output, the report or a part of the list could not be written or read, or nobody may listen at HOST:PORT |
 //! | 2 | the command line was wrong |
 //! | 130 | interrupted by Ctrl-C: once, and what was found so far is finished (up to a hundred names wait for a worker); twice, and it is dropped |
 //! | 141 | the reader of the output went away, as when SIGPIPE kills a program |

@@ -102,7 +102,7 @@ impl Session {
         let (mut unwritten, mut flushed) = (None, Instant::now());
         let result = pipeline.try_run(|item| {
             let next = write(&mut out, item).and_then(|next| {
-                // Line by line where files are slow, in blocks where they are quick.
+                // In blocks where files are quick; where they are slow, no line waits for more than the next one.
                 if somebody_watches || flushed.elapsed() >= STALE {
                     out.flush()?;
                     flushed = Instant::now();
@@ -134,9 +134,12 @@ impl Session {
                 _ => Err(format!("write error: {}", reason(&error)).into()),
             };
         }
-        drawn?;
+        // What became of the files is told all the same.
+        let is_drawn = drawn.map_err(|error| self.progress.complain(error)).is_ok();
         match result {
-            Ok(report) if report.is_complete() => Ok((Ending::Success, Some(report))),
+            Ok(report) if report.is_complete() => {
+                Ok((if is_drawn { Ending::Success } else { Ending::Failed }, Some(report)))
+            }
             // A drain: nobody but the signal asks for one.
             Ok(report) => Ok((Ending::Interrupted, Some(report))),
             Err(PipelineError::Cancelled { .. }) => Ok((Ending::Interrupted, None)),
@@ -156,7 +159,8 @@ impl Session {
         // By a thread of its own: whoever prints may wait for a reader, and the next Ctrl-C must not.
         let complain = move |message: &'static str| {
             let progress = progress.clone();
-            thread::spawn(move || progress.complain(message));
+            // Where there is no thread for it, nothing is said.
+            let _ = thread::Builder::new().spawn(move || progress.complain(message));
         };
         let mut times = 0;
         ctrlc::set_handler(move || {

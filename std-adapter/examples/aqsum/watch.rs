@@ -3,7 +3,6 @@
 use crate::args::Args;
 use crate::hash::reason;
 use crate::name::shown;
-#[cfg(feature = "prometheus")]
 use crate::progress::tell;
 #[cfg(feature = "prometheus")]
 use aqueduct::pipeline::prometheus;
@@ -67,29 +66,40 @@ impl Watch {
             #[cfg(feature = "prometheus")]
             if let Some(listener) = listener {
                 let run = run.clone();
-                thread::spawn(move || serve(&listener, &run));
+                in_background(move || serve(&listener, &run));
             }
             if wanted {
                 // If nobody takes it, nobody wants it any more.
-                thread::spawn(move || drop(sender.send(Record::of(&run, &until))));
+                in_background(move || drop(sender.send(Record::of(&run, &until))));
             }
         };
         Ok((begin, Picture { report: self.report.as_ref(), over, record }))
     }
 }
 
+/// Whoever is refused a thread hears of it; the run goes on.
+fn in_background(work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().spawn(work) {
+        tell(reason(&error));
+    }
+}
+
 /// Answers one after the other, until the program ends.
 #[cfg(feature = "prometheus")]
 fn serve(listener: &TcpListener, run: &Controller) {
-    for asked in listener.incoming().flatten() {
-        // Whoever asks may go before the answer.
-        let _ = answer(asked, run);
+    for asked in listener.incoming() {
+        match asked {
+            // Whoever asks may go before the answer.
+            Ok(asked) => drop(answer(asked, run)),
+            // There is no file descriptor for it, and whoever asks is still there: the workers close some.
+            Err(_) => thread::sleep(Duration::from_millis(100)),
+        }
     }
 }
 
 #[cfg(feature = "prometheus")]
 fn answer(mut asked: TcpStream, run: &Controller) -> io::Result<()> {
-    const PATIENCE: Option<Duration> = Some(Duration::from_secs(2));
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
     asked.set_read_timeout(PATIENCE)?;
     asked.set_write_timeout(PATIENCE)?;
     let mut request = Vec::new();

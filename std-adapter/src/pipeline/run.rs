@@ -211,16 +211,16 @@ impl<N: Flow> Pipeline<N> {
                 let progress = settings.progress;
                 let deliver = Deliver { sender, control: Arc::clone(&run), progress, total };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
-                drop(ready);
+                let _ = ready.send(());
                 of_stages.stage(source::NAME, 0).within(pump);
                 Ok(launch.join_workers())
             });
             run.end_of_errors();
             rows
         })?;
-        let _ = launched.recv();
+        let is_launched = launched.recv().is_ok();
         let running = Running { output, errors, control, host: Some(host), total, trace };
-        if let Some(start) = settings.start {
+        if is_launched && let Some(start) = settings.start {
             start.tell(running.controller());
         }
         Ok(running)

@@ -3,6 +3,9 @@
 use super::{AQSUM, HELLO, Numbers, Place, coreutils, odd_tree, text};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
 /// Runs both programs over a list, and compares all that they say.
 fn compare_checks(place: &Place, list: &[u8]) {
@@ -168,12 +171,28 @@ fn checking_can_stop_at_the_first_failure() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// A list that ends in an error is not one that ends.
+/// A list that ends in an error is not one that ends, whatever was in it so far.
 #[test]
 fn a_list_that_cannot_be_read_has_failed() {
     let place = Place::new("unreadable-list");
+    place.write("file", "hello\n");
     let output = place.aqsum(["--check", "."]);
     assert_eq!(text(&output.stderr), "aqsum: .: Is a directory\n");
+    assert_eq!(output.status.code(), Some(1));
+
+    // A connection whose other end goes with something unread is reset: behind the line that was sent.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stdin = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut list, _) = listener.accept().unwrap();
+    stdin.write_all(b"unread").unwrap();
+    assert_eq!(list.peek(&mut [0; 6]).unwrap(), 6, "it has arrived");
+    writeln!(list, "{HELLO}  file").unwrap();
+    drop(list);
+    let mut command = place.command(&*AQSUM);
+    command.args(["--check", "-"]).stdin(OwnedFd::from(stdin));
+    let output = command.output().unwrap();
+    assert_eq!(text(&output.stdout), "file: OK\n");
+    assert_eq!(text(&output.stderr), "aqsum: 'standard input': Connection reset by peer\n");
     assert_eq!(output.status.code(), Some(1));
 }
 
