@@ -4,8 +4,11 @@
 //! them that are busy. In the middle: jobs that wait in the queue. Below: what 95 % of the jobs whose
 //! results came in a slice of time had waited at most.
 
+mod chart;
+
 use aqueduct::pool::{JobHandle, LatencyTarget, Pool};
-use std::fmt::Write;
+use chart::{Chart, Panel};
+use std::error::Error;
 use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -20,7 +23,7 @@ struct Sample {
     p95_wait: f64,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder()
         .name("scaling")
         .max_workers(24)
@@ -52,8 +55,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // And nothing, until all have gone: the sampler says when.
     drop(waited);
-    sampler.join()?;
+    let samples = sampler.join()?;
     drop(stop);
+    println!("{}", svg(&samples)?);
+    eprintln!("scale events:");
+    for event in pool.metrics().scale_events {
+        let at = event.at.as_secs_f64();
+        eprintln!("  {at:>8.3} s  {:>2} -> {:>2}  {}", event.from, event.to, event.reason);
+    }
     Ok(())
 }
 
@@ -81,20 +90,20 @@ fn compute(seed: u64) -> u64 {
 fn settle(
     jobs: Vec<JobHandle<u64>>,
     waited: &mpsc::Sender<Duration>,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Result<(), Box<dyn Error>> {
     for job in jobs {
         waited.send(job.join()?.queued_for)?;
     }
     Ok(())
 }
 
-/// Looks every 20 ms, until the load has ended and no worker is left; then draws.
+/// Looks every 20 ms, until the load has ended and no worker is left.
 fn sample(
     pool: &Pool,
     begin: Instant,
     waits: &mpsc::Receiver<Duration>,
     stopped: &mpsc::Receiver<()>,
-) {
+) -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut load_ended = false;
     loop {
@@ -120,67 +129,18 @@ fn sample(
             p95_wait: p95.as_secs_f64() * 1e3,
         });
         if load_ended && metrics.workers == 0 {
-            break;
+            return samples;
         }
         // The time between two samples, not a wait for anything.
         let _ = stopped.recv_timeout(Duration::from_millis(20));
     }
-    println!("{}", draw(&samples));
-    eprintln!("scale events:");
-    for event in pool.metrics().scale_events {
-        let at = event.at.as_secs_f64();
-        eprintln!("  {at:>8.3} s  {:>2} -> {:>2}  {}", event.from, event.to, event.reason);
-    }
 }
 
-/// The room that a curve has, in pixels.
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 140.0;
-
-fn draw(samples: &[Sample]) -> String {
-    let end = samples.last().map_or(1.0, |sample| sample.at).max(0.001);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-70 -30 {} {}\" font-family=\"sans-serif\" \
-         font-size=\"12\"><rect x=\"-70\" y=\"-30\" width=\"100%\" height=\"100%\" fill=\"white\"/>",
-        WIDTH + 100.0,
-        3.0 * (HEIGHT + 50.0) + 20.0,
-    );
-    let charts: [(&str, &[Curve]); 3] = [
-        ("workers, and busy ones", &[("#888", |s| s.workers as f64), ("#06c", |s| s.busy as f64)]),
-        ("jobs in the queue", &[("#c60", |s| s.queued as f64)]),
-        ("p95 of the wait, ms", &[("#090", |s| s.p95_wait)]),
+fn svg(samples: &[Sample]) -> Result<String, Box<dyn Error>> {
+    let panels: [Panel<'_, Sample>; 3] = [
+        ("workers", &[("busy", |s| s.busy as f64), ("all", |s| s.workers as f64)]),
+        ("jobs in the queue", &[("jobs", |s| s.queued as f64)]),
+        ("p95 of the wait", &[("ms", |s| s.p95_wait)]),
     ];
-    for (row, (title, curves)) in charts.into_iter().enumerate() {
-        let top = row as f64 * (HEIGHT + 50.0);
-        let values = |of: fn(&Sample) -> f64| samples.iter().map(of).fold(1.0, f64::max);
-        let highest = curves.iter().map(|(_, of)| values(*of)).fold(1.0, f64::max);
-        let bottom = top + HEIGHT;
-        let _ = write!(
-            svg,
-            "<text x=\"0\" y=\"{}\">{title}</text><path d=\"M0 {top}V{bottom}H{WIDTH}\" fill=\"none\" \
-             stroke=\"black\"/><text x=\"-8\" y=\"{}\" text-anchor=\"end\">{highest:.0}</text>",
-            top - 8.0,
-            top + 10.0,
-        );
-        for (colour, of) in curves {
-            let points: String = samples.iter().fold(String::new(), |mut points, sample| {
-                let (x, y) = (sample.at / end * WIDTH, bottom - of(sample) / highest * HEIGHT);
-                let _ = write!(points, "{x:.1},{y:.1} ");
-                points
-            });
-            let _ = write!(
-                svg,
-                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"
-            );
-        }
-    }
-    let _ = write!(
-        svg,
-        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\">{end:.1} s</text></svg>",
-        3.0 * HEIGHT + 120.0
-    );
-    svg
+    Chart { samples, at: |s| s.at, panels: &panels, shares: None }.svg()
 }
-
-/// A colour, and what it shows.
-type Curve = (&'static str, fn(&Sample) -> f64);

@@ -25,6 +25,8 @@
 //! In each case what was printed is complete lines.
 
 mod args;
+#[path = "../chart/mod.rs"]
+mod chart;
 mod check;
 mod hash;
 mod name;

@@ -1,14 +1,14 @@
 //! What can be seen of a run from outside: its books, for whoever asks, and a picture of it when it is over.
 
 use crate::args::Args;
+use crate::chart::{Bar, Chart, Panel};
 use crate::hash::reason;
 use crate::name::shown;
 use crate::progress::tell;
 #[cfg(feature = "prometheus")]
 use aqueduct::pipeline::prometheus;
-use aqueduct::pipeline::{Controller, PipelineMetrics};
+use aqueduct::pipeline::{Controller, PipelineMetrics, StageMetrics};
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs::File;
 #[cfg(feature = "prometheus")]
 use std::io::Read;
@@ -179,11 +179,6 @@ pub(crate) struct Picture<'a> {
     record: Receiver<Record>,
 }
 
-/// The room that a curve has, in pixels; that of a bar is as wide.
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 140.0;
-const BAR: f64 = 22.0;
-
 impl Picture<'_> {
     /// Draws it, if somebody wants it. The run is over.
     pub(crate) fn draw(self) -> Result<(), Box<dyn Error>> {
@@ -192,77 +187,25 @@ impl Picture<'_> {
         // There is none of a run that never began, which has an error of its own.
         let Ok(record) = self.record.recv() else { return Ok(()) };
         let mut file = file;
-        file.write_all(draw(&record).as_bytes())
+        file.write_all(svg(&record)?.as_bytes())
             .map_err(|error| format!("{}: {}", shown(path), reason(&error)).into())
     }
 }
 
-/// A colour, and what it shows.
-type Curve = (&'static str, fn(&Sample) -> f64);
-
-fn draw(record: &Record) -> String {
-    let end = record.samples.last().map_or(1.0, |sample| sample.at).max(0.001);
-    let charts: [(&str, &[Curve]); 2] = [
-        ("workers, and busy ones", &[("#888", |s| s.workers as f64), ("#06c", |s| s.busy as f64)]),
-        ("files in the queue", &[("#c60", |s| s.queued as f64)]),
+fn svg(record: &Record) -> Result<String, Box<dyn Error>> {
+    let panels: [Panel<'_, Sample>; 2] = [
+        ("workers", &[("busy", |s| s.busy as f64), ("all", |s| s.workers as f64)]),
+        ("files in the queue", &[("files", |s| s.queued as f64)]),
     ];
-    let bars = charts.len() as f64 * (HEIGHT + 50.0) + 20.0;
-    let height = bars + record.last.stages.len() as f64 * (BAR + 12.0) + 50.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-80 -30 {} {height}\" font-family=\"sans-serif\" \
-         font-size=\"12\"><rect x=\"-80\" y=\"-30\" width=\"100%\" height=\"100%\" fill=\"white\"/>",
-        WIDTH + 110.0,
-    );
-    for (row, (title, curves)) in charts.into_iter().enumerate() {
-        chart(&mut svg, row as f64 * (HEIGHT + 50.0), title, curves, &record.samples, end);
-    }
-    let _ = write!(
-        svg,
-        "<text x=\"0\" y=\"{}\">the time of the workers: <tspan fill=\"#06c\">busy</tspan>, starved, \
-         <tspan fill=\"#c00\">blocked</tspan></text><text x=\"{WIDTH}\" y=\"{0}\" text-anchor=\"end\">{end:.1} s</text>",
-        bars - 8.0,
-    );
-    for (row, stage) in record.last.stages.iter().enumerate() {
-        let top = bars + row as f64 * (BAR + 12.0);
-        let (y, so_far) = (top + BAR * 0.7, &stage.so_far);
-        let _ =
-            write!(svg, "<text x=\"-8\" y=\"{y}\" text-anchor=\"end\">{}</text>", so_far.name());
-        let times = [so_far.busy(), so_far.starved(), so_far.blocked()].map(|t| t.as_secs_f64());
-        let all = times.iter().sum::<f64>().max(1e-9);
-        let mut left = 0.0;
-        for (seconds, colour) in times.into_iter().zip(["#06c", "#ddd", "#c00"]) {
-            let width = seconds / all * WIDTH;
-            let _ = write!(
-                svg,
-                "<rect x=\"{left:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"{BAR}\" fill=\"{colour}\">\
-                 <title>{seconds:.3} s</title></rect>"
-            );
-            left += width;
-        }
-    }
-    svg + "</svg>\n"
-}
-
-fn chart(svg: &mut String, top: f64, title: &str, curves: &[Curve], samples: &[Sample], end: f64) {
-    let values = |of: fn(&Sample) -> f64| samples.iter().map(of).fold(1.0, f64::max);
-    let highest = curves.iter().map(|(_, of)| values(*of)).fold(1.0, f64::max);
-    let bottom = top + HEIGHT;
-    let _ = write!(
-        svg,
-        "<text x=\"0\" y=\"{}\">{title}</text><path d=\"M0 {top}V{bottom}H{WIDTH}\" fill=\"none\" \
-         stroke=\"black\"/><text x=\"-8\" y=\"{}\" text-anchor=\"end\">{highest:.0}</text>",
-        top - 8.0,
-        top + 10.0,
-    );
-    for (colour, of) in curves {
-        let _ = write!(
-            svg,
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\""
-        );
-        for sample in samples {
-            let (x, y) = (sample.at / end * WIDTH, bottom - of(sample) / highest * HEIGHT);
-            let _ = write!(svg, "{x:.1},{y:.1} ");
-        }
-        svg.push_str("\"/>");
-    }
+    let bar = |stage: &StageMetrics| {
+        let times = [
+            ("busy", stage.so_far.busy()),
+            ("starved", stage.so_far.starved()),
+            ("blocked", stage.so_far.blocked()),
+        ];
+        (stage.so_far.name().to_owned(), times.map(|(what, time)| (what, time.as_secs_f64())))
+    };
+    let bars: Vec<Bar> = record.last.stages.iter().map(bar).collect();
+    let shares = Some(("the time of the workers", &bars[..]));
+    Chart { samples: &record.samples, at: |s| s.at, panels: &panels, shares }.svg()
 }

@@ -115,7 +115,7 @@ impl<T> Shared<T> {
     pub(super) fn impatience(&self) -> Impatience {
         match &self.flavor {
             Flavor::Ring(_) => Impatience::Spent,
-            Flavor::Locked(_) => Impatience::HandOver,
+            Flavor::Locked(_) => Impatience::Meeting,
         }
     }
 

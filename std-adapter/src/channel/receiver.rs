@@ -395,7 +395,7 @@ impl<T> Receiver<T> {
     }
 
     fn patience(&self, deadline: Option<Instant>) -> Patience {
-        Patience::for_hand_over(self.sender_count() + self.receiver_count() > 2, deadline)
+        Patience::for_hand_over(self.sender_count() + self.receiver_count(), deadline)
     }
 
     /// Tries again, after a moment, until it is time to sleep; under a lock the line is the place to be patient in.

@@ -421,7 +421,7 @@ impl<T> Sender<T> {
     }
 
     fn patience(&self, deadline: Option<Instant>) -> Patience {
-        Patience::for_hand_over(self.sender_count() + self.receiver_count() > 2, deadline)
+        Patience::for_hand_over(self.sender_count() + self.receiver_count(), deadline)
     }
 
     /// As [`try_patiently`](Self::try_patiently), for a place.

@@ -32,7 +32,7 @@ fn a_run_can_be_drawn() {
     assert_eq!(output.status.code(), Some(1));
     let picture = fs::read_to_string(place.path("run.svg")).unwrap();
     assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
-    for shown in [">source<", ">hash<", "files in the queue", "<polyline "] {
+    for shown in ["\nsource\n", "\nhash\n", "files in the queue", "<polyline "] {
         assert!(picture.contains(shown), "{shown}: {picture}");
     }
     // Told before anything is read.

@@ -32,7 +32,7 @@ impl<T> Locked<T> {
             }
         })?;
         let Some(parker) = parker else { return Ok(()) };
-        match keep_driving(&parker, Pin::new(&mut sending), deadline, Impatience::HandOver) {
+        match keep_driving(&parker, Pin::new(&mut sending), deadline, Impatience::Meeting) {
             Some(sent) => sent.map_err(|SendError(value)| SendTimeoutError::Disconnected(value)),
             // None if it was taken at the last moment.
             None => {
@@ -67,9 +67,9 @@ impl<T> Locked<T> {
         }
         let waiting = Pin::new(&mut receiving);
         let received = match &parker {
-            Some(parker) => keep_driving(parker, waiting, deadline, Impatience::HandOver),
+            Some(parker) => keep_driving(parker, waiting, deadline, Impatience::Meeting),
             // Its place has no waker yet.
-            None => drive(waiting, deadline, Impatience::HandOver),
+            None => drive(waiting, deadline, Impatience::Meeting),
         };
         match received {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),

@@ -73,7 +73,7 @@ where
     let deadline = arms.iter().filter_map(|(_, arm)| arm.deadline()).chain(limit).min();
     let has_counterparts = arms.iter().any(|(_, arm)| arm.has_counterpart());
     if !has_counterparts {
-        let chosen = Patience::for_hand_over(false, deadline).keep_trying(|| attempt(arms));
+        let chosen = Patience::for_hand_over(2, deadline).keep_trying(|| attempt(arms));
         if chosen.is_some() {
             return chosen;
         }
