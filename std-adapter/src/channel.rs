@@ -181,6 +181,10 @@ macro_rules! either_end {
 
             /// How many values are in. Of use for a display; by the time you look it may have changed.
             ///
+            /// With room for three values and more, [reserved](Sender::reserve) places count too, those included that a selection or
+            /// a batch is about to fill: there may be nothing to receive where this is not 0. (One that a receiver has passed may be left out, though
+            /// it takes room.)
+            ///
             /// # Examples
             ///
             /// ```
@@ -193,12 +197,13 @@ macro_rules! either_end {
                 self.channel.len()
             }
 
-            /// Whether nothing is in; without room, always.
+            /// Whether [`len`](Self::len) is 0; without room, always.
             pub fn is_empty(&self) -> bool {
                 self.channel.len() == 0
             }
 
-            /// Whether there is no place left, also for those that are [reserved](Sender::reserve); without room, always.
+            /// Whether all places are taken, [reserved](Sender::reserve) ones included; without room, always. With room for three values and more: whether
+            /// [`len`](Self::len) is the capacity.
             pub fn is_full(&self) -> bool {
                 self.channel.is_full()
             }

@@ -76,6 +76,9 @@ pub enum SendCtxError<T> {
 }
 
 /// The channel is empty, and closed or without senders: nothing will ever come.
+///
+/// Without room there is one exception. A value that was handed to a receive whose future, or whose limit, ends before it has looked
+/// goes to the next who receives, and that may be after others were told of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 

@@ -7,6 +7,7 @@ use std::iter::FusedIterator;
 #[derive(Debug)]
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
+    is_ended: bool,
 }
 
 /// Receives what is there, without sleeping. Made by [`Receiver::try_iter`].
@@ -42,11 +43,12 @@ pub struct TryIter<'a, T> {
 #[derive(Debug)]
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
+    is_ended: bool,
 }
 
 impl<'a, T> Iter<'a, T> {
     pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { receiver }
+        Self { receiver, is_ended: false }
     }
 }
 
@@ -60,7 +62,7 @@ impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
+        next(self.receiver, &mut self.is_ended)
     }
 }
 
@@ -76,11 +78,20 @@ impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
+        next(&self.receiver, &mut self.is_ended)
     }
 }
 
-// A channel that has ended does not begin again.
+/// A channel without room may have one value more after its end: see [`RecvError`](super::RecvError). A loop that has ended does not begin again.
+fn next<T>(receiver: &Receiver<T>, is_ended: &mut bool) -> Option<T> {
+    if *is_ended {
+        return None;
+    }
+    let next = receiver.recv().ok();
+    *is_ended = next.is_none();
+    next
+}
+
 impl<T> FusedIterator for Iter<'_, T> {}
 impl<T> FusedIterator for IntoIter<T> {}
 
@@ -98,6 +109,6 @@ impl<T> IntoIterator for Receiver<T> {
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
+        IntoIter { receiver: self, is_ended: false }
     }
 }

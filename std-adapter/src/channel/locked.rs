@@ -63,13 +63,14 @@ mod token;
 pub(super) use future::{Receiving, Reserving, Sending, Waiter};
 pub(super) use line::Key;
 pub(super) use right::Right;
+pub(super) use state::Received;
 pub(super) use token::Token;
 
 use super::error::{SendError, TryRecvError, TrySendError};
 use crate::{lock, park};
 use errands::Errands;
 use right::Places;
-use state::{Received, Sought, State};
+use state::{Sought, State};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -104,7 +105,7 @@ impl<T> Locked<T> {
     #[inline(never)]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         loop {
-            match self.locked(|state, errands| state.receive(None, errands))? {
+            match self.try_meet()? {
                 Received::Value(value) => return Ok(value),
                 Received::Promised(key) => {
                     if let Some(value) = self.wait_for_promised(key) {
@@ -113,6 +114,11 @@ impl<T> Locked<T> {
                 }
             }
         }
+    }
+
+    /// As `try_recv`, without the wait: the value may be promised only.
+    pub(super) fn try_meet(&self) -> Result<Received<T>, TryRecvError> {
+        self.locked(|state, errands| state.receive(None, errands))
     }
 
     /// As `try_recv`, if the value is made: it asks nobody to make one, and so never waits.
@@ -170,7 +176,7 @@ impl<T> Locked<T> {
     }
 
     /// What was promised to the receiver at `key`; none if the promise is broken.
-    fn wait_for_promised(&self, key: Key) -> Option<T> {
+    pub(super) fn wait_for_promised(&self, key: Key) -> Option<T> {
         park::block_on(Receiving::promised(self, key))
     }
 
@@ -234,12 +240,9 @@ impl<T> Locked<T> {
         grant.map(|grant| Right::new(self, grant))
     }
 
-    /// Takes an arm that receives out of line; what it was given, if it was chosen. Waits for a value that was promised.
-    pub(super) fn withdraw_recv(&self, key: Key) -> Option<T> {
-        match self.locked(|state, errands| state.withdraw_recv(key, errands))? {
-            Received::Value(value) => Some(value),
-            Received::Promised(key) => self.wait_for_promised(key),
-        }
+    /// Takes an arm that receives out of line; what it was given, or is promised, if it was chosen.
+    pub(super) fn withdraw_recv(&self, key: Key) -> Option<Received<T>> {
+        self.locked(|state, errands| state.withdraw_recv(key, errands))
     }
 
     /// An arm that receives goes without a look; what it was given goes to the next receiver.

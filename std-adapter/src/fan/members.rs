@@ -22,6 +22,8 @@ pub(super) struct Members<M: Member> {
 
 struct State<M> {
     view: View<M>,
+    /// The contexts of those before it whose followers may not have been told yet.
+    outdated: Vec<Context>,
     /// The number of the next member. None is used twice.
     next: u64,
     is_closed: bool,
@@ -52,7 +54,8 @@ impl<M> Clone for View<M> {
 
 impl<M: Member> Members<M> {
     pub(super) fn new() -> Self {
-        let state = State { view: View::new(Vec::new()), next: 0, is_closed: false };
+        let view = View::new(Vec::new());
+        let state = State { view, outdated: Vec::new(), next: 0, is_closed: false };
         Self { state: Mutex::new(state), bonds: Mutex::new(Vec::new()) }
     }
 
@@ -75,9 +78,9 @@ impl<M: Member> Members<M> {
         }
         let mut list = Vec::clone(&state.view.list);
         list.push(Arc::new(member));
-        let before = mem::replace(&mut state.view, View::new(list));
+        state.replace(list);
         drop(state);
-        before.changed.cancel();
+        self.tell();
         Ok(number)
     }
 
@@ -89,10 +92,10 @@ impl<M: Member> Members<M> {
         if gone.is_empty() {
             return gone;
         }
-        let before = mem::replace(&mut state.view, View::new(list));
+        state.replace(list);
         // Wakers, and the destructors of what is in a channel, are foreign code.
         drop(state);
-        before.changed.cancel();
+        self.tell();
         gone
     }
 
@@ -109,10 +112,11 @@ impl<M: Member> Members<M> {
         if mem::replace(&mut state.is_closed, true) {
             return None;
         }
-        let before = mem::replace(&mut state.view, View::new(Vec::new()));
+        let gone = Arc::clone(&state.view.list);
+        state.replace(Vec::new());
         drop(state);
-        before.changed.cancel();
-        Some(before.list)
+        self.tell();
+        Some(gone)
     }
 
     /// As [`clear`](Self::clear), and closes them. True if this call did it.
@@ -124,9 +128,30 @@ impl<M: Member> Members<M> {
 
     /// Makes readers look again.
     pub(super) fn touch(&self) {
-        let changed = Context::background();
-        let before = mem::replace(&mut lock(&self.state).view.changed, changed);
-        before.cancel();
+        lock(&self.state).outdate();
+        self.tell();
+    }
+
+    /// Tells the followers of all views that have been replaced: also where another thread did that and has not come to
+    /// tell them yet. So whoever returns from a change has it seen by every reader that looks from then on.
+    fn tell(&self) {
+        let outdated = lock(&self.state).outdated.clone();
+        outdated.iter().for_each(Context::cancel);
+        lock(&self.state).outdated.retain(|context| !context.is_done());
+    }
+}
+
+impl<M> State<M> {
+    /// Puts in a new view; [`Members::tell`] is to follow, without the lock.
+    fn replace(&mut self, list: Vec<Arc<M>>) {
+        self.outdate();
+        self.view.list = Arc::new(list);
+    }
+
+    /// A view with the same list, and followers of its own.
+    fn outdate(&mut self) {
+        let changed = mem::replace(&mut self.view.changed, Context::background());
+        self.outdated.push(changed);
     }
 }
 
@@ -148,5 +173,31 @@ impl<M: Member> Drop for Members<M> {
         for bond in mem::take(&mut *lock(&self.bonds)) {
             bond.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Number(u64);
+
+    impl Member for Number {
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn who_returns_from_a_change_has_it_seen_also_beside_one_who_is_half_way_through() {
+        let members = Members::new();
+        let seen = members.view();
+        // Another thread has put in a view, and has lost its CPU.
+        lock(&members.state).replace(vec![Arc::new(Number(7))]);
+        assert!(!seen.is_stale());
+        assert!(members.add(Number).is_ok());
+        assert!(seen.is_stale(), "or the next send would miss the new branch");
+        let numbers: Vec<_> = members.view().list.iter().map(|member| member.0).collect();
+        assert_eq!(numbers, [7, 0]);
+        members.tell();
+        assert!(lock(&members.state).outdated.is_empty(), "nothing is kept for ever");
     }
 }

@@ -4,10 +4,11 @@
 use crate::support::{Counter, poll};
 use aqueduct::channel::{RecvCtxError, RecvTimeoutError, bounded};
 use aqueduct::context::ContextError;
-use aqueduct::park::block_on;
-use aqueduct::{Context, fan};
+use aqueduct::park::{block_on, block_on_timeout};
+use aqueduct::{Context, fan, select};
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
@@ -126,4 +127,58 @@ fn a_receiver_does_not_sleep_beside_a_value_behind_a_reservation() {
         permit.send(2).unwrap();
         assert_eq!(receiver.try_recv(), Ok(2));
     }
+}
+
+/// It has been chosen for one channel, and is in the way at no other: whoever is to make the value may wait there.
+#[test]
+fn a_selection_that_waits_for_a_promised_value_keeps_no_wake_up() {
+    let woken = Context::background();
+    let waker = Waker::from(Arc::new(Cancels(woken.clone())));
+    let (out, results) = bounded(0);
+    let (input, jobs) = bounded(8);
+    let selector = aqueduct::thread::spawn({
+        let jobs = jobs.clone();
+        move || {
+            select! {
+                recv(results) -> result => result,
+                recv(jobs) -> job => job,
+            }
+        }
+    });
+    // Once it stands at both.
+    let permit = loop {
+        match out.try_reserve() {
+            Ok(permit) => break permit,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    let mut job = jobs.recv_async();
+    assert!(poll(&mut job, &waker).is_pending());
+    input.send(6).unwrap();
+    let is_woken = block_on_timeout(pin!(woken.done()), Duration::from_secs(10)).is_some();
+    assert!(is_woken, "the selection was told of the job, and will not take it");
+    assert_eq!(poll(&mut job, &waker), Poll::Ready(Ok(6)));
+    permit.send(42).unwrap();
+    assert_eq!(selector.unwrap().join().unwrap(), Ok(42));
+}
+
+/// The promise is broken: the selection begins again, and then sees what else there is.
+#[test]
+fn a_selection_whose_promise_is_broken_chooses_again() {
+    let (out, results) = bounded::<u8>(0);
+    let (input, jobs) = bounded(8);
+    let selector = aqueduct::thread::spawn(move || {
+        select! {
+            recv(results) -> result => result,
+            recv(jobs) -> job => job,
+        }
+    });
+    for _ in 0..3 {
+        // Once it stands at both, again and again.
+        while out.try_reserve().is_err() {
+            std::thread::yield_now();
+        }
+    }
+    input.send(6).unwrap();
+    assert_eq!(selector.unwrap().join().unwrap(), Ok(6));
 }

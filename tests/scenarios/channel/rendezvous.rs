@@ -436,3 +436,19 @@ fn ten_thousand_wait_on_one_channel() {
         }
     }
 }
+
+/// A value that was handed over and not looked at may come after the end; a loop that has seen the end stays there.
+#[test]
+fn a_loop_that_has_ended_does_not_begin_again() {
+    let (_, waker) = Counter::new();
+    let (sender, receiver) = bounded(0);
+    let mut receiving = Box::pin(receiver.recv_async());
+    assert!(poll(&mut receiving, &waker).is_pending());
+    sender.try_send(1).unwrap();
+    drop(sender);
+    let (mut iter, mut owned) = (receiver.iter(), receiver.clone().into_iter());
+    assert_eq!((iter.next(), owned.next()), (None, None));
+    drop(receiving);
+    assert_eq!((iter.next(), owned.next()), (None, None));
+    assert_eq!(receiver.recv(), Ok(1), "it is not lost");
+}

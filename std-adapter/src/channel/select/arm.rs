@@ -4,7 +4,7 @@ use super::desk::Desk;
 use crate::Context;
 use crate::channel::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::channel::flavor::{Flavor, Ring, Shared};
-use crate::channel::locked::{Key, Locked, Token};
+use crate::channel::locked::{Key, Locked, Received, Token};
 use crate::channel::permit::Permit;
 use crate::channel::{Receiver, Sender};
 use crate::context::{ContextError, Done};
@@ -47,6 +47,11 @@ pub trait Arm {
 
     /// Leaves all lines. A wake-up that was not used goes to the next.
     fn leave(&mut self);
+
+    /// Waits for what was promised to the arm that is chosen; false if the promise is broken. All arms have left their lines.
+    fn settle(&mut self) -> bool {
+        true
+    }
 
     /// When it goes on at the latest.
     fn deadline(&self) -> Option<Instant> {
@@ -102,7 +107,7 @@ impl<'a, T> RecvArm<'a, T> {
         let line = match &receiver.channel.flavor {
             Flavor::Ring(ring) => RecvLine::Ring(ring.watch_recv()),
             Flavor::Locked(channel) => {
-                RecvLine::Locked(RecvStand { channel, key: None, watcher: None })
+                RecvLine::Locked(RecvStand { channel, key: None, promise: None, watcher: None })
             }
         };
         Self { receiver, line, received: None }
@@ -116,19 +121,34 @@ impl<'a, T> RecvArm<'a, T> {
     fn desk(&self) -> &'a Desk<T> {
         &self.receiver.channel.desk
     }
+
+    fn keep(&mut self, received: Result<Received<T>, RecvError>) {
+        self.received = match received {
+            Ok(Received::Value(value)) => Some(Ok(value)),
+            Err(RecvError) => Some(Err(RecvError)),
+            Ok(Received::Promised(key)) => {
+                if let RecvLine::Locked(stand) = &mut self.line {
+                    stand.promise = Some(key);
+                }
+                None
+            }
+        };
+    }
 }
 
 impl<T> Arm for RecvArm<'_, T> {
     fn attempt(&mut self) -> bool {
         let received = match &mut self.line {
-            RecvLine::Ring(watch) => watch.try_recv().map_err(TryRecvError::from),
-            RecvLine::Locked(stand) => stand.channel.try_recv(),
+            RecvLine::Ring(watch) => {
+                watch.try_recv().map(Received::Value).map_err(TryRecvError::from)
+            }
+            RecvLine::Locked(stand) => stand.channel.try_meet(),
         };
-        self.received = match received {
-            Ok(value) => Some(Ok(value)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+        match received {
+            Ok(received) => self.keep(Ok(received)),
+            Err(TryRecvError::Disconnected) => self.keep(Err(RecvError)),
             Err(TryRecvError::Empty) => return false,
-        };
+        }
         true
     }
 
@@ -170,12 +190,21 @@ impl<T> Arm for RecvArm<'_, T> {
     fn withdraw(&mut self) -> bool {
         if let RecvLine::Locked(stand) = &mut self.line
             && let Some(key) = stand.key.take()
-            && let Some(value) = stand.channel.withdraw_recv(key)
+            && let Some(received) = stand.channel.withdraw_recv(key)
         {
-            self.received = Some(Ok(value));
+            self.keep(Ok(received));
             return true;
         }
         false
+    }
+
+    fn settle(&mut self) -> bool {
+        if let RecvLine::Locked(stand) = &mut self.line
+            && let Some(key) = stand.promise.take()
+        {
+            self.received = stand.channel.wait_for_promised(key).map(Ok);
+        }
+        self.received.is_some()
     }
 
     fn leave(&mut self) {
@@ -204,6 +233,8 @@ impl<'a, T> Again<'a> for RecvArm<'a, T> {
 struct RecvStand<'a, T> {
     channel: &'a Locked<T>,
     key: Option<Key>,
+    /// The place into which a promised value will come.
+    promise: Option<Key>,
     watcher: Option<u64>,
 }
 
@@ -218,8 +249,8 @@ impl<T> RecvStand<'_, T> {
 impl<T> Drop for RecvStand<'_, T> {
     fn drop(&mut self) {
         self.unwatch();
-        // Only if a panic has come between standing and withdrawing.
-        if let Some(key) = self.key.take() {
+        // Only if a panic has come between standing and withdrawing, or between a promise and the wait for it.
+        for key in [self.key.take(), self.promise.take()].into_iter().flatten() {
             self.channel.cancel_recv(key);
         }
     }

@@ -11,6 +11,9 @@
 //!
 //! In the end all arms leave their lines. One that was woken and not tried passes the wake-up on; one that was tried, and did not go
 //! on, has used it: else those who sleep at an empty channel would wake each other in turn for ever.
+//!
+//! The arm that is chosen may have been promised a value that is still to be made. That is waited for last, when nobody is kept from anything by
+//! us: whoever makes it may wait at another of the channels. If the promise is broken, it is 1. again.
 
 use super::arm::Arm;
 use crate::channel::locked::Token;
@@ -55,11 +58,27 @@ where
         }
         arms.iter_mut().find_map(|(index, arm)| arm.attempt().then_some(*index))
     };
-    attempt(arms).or_else(|| {
-        let chosen = wait(arms, limit.deadline()?, &mut attempt);
+    while let Some(chosen) = attempt(arms) {
+        if settle(arms, chosen) {
+            return Some(chosen);
+        }
+    }
+    let limit = limit.deadline()?;
+    loop {
+        let chosen = wait(arms, limit, &mut attempt);
         arms.iter_mut().for_each(|(_, arm)| arm.leave());
-        chosen
-    })
+        let chosen = chosen?;
+        if settle(arms, chosen) {
+            return Some(chosen);
+        }
+    }
+}
+
+fn settle<D>(arms: &mut [(usize, D)], chosen: usize) -> bool
+where
+    D: DerefMut<Target: Arm>,
+{
+    arms.iter_mut().any(|(index, arm)| *index == chosen && arm.settle())
 }
 
 fn wait<D>(
