@@ -150,7 +150,7 @@ impl<M> State<M> {
 
     /// A view with the same list, and followers of its own.
     fn outdate(&mut self) {
-        let changed = mem::replace(&mut self.view.changed, Context::background());
+        let changed = mem::take(&mut self.view.changed);
         self.outdated.push(changed);
     }
 }
