@@ -193,7 +193,7 @@ impl Builder {
         self
     }
 
-    /// The size of a worker's stack, in bytes.
+    /// The size of a worker's stack, in bytes, and of that of a thread in a worker's place.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.settings.stack_size = Some(bytes);
         self

@@ -39,12 +39,12 @@ pub(super) struct Roster {
     /// Places that are lent to threads of scopes, counted as live.
     pub(super) lent: usize,
     peak: usize,
-    spawn_failures: u64,
+    pub(super) spawn_failures: u64,
     scalings: u64,
     events: VecDeque<ScaleEvent>,
     changed: Duration,
     /// The books of workers that have gone.
-    departed: Tally,
+    pub(super) departed: Tally,
     check: Option<Timer>,
     last_check: Duration,
     /// The waits that had been counted at the last check.
