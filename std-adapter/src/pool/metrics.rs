@@ -155,12 +155,12 @@ pub struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// `submitted` is read after the rest: it may only be ahead.
+    /// Of jobs that are not over, counted after the rest: there may only be more.
     pub(super) fn new(
         tally: &Tally,
         queued: [usize; LEVELS],
         staff: Staff,
-        submitted: u64,
+        in_flight: u64,
     ) -> Self {
         let times = |pick: fn(&Times) -> &Histogram| {
             tally
@@ -169,14 +169,14 @@ impl PoolMetrics {
                 .map(|times| times.as_deref().map(pick).cloned().unwrap_or_default())
         };
         Self {
-            submitted,
+            submitted: tally.over() + in_flight,
             completed: tally.ended(End::Completed),
             failed: tally.ended(End::Failed),
             panicked: tally.ended(End::Panicked),
             timed_out: tally.ended(End::TimedOut),
             cancelled: tally.ended(End::Cancelled),
             rejected: tally.ended(End::Rejected),
-            in_flight: submitted - tally.over(),
+            in_flight,
             queued,
             workers: staff.workers,
             idle: staff.idle,
