@@ -1,6 +1,7 @@
 //! What everybody who has to do with a pool shares.
 
 use super::builder::Settings;
+use super::cell::Meta;
 use super::job::WorkerId;
 use super::keyed::Lines;
 use super::metrics::{PoolMetrics, Tally};
@@ -16,7 +17,7 @@ use crossbeam_utils::CachePadded;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The way in to a pool without a queue: a permit for each worker that there [may be](Shared::fit_door) now, late and blocked jobs made up for.
 pub(super) type Door = Semaphore<Fair, Growable>;
@@ -68,6 +69,12 @@ impl Shared {
     /// A job ended elsewhere than on a worker, or before it ran.
     pub(super) fn count(&self, end: End) {
         self.outside.count(end);
+    }
+
+    /// A job was not begun in time.
+    pub(super) fn count_expired(&self, job: &Meta) {
+        let waited = Duration::from_nanos(self.now().saturating_sub(job.submitted));
+        self.outside.end_light(None, |books| books.expired(job.priority, waited));
     }
 
     /// A worker runs a job beyond its end; or has come back from it.
