@@ -143,7 +143,8 @@ impl Builder {
         self
     }
 
-    /// How long after a change of the number of workers nobody goes; 5 s unless said otherwise.
+    /// How long after a change of the number of workers no check lets any of them go; 5 s unless said otherwise. Whoever has rested for the
+    /// [keep-alive](Self::keep_alive) time goes all the same.
     pub fn cool_down(mut self, time: Duration) -> Self {
         self.thresholds.cool_down = time;
         self
