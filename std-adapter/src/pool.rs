@@ -90,6 +90,8 @@ mod stretch;
 mod submit;
 mod told;
 mod trace;
+#[cfg(test)]
+mod wakes;
 mod worker;
 
 pub use builder::{BuildError, Builder};

@@ -4,6 +4,7 @@ mod destructors;
 mod futures;
 mod groups;
 mod jobs;
+mod latency;
 mod light;
 mod limits;
 mod memory;

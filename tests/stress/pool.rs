@@ -2,7 +2,7 @@
 
 mod soak;
 
-use aqueduct::pool::{Full, Job, JobError, JobHandle, Pool, Priority};
+use aqueduct::pool::{Full, Job, JobError, JobHandle, Pool, PoolMetrics, Priority};
 use aqueduct_tests::share;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ enum Kind {
     Quick,
     Panics,
     Fails,
-    /// Runs until it is asked to stop, at its limit at the latest.
+    /// Runs until it is asked to stop, at its limit at the latest, and fails.
     Late,
     NeverBegun,
     Nested,
@@ -71,28 +71,81 @@ const FULL: [Full; 6] = [
     Full::BlockTimeout(Duration::from_micros(50)),
 ];
 
-fn submit(pool: &Pool, plan: Plan, runs: &Arc<AtomicUsize>) -> Option<JobHandle<()>> {
-    let runs = Arc::clone(runs);
-    let inner = pool.clone();
+/// What functions of jobs have come to, by their own count, to hold against the books.
+#[derive(Debug, Default)]
+struct Came {
+    /// Calls that submitted a job to the pool.
+    submitted: AtomicUsize,
+    /// Calls of which it is not known whether they came to the pool.
+    perhaps: AtomicUsize,
+    completed: AtomicUsize,
+    failed: AtomicUsize,
+    panicked: AtomicUsize,
+}
+
+impl Came {
+    fn is_submitted(&self) {
+        self.submitted.fetch_add(1, SeqCst);
+    }
+
+    fn completes(&self) {
+        self.completed.fetch_add(1, SeqCst);
+    }
+
+    fn fails(&self) -> Result<(), &'static str> {
+        self.failed.fetch_add(1, SeqCst);
+        Err("on purpose")
+    }
+
+    fn panics(&self) -> ! {
+        self.panicked.fetch_add(1, SeqCst);
+        panic!("on purpose")
+    }
+
+    /// When all is over: every function that came to its end is down as that, once, and nothing else is.
+    fn agrees_with(&self, m: &PoolMetrics) {
+        let count = |counter: &AtomicUsize| counter.load(SeqCst) as u64;
+        assert_eq!(m.completed, count(&self.completed), "{m:?}");
+        assert_eq!(m.panicked, count(&self.panicked), "{m:?}");
+        // One that fails too late has timed out; one that does so since it was asked to stop was cancelled.
+        let failed = count(&self.failed);
+        let may_fail = m.failed..=m.failed + m.timed_out + m.cancelled;
+        assert!(may_fail.contains(&failed), "{failed} have failed: {m:?}");
+        let submitted = count(&self.submitted);
+        let may_be_submitted = submitted..=submitted + count(&self.perhaps);
+        assert!(may_be_submitted.contains(&m.submitted), "{submitted} were submitted: {m:?}");
+        assert_eq!((m.submitted, m.in_flight), (over(m), 0), "{m:?}");
+    }
+}
+
+fn over(m: &PoolMetrics) -> u64 {
+    m.completed + m.failed + m.panicked + m.timed_out + m.cancelled + m.rejected
+}
+
+fn submit(pool: &Pool, plan: Plan, came: &Arc<Came>) -> Option<JobHandle<()>> {
+    let (inner, its) = (pool.clone(), Arc::clone(came));
     let job = Job::fallible(move |job| {
-        runs.fetch_add(1, SeqCst);
         match plan.kind {
-            Kind::Quick | Kind::NeverBegun => Ok(()),
-            Kind::Panics => panic!("on purpose"),
-            Kind::Fails => Err("on purpose"),
+            Kind::Quick | Kind::NeverBegun => {}
+            Kind::Panics => its.panics(),
+            Kind::Fails => return its.fails(),
             Kind::Late => {
                 job.context().wait();
-                Ok(())
+                return its.fails();
             }
             Kind::Nested => {
                 // One that nobody waits for, and one that is joined.
-                let _ = inner.execute(|| ());
-                if let Ok(job) = inner.submit(|| ()) {
+                let (light, joined) = (Arc::clone(&its), Arc::clone(&its));
+                its.is_submitted();
+                let _ = inner.execute(move || light.completes());
+                its.is_submitted();
+                if let Ok(job) = inner.submit(move || joined.completes()) {
                     let _ = job.join();
                 }
-                Ok(())
             }
         }
+        its.completes();
+        Ok(())
     });
     let mut job = job.priority(Priority::ALL[plan.priority]).on_full(FULL[plan.full]);
     match plan.kind {
@@ -103,6 +156,7 @@ fn submit(pool: &Pool, plan: Plan, runs: &Arc<AtomicUsize>) -> Option<JobHandle<
     if let Some(key) = plan.key {
         job = job.key(key);
     }
+    came.is_submitted();
     pool.submit_job(job).ok()
 }
 
@@ -126,14 +180,14 @@ proptest! {
             .cool_down(Duration::ZERO)
             .build()
             .unwrap();
-        let runs = Arc::new(AtomicUsize::new(0));
+        let came = Arc::new(Came::default());
         std::thread::scope(|scope| {
             for half in plans.chunks(plans.len().div_ceil(2)) {
-                let (pool, runs) = (pool.clone(), Arc::clone(&runs));
+                let (pool, came) = (pool.clone(), Arc::clone(&came));
                 scope.spawn(move || {
                     let mut kept = Vec::new();
                     for plan in half {
-                        let Some(job) = submit(&pool, *plan, &runs) else { continue };
+                        let Some(job) = submit(&pool, *plan, &came) else { continue };
                         if plan.cancel {
                             job.cancel();
                         }
@@ -154,9 +208,7 @@ proptest! {
                 for (min, more) in resizes {
                     pool.resize(min, min + more + 1).unwrap();
                     let m = pool.metrics();
-                    let over =
-                        m.completed + m.failed + m.panicked + m.timed_out + m.cancelled + m.rejected;
-                    assert_eq!(m.submitted, over + m.in_flight);
+                    assert_eq!(m.submitted, over(&m) + m.in_flight);
                 }
                 if while_busy {
                     pool.shutdown_now();
@@ -173,8 +225,7 @@ proptest! {
         let m = pool.metrics();
         prop_assert_eq!((m.in_flight, m.workers, m.overdue, m.blocking), (0, 0, 0, 0));
         prop_assert!(m.queued.iter().all(|queued| *queued == 0));
-        let ran = m.completed + m.failed + m.panicked;
-        prop_assert!(ran <= m.submitted && runs.load(SeqCst) as u64 <= m.submitted);
+        came.agrees_with(&m);
     }
 }
 

@@ -143,7 +143,8 @@ impl Builder {
         self
     }
 
-    /// How long after a change of the number of workers nobody goes; 5 s unless said otherwise.
+    /// How long after a change of the number of workers no check lets any of them go; 5 s unless said otherwise. Whoever has rested for the
+    /// [keep-alive](Self::keep_alive) time goes all the same.
     pub fn cool_down(mut self, time: Duration) -> Self {
         self.thresholds.cool_down = time;
         self
@@ -193,7 +194,7 @@ impl Builder {
         self
     }
 
-    /// The size of a worker's stack, in bytes.
+    /// The size of a worker's stack, in bytes, and of that of a thread in a worker's place.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.settings.stack_size = Some(bytes);
         self

@@ -257,7 +257,10 @@ impl<W: Work> Cell<W> {
         if !stage.phase.end(end) {
             return false;
         }
-        shared.count(end);
+        match error {
+            JobError::TimedOut(Limit::Queue) => shared.count_expired(&self.meta),
+            _ => shared.count(end),
+        }
         stage.stopped = true;
         let late = match stage.body {
             Body::Away { at } if was_running => at,

@@ -15,7 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A job's number: one of its own for each call that submits to the same pool, in order.
+/// A job's number: one of its own for each call that submits to the same pool, in order; on a 32-bit target they begin anew after 2^32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(super) usize);
 

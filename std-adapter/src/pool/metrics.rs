@@ -15,6 +15,8 @@ const LEVELS: usize = Priority::ALL.len();
 #[derive(Clone, Default)]
 pub(super) struct Tally {
     ends: [u64; End::COUNT],
+    /// Jobs that were not begun in time, among those that have timed out.
+    expired: u64,
     /// Of priorities that were used.
     times: [Option<Box<Times>>; LEVELS],
 }
@@ -32,6 +34,13 @@ impl Tally {
 
     pub(super) fn waited(&mut self, priority: Priority, time: Duration) {
         self.times(priority).waits.record(time);
+    }
+
+    /// A job waited so long, and was not begun in time.
+    pub(super) fn expired(&mut self, priority: Priority, time: Duration) {
+        self.count(End::TimedOut);
+        self.waited(priority, time);
+        self.expired += 1;
     }
 
     pub(super) fn ran(&mut self, priority: Priority, time: Duration) {
@@ -53,6 +62,7 @@ impl Tally {
         for (sum, more) in self.ends.iter_mut().zip(other.ends) {
             *sum += more;
         }
+        self.expired += other.expired;
         for (sum, more) in self.times.iter_mut().zip(&other.times) {
             if let Some(more) = more {
                 let sum = sum.get_or_insert_default();
@@ -72,6 +82,11 @@ impl Tally {
         let mut sum = Histogram::default();
         self.times.iter().flatten().for_each(|times| sum.add(&times.waits));
         sum
+    }
+
+    /// How many were not begun in time.
+    pub(super) fn all_expired(&self) -> u64 {
+        self.expired
     }
 
     fn ended(&self, end: End) -> u64 {
@@ -155,12 +170,12 @@ pub struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// `submitted` is read after the rest: it may only be ahead.
+    /// Of jobs that are not over, counted after the rest: there may only be more.
     pub(super) fn new(
         tally: &Tally,
         queued: [usize; LEVELS],
         staff: Staff,
-        submitted: u64,
+        in_flight: u64,
     ) -> Self {
         let times = |pick: fn(&Times) -> &Histogram| {
             tally
@@ -169,14 +184,14 @@ impl PoolMetrics {
                 .map(|times| times.as_deref().map(pick).cloned().unwrap_or_default())
         };
         Self {
-            submitted,
+            submitted: tally.over() + in_flight,
             completed: tally.ended(End::Completed),
             failed: tally.ended(End::Failed),
             panicked: tally.ended(End::Panicked),
             timed_out: tally.ended(End::TimedOut),
             cancelled: tally.ended(End::Cancelled),
             rejected: tally.ended(End::Rejected),
-            in_flight: submitted - tally.over(),
+            in_flight,
             queued,
             workers: staff.workers,
             idle: staff.idle,
@@ -191,7 +206,7 @@ impl PoolMetrics {
         }
     }
 
-    /// How long jobs of a priority waited to be begun.
+    /// How long jobs of a priority waited to be begun, or until it was [too late](super::Job::queue_timeout) for that.
     pub fn queue_wait(&self, priority: Priority) -> &Histogram {
         &self.waits[priority.level()]
     }

@@ -96,7 +96,7 @@ pub enum Rejection {
     Displaced,
     /// There was none: [`Full::DropNewest`](super::Full::DropNewest).
     Dropped,
-    /// The pool takes nothing any more: [`Pool::run`](super::Pool::run).
+    /// The pool takes nothing any more: [`Pool::run`](super::Pool::run), [`Scope::submit`](super::Scope::submit).
     ShutDown,
 }
 

@@ -34,11 +34,13 @@ pub(super) fn install() {
     });
 }
 
-/// Watches for panics until the guard goes.
+/// Watches for panics until the guard goes: those of before, which somebody has caught, and of the jobs around this one are not its own.
 pub(super) fn watch() -> Option<Guard> {
     HOOK.is_completed().then(|| {
-        WATCH.with_borrow_mut(|watch| watch.depth += 1);
-        Guard
+        WATCH.with_borrow_mut(|watch| {
+            watch.depth += 1;
+            Guard { around: watch.last.take().filter(|_| watch.depth > 1) }
+        })
     })
 }
 
@@ -47,10 +49,66 @@ pub(super) fn take() -> Option<String> {
     WATCH.with_borrow_mut(|watch| watch.last.take())
 }
 
-pub(super) struct Guard;
+pub(super) struct Guard {
+    /// The backtrace of the job around this one, which may be unwinding.
+    around: Option<String>,
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        WATCH.with_borrow_mut(|watch| watch.depth -= 1);
+        WATCH.with_borrow_mut(|watch| {
+            watch.depth -= 1;
+            watch.last = self.around.take();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::job::try_once;
+    use crate::pool::outcome::JobError;
+    use crate::thread::catch;
+    use std::panic::resume_unwind;
+
+    /// The backtrace of a job that panics like this.
+    fn backtrace(job: impl FnOnce()) -> Option<String> {
+        match try_once(job) {
+            Err(JobError::Panicked(panic)) => panic.backtrace().map(String::from),
+            other => panic!("it panics: {other:?}"),
+        }
+    }
+
+    fn caught() {
+        catch(|| panic!("caught by the job itself")).unwrap_err();
+    }
+
+    /// Runs a job when it is dropped.
+    struct Runs;
+
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            try_once(|| ()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_backtrace_is_that_of_its_own_job() {
+        install();
+        assert!(backtrace(|| panic!("on purpose")).is_some());
+        try_once(caught).unwrap();
+        // What is thrown without a panic hook has none.
+        let thrown = || resume_unwind(Box::new(7));
+        assert_eq!(backtrace(thrown), None, "that of the job before");
+        try_once(|| {
+            caught();
+            assert_eq!(backtrace(thrown), None, "that of the job around it");
+        })
+        .unwrap();
+        let interrupted = backtrace(|| {
+            let _runs = Runs;
+            panic!("on purpose");
+        });
+        assert!(interrupted.is_some(), "a job ran while it unwound");
     }
 }

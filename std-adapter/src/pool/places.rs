@@ -4,6 +4,7 @@ use super::job::WorkerId;
 use super::roster::{Life, Roster};
 use super::scale::ScaleReason;
 use super::shared::Shared;
+use super::worker::Slot;
 use crate::lock;
 use std::cell::RefCell;
 use std::sync::{Arc, MutexGuard};
@@ -60,9 +61,16 @@ impl Shared {
         }
         let id = WorkerId(roster.next_id);
         roster.next_id += 1;
+        let slot = Slot::new(id);
+        roster.slots.insert(id, Arc::clone(&slot));
         roster.lent += 1;
         self.count_lent(roster, |live| live + 1);
-        Some(Place { pool: Arc::clone(self), id })
+        Some(Place { pool: Arc::clone(self), slot })
+    }
+
+    /// The system refused the thread of a scope.
+    pub(super) fn note_refused_thread(&self) {
+        lock(&self.roster).spawn_failures += 1;
     }
 
     fn take_place_back(self: &Arc<Self>) {
@@ -110,21 +118,24 @@ impl Drop for Blocking {
     }
 }
 
-/// A place among the workers, lent to a thread of a scope. Dropping it gives it back.
+/// A place among the workers, with a desk, lent to a thread of a scope. Dropping it gives it back.
 pub(super) struct Place {
     pool: Arc<Shared>,
-    pub(super) id: WorkerId,
+    slot: Arc<Slot>,
 }
 
+/// As a thread that is in a place knows it.
+type Lent = (Arc<Shared>, Arc<Slot>);
+
 thread_local! {
-    /// The pool in a place of which this thread is.
-    static LENT: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+    /// The place that this thread is in.
+    static LENT: RefCell<Option<Lent>> = const { RefCell::new(None) };
 }
 
 impl Place {
     /// This thread is in that place while `f` runs, which does not panic.
     pub(super) fn hold(&self, f: impl FnOnce()) {
-        LENT.set(Some(Arc::clone(&self.pool)));
+        LENT.set(Some((Arc::clone(&self.pool), Arc::clone(&self.slot))));
         f();
         LENT.take();
     }
@@ -132,27 +143,44 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let mut roster = lock(&self.pool.roster);
+        roster.slots.remove(&self.slot.id());
+        self.slot.add_to(&mut roster.departed);
+        drop(roster);
         self.pool.take_place_back();
     }
+}
+
+/// The desk of the place of this pool that this thread is in.
+pub(super) fn here(shared: &Arc<Shared>) -> Option<Arc<Slot>> {
+    let is_of = |(pool, _): &&Lent| Arc::ptr_eq(pool, shared);
+    let slot = |lent: &RefCell<Option<Lent>>| {
+        lent.borrow().as_ref().filter(is_of).map(|(_, slot)| Arc::clone(slot))
+    };
+    // The key is gone while the thread's own destructors run.
+    LENT.try_with(slot).ok().flatten()
 }
 
 /// Waits for something that may need a worker of this pool. If this thread is in the place of one, it gives that back meanwhile.
 pub(super) fn wait<T>(shared: &Arc<Shared>, wait: impl FnOnce() -> T) -> T {
     /// Takes the place again, whatever happens.
-    struct Away(Arc<Shared>);
+    struct Away(Option<Lent>);
 
     impl Drop for Away {
         fn drop(&mut self) {
-            self.0.take_place_again();
-            LENT.set(Some(Arc::clone(&self.0)));
+            if let Some((pool, _)) = &self.0 {
+                pool.take_place_again();
+                LENT.set(self.0.take());
+            }
         }
     }
 
     // The key is gone while the thread's own destructors run, and with it the place.
-    let lent = LENT.try_with(|lent| lent.borrow_mut().take_if(|pool| Arc::ptr_eq(pool, shared)));
-    let _away = lent.ok().flatten().map(|pool| {
+    let lent =
+        LENT.try_with(|lent| lent.borrow_mut().take_if(|(pool, _)| Arc::ptr_eq(pool, shared)));
+    let away = Away(lent.ok().flatten());
+    if let Some((pool, _)) = &away.0 {
         pool.take_place_back();
-        Away(pool)
-    });
+    }
     wait()
 }

@@ -1,7 +1,7 @@
 //! Who works here: calling, adding and dismissing workers, all under one lock, which no job and no submission takes while things
 //! go well.
 //!
-//! The lock is held for no system call but a wake's: threads are started with it released.
+//! The lock is held for no system call but a wake's, and that which starts the thread of the timers where it does not run: workers are started with it released.
 
 use super::builder::Settings;
 use super::job::WorkerId;
@@ -39,16 +39,17 @@ pub(super) struct Roster {
     /// Places that are lent to threads of scopes, counted as live.
     pub(super) lent: usize,
     peak: usize,
-    spawn_failures: u64,
+    pub(super) spawn_failures: u64,
     scalings: u64,
     events: VecDeque<ScaleEvent>,
     changed: Duration,
     /// The books of workers that have gone.
-    departed: Tally,
+    pub(super) departed: Tally,
     check: Option<Timer>,
     last_check: Duration,
     /// The waits that had been counted at the last check.
     waits_then: super::Histogram,
+    expired_then: u64,
 }
 
 struct Resting {
@@ -113,6 +114,7 @@ impl Roster {
             check: None,
             last_check: Duration::ZERO,
             waits_then: super::Histogram::default(),
+            expired_then: 0,
         }
     }
 
@@ -495,10 +497,12 @@ impl Shared {
             drop(over);
             return;
         }
-        let waits = self.add_tallies(&roster).waits();
+        let books = self.add_tallies(&roster);
+        let (waits, expired) = (books.waits(), books.all_expired());
         let window = waits.since(&roster.waits_then);
         let mut load = self.load(&roster);
-        load.begun = window.count();
+        load.expired = expired - std::mem::replace(&mut roster.expired_then, expired);
+        load.begun = window.count() - load.expired;
         load.p95_wait = window.quantile(0.95);
         load.window = load.now.saturating_sub(roster.last_check);
         (roster.waits_then, roster.last_check) = (waits, load.now);

@@ -26,7 +26,9 @@ pub struct Load {
     pub unchanged_for: Duration,
     /// Jobs that were begun since the last check. On a submission: 0.
     pub begun: u64,
-    /// What 95 % of those waited at most. On a submission, or if there were none: `None`.
+    /// Jobs that were not begun in the time that they [may wait](super::Job::queue_timeout), since the last check. On a submission: 0.
+    pub expired: u64,
+    /// What 95 % of both waited at most. On a submission, or if there were none: `None`.
     pub p95_wait: Option<Duration>,
     /// Since the last check. On a submission: zero.
     pub window: Duration,
@@ -81,26 +83,34 @@ pub enum Decision {
 ///
 /// ```
 /// use aqueduct::pool::{Decision, Load, Pool, ScalePolicy};
+/// use std::time::Duration;
 ///
-/// /// One worker per ten jobs that wait.
+/// /// One worker for ten jobs that wait, within a tenth of a second.
 /// struct Tens;
 ///
 /// impl ScalePolicy for Tens {
-///     fn on_submit(&self, load: &Load) -> bool {
-///         load.workers * 10 < load.queued + 1
+///     fn on_submit(&self, _: &Load) -> bool {
+///         false
 ///     }
 ///
-///     fn on_check(&self, _: &Load) -> Decision {
-///         Decision::Hold
+///     fn on_check(&self, load: &Load) -> Decision {
+///         match load.queued.div_ceil(10).saturating_sub(load.workers) {
+///             0 => Decision::Hold,
+///             more => Decision::Grow(more),
+///         }
 ///     }
 /// }
 ///
-/// let pool = Pool::builder().max_workers(8).scale_policy(Tens).build()?;
+/// let check = Duration::from_millis(100);
+/// let pool = Pool::builder().max_workers(8).scale_policy(Tens).check_interval(check).build()?;
 /// assert_eq!(pool.submit(|| 7)?.join()?.value, 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ScalePolicy: Send + Sync + 'static {
     /// A job was queued, nobody rests, and nobody is on the way to take it: add a worker?
+    ///
+    /// Whoever says no is not asked again at each submission, but after the next check, or when a worker has come, gone or lain down. What is to
+    /// grow with the queue belongs into [`on_check`](Self::on_check).
     fn on_submit(&self, load: &Load) -> bool;
 
     /// Some time has passed while there was work, or more workers than there must be.
@@ -114,7 +124,7 @@ pub struct Thresholds {
     pub up: f64,
     /// At so many queued jobs per worker, or fewer, resting workers go. Below `up`; between the two nothing changes.
     pub down: f64,
-    /// How long after a change nobody goes.
+    /// How long after a change no check lets anybody go.
     pub cool_down: Duration,
     /// The share of the workers that may go at a check; at least one.
     pub shrink_rate: f64,
@@ -155,19 +165,21 @@ impl ScalePolicy for Thresholds {
 
 /// Keeps what 95 % of the jobs wait under a target.
 ///
-/// It adds a worker where the wait is above it, and lets one go where it is below a half: between the two nothing changes.
+/// It adds workers at a check where the wait was above it, or one job in twenty was not begun [in time](super::Job::queue_timeout); and lets one go
+/// where the wait was below a half: between the two nothing changes. That takes its time: a tenth more workers at each check, and, when one has
+/// gone that was needed, a check until there is another. So let the [cool-down](Self::cool_down) be 20 checks at least.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyTarget {
     /// What 95 % of the jobs should wait at most.
     pub p95: Duration,
-    /// How long after a change nobody goes.
+    /// How long after a change no check lets anybody go.
     pub cool_down: Duration,
 }
 
 impl LatencyTarget {
-    /// A target, with ten times its length, but a second at least, between a change and the next shrinking.
+    /// A target, with ten times its length, but 30 s at least, between a change and the next shrinking.
     pub fn new(p95: Duration) -> Self {
-        Self { p95, cool_down: p95.saturating_mul(10).max(Duration::from_secs(1)) }
+        Self { p95, cool_down: p95.saturating_mul(10).max(Duration::from_secs(30)) }
     }
 }
 
@@ -180,11 +192,14 @@ impl ScalePolicy for LatencyTarget {
         // Where jobs wait and none was begun, the wait is at least the window.
         let stuck = (load.queued > 0 && load.begun == 0).then_some(load.window);
         let wait = load.p95_wait.max(stuck);
-        if load.idle == 0 && wait.is_some_and(|wait| wait > self.p95) {
+        // How long those would have waited that were not begun in time, nobody knows.
+        let too_many_expired = load.expired > (load.begun + load.expired) / 20;
+        let too_long = wait.is_some_and(|wait| wait > self.p95) || too_many_expired;
+        if load.idle == 0 && too_long {
             // A tenth more at least, so that large pools follow as quickly as small ones.
             return grow(load, load.workers + load.workers.div_ceil(10).max(1));
         }
-        let relaxed = wait.is_none_or(|wait| wait < self.p95 / 2);
+        let relaxed = load.expired == 0 && wait.is_none_or(|wait| wait < self.p95 / 2);
         if relaxed && load.queued == 0 && load.unchanged_for >= self.cool_down {
             return shrink(load, 0.0);
         }

@@ -1,6 +1,7 @@
 //! What everybody who has to do with a pool shares.
 
 use super::builder::Settings;
+use super::cell::Meta;
 use super::job::WorkerId;
 use super::keyed::Lines;
 use super::metrics::{PoolMetrics, Tally};
@@ -16,7 +17,7 @@ use crossbeam_utils::CachePadded;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The way in to a pool without a queue: a permit for each worker that there [may be](Shared::fit_door) now, late and blocked jobs made up for.
 pub(super) type Door = Semaphore<Fair, Growable>;
@@ -68,6 +69,12 @@ impl Shared {
     /// A job ended elsewhere than on a worker, or before it ran.
     pub(super) fn count(&self, end: End) {
         self.outside.count(end);
+    }
+
+    /// A job was not begun in time.
+    pub(super) fn count_expired(&self, job: &Meta) {
+        let waited = Duration::from_nanos(self.now().saturating_sub(job.submitted));
+        self.outside.end_light(None, |books| books.expired(job.priority, waited));
     }
 
     /// A worker runs a job beyond its end; or has come back from it.
@@ -129,27 +136,53 @@ impl Shared {
         }
     }
 
-    /// All books together, and how many jobs were submitted, read after them.
+    /// All books together, and how many jobs are not over, going by the number of submissions, read after them.
     pub(super) fn read_books(&self) -> (Tally, u64) {
         // Locked, lest a worker that goes be counted twice, or not at all.
         let roster = lock(&self.roster);
         let sum = self.add_tallies(&roster);
-        (sum, self.numbers.given() as u64)
+        let in_flight = in_flight(self.numbers.given(), sum.over());
+        (sum, in_flight)
     }
 
     /// Whether every job that was submitted has its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        let (tally, submitted) = self.read_books();
-        tally.over() == submitted
+        self.read_books().1 == 0
     }
 
     pub(super) fn metrics(&self) -> PoolMetrics {
         let staff = self.staff();
         let queued = self.queues.lengths();
-        let (tally, submitted) = self.read_books();
-        PoolMetrics::new(&tally, queued, staff, submitted)
+        let (tally, in_flight) = self.read_books();
+        PoolMetrics::new(&tally, queued, staff, in_flight)
     }
+}
+
+/// How many jobs are not over. The numbers of jobs begin anew where a word ends, on a 32-bit target after 2^32; the ends are counted on.
+fn in_flight(given: usize, over: u64) -> u64 {
+    given.wrapping_sub(over as usize) as u64
 }
 
 /// Places of a queue that nobody waits in: jobs on their way to a worker that is free.
 const HAND_OVER: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::in_flight;
+
+    /// For the words of this target; 32 bits are a matter of a minute.
+    #[test]
+    fn what_is_in_flight_is_so_also_where_the_numbers_begin_anew() {
+        let last = usize::MAX;
+        for over in [0, 1, last / 2, last - 2, last - 1, last] {
+            for open in [0, 1, 3, 1_000] {
+                let given = over.wrapping_add(open);
+                assert_eq!(in_flight(given, over as u64), open as u64, "{over} are over");
+            }
+        }
+        // More ends than a number has room for.
+        let over = (last as u64).saturating_add(8);
+        let given = (over as usize).wrapping_add(5);
+        assert_eq!(in_flight(given, over), 5);
+    }
+}

@@ -57,6 +57,24 @@ fn late_jobs_are_replaced_up_to_the_bound() {
     waits.join().unwrap();
 }
 
+/// R16: The same holds for those that block.
+#[test]
+fn blocked_jobs_are_made_up_for_up_to_the_bound() {
+    let pool = Pool::builder().max_workers(1).max_compensation(2).build().unwrap();
+    let gate = Gate::default();
+    for blocked in 1..=3 {
+        let blocks = gate.job();
+        let job = Job::with_context(move |job| job.blocking(blocks));
+        drop(pool.submit_job(job).unwrap());
+        gate.until_waiting(blocked);
+    }
+    let waits = pool.submit(|| ()).unwrap();
+    assert_eq!((pool.metrics().blocking, pool.metrics().workers), (3, 3));
+    assert!(!waits.is_finished());
+    gate.open();
+    waits.join().unwrap();
+}
+
 /// R16: What is in time has no timer left behind it.
 #[test]
 fn a_job_in_time_leaves_no_timer() {
