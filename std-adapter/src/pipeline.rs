@@ -27,7 +27,7 @@
 //!   no more than the [`window`](Pipeline::ordered) in front of each ordered point; and together no more than a
 //!   [cap](Pipeline::max_in_flight) says. A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
-//! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
+//! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source, and what would make it another is refused; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
 //! - **Batches that hold nothing up.** Items move in small batches between stages that are busy, and nothing waits in a batch
 //!   for more than 200 us while somebody has nothing to do.

@@ -7,6 +7,7 @@ mod fan;
 mod pipeline;
 mod pipeline_books;
 mod pipeline_bounds;
+mod pipeline_steps;
 mod pool;
 mod queue;
 mod runtimes;

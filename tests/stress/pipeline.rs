@@ -27,6 +27,8 @@ enum Disturbance {
     None,
     Cancel(usize),
     Refuse(usize),
+    Drain(usize),
+    Abort(usize),
 }
 
 fn shape(stops: bool) -> impl Strategy<Value = Shape> {
@@ -49,6 +51,8 @@ fn disturbance() -> impl Strategy<Value = Disturbance> {
         Just(Disturbance::None),
         (0_usize..80).prop_map(Disturbance::Cancel),
         (0_usize..80).prop_map(Disturbance::Refuse),
+        (0_usize..80).prop_map(Disturbance::Drain),
+        (0_usize..80).prop_map(Disturbance::Abort),
     ]
 }
 
@@ -100,6 +104,8 @@ struct Run {
 
 /// What is to be done with a pipeline once it has its stages.
 struct Finish {
+    /// In the background. What is drained or aborted by hand is there in any case, and what refuses its output is not.
+    spawned: bool,
     output_buffer: usize,
     /// A cap just in front of the output, where the items come in order.
     cap: Option<usize>,
@@ -107,18 +113,57 @@ struct Finish {
 }
 
 impl Finish {
-    fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
+    fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
         match self.cap {
             None => self.take(pipeline),
             Some(cap) => self.take(pipeline.max_in_flight(cap)),
         }
     }
 
-    fn take(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
+    fn take(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
         let context = Context::background();
+        let pipeline = pipeline.context(&context).output_buffer(self.output_buffer);
+        match self.disturbance {
+            Disturbance::Drain(_) | Disturbance::Abort(_) => self.watch(pipeline, &context),
+            Disturbance::None | Disturbance::Cancel(_) if self.spawned => {
+                self.watch(pipeline, &context)
+            }
+            _ => self.stay(pipeline, &context),
+        }
+    }
+
+    /// In the background, and ended by hand.
+    fn watch(
+        &self,
+        pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>,
+        context: &Context,
+    ) -> Run {
+        let running = pipeline.spawn().expect("it can be built");
         let mut output = Vec::new();
         let mut disturbed = false;
-        let result = pipeline.context(&context).output_buffer(self.output_buffer).try_run(|pair| {
+        for pair in running.output().iter() {
+            output.push(pair);
+            match self.disturbance {
+                Disturbance::Drain(at) if output.len() == at + 1 => running.drain(),
+                Disturbance::Abort(at) if output.len() == at + 1 => {
+                    disturbed = true;
+                    running.abort();
+                }
+                Disturbance::Cancel(at) if output.len() == at + 1 => {
+                    disturbed = true;
+                    context.cancel();
+                }
+                _ => {}
+            }
+        }
+        Run { result: running.wait(), output, disturbed }
+    }
+
+    /// On this thread.
+    fn stay(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>, context: &Context) -> Run {
+        let mut output = Vec::new();
+        let mut disturbed = false;
+        let result = pipeline.try_run(|pair| {
             output.push(pair);
             match self.disturbance {
                 Disturbance::Cancel(at) if output.len() == at + 1 => {
@@ -143,13 +188,14 @@ macro_rules! add_stage {
     ($name:ident, then $next:ident) => {
         fn $name<N>(pipeline: Pipeline<N>, shapes: &[Shape], widest: usize, finish: &Finish) -> Run
         where
-            N: Flow<Item = (u64, u64)>,
+            N: Flow<Item = (u64, u64)> + 'static,
         {
             let Some((shape, rest)) = shapes.split_first() else { return finish.run(pipeline) };
             let widest = widest.max(shape.concurrency);
+            let this = shape.clone();
             let staged = pipeline
-                .stage(stringify!($name), |(item, value)| {
-                    work(shape, item, value).map(|value| (item, value))
+                .stage(stringify!($name), move |(item, value)| {
+                    work(&this, item, value).map(|value| (item, value))
                 })
                 .concurrency(shape.concurrency)
                 .buffer(shape.buffer)
@@ -168,7 +214,7 @@ add_stage!(third, then no_more);
 
 fn no_more<N>(pipeline: Pipeline<N>, shapes: &[Shape], _: usize, finish: &Finish) -> Run
 where
-    N: Flow<Item = (u64, u64)>,
+    N: Flow<Item = (u64, u64)> + 'static,
 {
     assert!(shapes.is_empty(), "three stages at most");
     finish.run(pipeline)
@@ -196,7 +242,6 @@ fn assert_adds_up(report: &Report) {
 }
 
 fn check(shapes: &[Shape], items: u64, finish: &Finish) {
-    let serial = serial(shapes, items);
     let source = Pipeline::from_iter((0..items).map(|item| (item, item)));
     let run = first(source, shapes, 1, finish);
 
@@ -206,6 +251,9 @@ fn check(shapes: &[Shape], items: u64, finish: &Finish) {
     };
     assert_adds_up(report);
     assert_eq!(report.delivered(), run.output.len() as u64);
+    // Of a run that is drained, or ended otherwise, the source has made fewer.
+    let items = report.stages()[0].out();
+    let serial = serial(shapes, items);
 
     // Each item as the loop would have made it, none twice, and in order where that is promised.
     let output: BTreeSet<_> = run.output.iter().copied().collect();
@@ -219,6 +267,7 @@ fn check(shapes: &[Shape], items: u64, finish: &Finish) {
         return match run.result {
             Ok(report) => assert!(report.is_complete()),
             Err(PipelineError::Cancelled { .. } | PipelineError::Output { .. }) => {}
+            Err(PipelineError::Aborted { .. }) => {}
             Err(error) => panic!("{error:?}"),
         };
     }
@@ -226,7 +275,8 @@ fn check(shapes: &[Shape], items: u64, finish: &Finish) {
     assert!(serial.output.iter().all(|pair| output.contains(pair)), "{:?}", run.output);
     match (run.result, serial.stop) {
         (Ok(report), None) => {
-            assert!(report.is_complete());
+            assert_eq!(report.cancelled(), 0);
+            assert!(report.is_complete() || matches!(finish.disturbance, Disturbance::Drain(_)));
             assert_eq!(run.output.len(), serial.output.len());
             let errors = report.errors().iter();
             let failures: BTreeSet<_> = errors.map(|e| (e.stage_index(), e.item())).collect();
@@ -259,9 +309,10 @@ proptest! {
         items in 0_u64..150,
         output_buffer in 1_usize..6,
         cap in option::of(1_usize..5),
+        spawned in any::<bool>(),
     ) {
         let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { output_buffer, cap, disturbance: Disturbance::None });
+        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance: Disturbance::None });
     }
 
     /// R42: so it is when failures stop it.
@@ -271,9 +322,10 @@ proptest! {
         items in 0_u64..150,
         output_buffer in 1_usize..6,
         cap in option::of(1_usize..5),
+        spawned in any::<bool>(),
     ) {
         let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { output_buffer, cap, disturbance: Disturbance::None });
+        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance: Disturbance::None });
     }
 
     /// R31: and when it is cancelled, or its output fails, at any point.
@@ -283,9 +335,10 @@ proptest! {
         items in 0_u64..150,
         output_buffer in 1_usize..6,
         cap in option::of(1_usize..5),
+        spawned in any::<bool>(),
         disturbance in disturbance(),
     ) {
         let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { output_buffer, cap, disturbance });
+        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance });
     }
 }

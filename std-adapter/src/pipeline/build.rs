@@ -174,7 +174,8 @@ impl<N: Flow> Pipeline<N> {
 
     /// Carries a value from item to item, on one thread: running sums, deltas, numbers. If the function panics, the run stops.
     ///
-    /// The items come in the order in which they reach it; put an [`ordered`](Self::ordered) in front where that counts.
+    /// The items come in the order in which they reach it; put an [`ordered`](Self::ordered) in front where that counts. It has to be there if the
+    /// stages in front overtake each other and one follows: see [`ordered`](Self::ordered).
     ///
     /// # Examples
     ///
@@ -191,6 +192,11 @@ impl<N: Flow> Pipeline<N> {
     /// assert_eq!(sums, [1, 3, 6, 10]);
     /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// A place between workers that overtake each other and an [ordered point](Self::ordered) is a [`BuildError`](super::BuildError) when the pipeline is
+    /// run.
     pub fn scan<A, Out, F>(
         self,
         name: impl Into<Arc<str>>,
@@ -205,11 +211,12 @@ impl<N: Flow> Pipeline<N> {
         self.serial(name.into(), Scan(init, function))
     }
 
-    /// Puts items together in lists: see [`Batch`].
+    /// Puts items together in lists: see [`Batch`]. In errors a list is called by its first item.
     ///
     /// # Errors
     ///
-    /// A batch of 0 items is a [`BuildError`](super::BuildError) when the pipeline is run.
+    /// A batch of 0 items is a [`BuildError`](super::BuildError) when the pipeline is run; so is one behind workers that overtake each other, and in front
+    /// of an [ordered point](Self::ordered).
     pub fn batch(
         self,
         name: impl Into<Arc<str>>,
@@ -238,11 +245,13 @@ impl<N: Flow> Pipeline<N> {
     /// Lets at most so many items pass in any so much time, the first so many at once.
     ///
     /// It remembers when each of them passed, 16 bytes an item. With a time that the clock does not reach, such as [`Duration::MAX`], no more
-    /// than the first so many pass, and the others wait until the run is stopped or aborted.
+    /// than the first so many pass, and the others wait until the run is stopped or aborted. In reports an item that waits for its turn is worked on:
+    /// its wait is [busy](super::StageReport::busy).
     ///
     /// # Errors
     ///
-    /// 0 items is a [`BuildError`](super::BuildError) when the pipeline is run.
+    /// 0 items is a [`BuildError`](super::BuildError) when the pipeline is run; so is a place between workers that overtake each other and an
+    /// [ordered point](Self::ordered).
     pub fn rate_limit(
         self,
         name: impl Into<Arc<str>>,
@@ -254,6 +263,11 @@ impl<N: Flow> Pipeline<N> {
 
     /// Lets an item pass when no other has come for so long after it; the ones before it count as
     /// [`filtered`](super::StageReport::filtered). At the end of input the last one passes at once.
+    ///
+    /// # Errors
+    ///
+    /// A place between workers that overtake each other and an [ordered point](Self::ordered) is a [`BuildError`](super::BuildError) when the pipeline is
+    /// run.
     pub fn debounce(
         self,
         name: impl Into<Arc<str>>,
@@ -279,17 +293,38 @@ impl<N: Flow> Pipeline<N> {
     /// enter the window in order, so the one that all others wait for is always inside. Give it room for several
     /// times the workers in front of it; an empty place costs a few words.
     ///
+    /// A step that remembers ([`batch`](Self::batch), [`scan`](Self::scan), [`rate_limit`](Self::rate_limit), [`debounce`](Self::debounce)) takes items as
+    /// they come, and what it makes is in that order. So one in front of this, with several workers in front of it, wants an ordered point of its own
+    /// between:
+    ///
+    /// ```
+    /// use aqueduct::pipeline::{Batch, Pipeline};
+    ///
+    /// let mut sums = Vec::new();
+    /// Pipeline::from_iter(0..6)
+    ///     .map("fetch", |n| n * 10)
+    ///     .concurrency(4)
+    ///     .ordered(16)
+    ///     .batch("pairs", Batch::of(2))
+    ///     .map("sum", |pair: Vec<u32>| pair.iter().sum::<u32>())
+    ///     .concurrency(2)
+    ///     .ordered(16)
+    ///     .run(|sum| sums.push(sum))?;
+    /// assert_eq!(sums, [10, 50, 90]);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// A window of 0, or one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, is a
-    /// [`BuildError`](super::BuildError) when the pipeline is run.
+    /// A window of 0, one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, and a step that remembers behind
+    /// workers that overtake each other, are a [`BuildError`](super::BuildError) when the pipeline is run.
     pub fn ordered(self, window: usize) -> Pipeline<Ordered<N>> {
         self.with(|upstream| Ordered { upstream, window, commit: () })
     }
 
     /// As [`ordered`](Self::ordered), and tells how far the output has come: after `done(n)`, nothing that was made of the first `n` items of
     /// the source will pass here any more. They have passed, or were left out, or went to dead letters; an item that stops the run
-    /// is not among them, nor one that was on its way here when the run was aborted.
+    /// is not among them, nor one that was on its way here when the run was aborted. The items of a batch are done when it passes.
     ///
     /// The calls come one at a time, each with a larger `n`, on whichever worker is at hand. Behind a stage that stores things it is the place
     /// to write down where to begin next time.

@@ -3,7 +3,7 @@
 use super::control::{Control, Spot};
 use super::desk::{Count, Desk, Wait};
 use super::error::BuildError;
-use super::flow::{Below, Flow, Launch, Paid, Pump};
+use super::flow::{Below, Flow, Launch, Order, Paid, Pump};
 use super::parcel::{Parcel, Sink};
 use crate::core::semaphore::MAX_PERMITS;
 use crate::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,7 +45,7 @@ where
         self.upstream.total()
     }
 
-    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+    fn check(&self, asked: Order<'_>) -> Result<(), BuildError> {
         if self.most == 0 {
             return Err(BuildError::Zero { stage: "in flight".into() });
         }
@@ -53,7 +53,7 @@ where
         if !self.upstream.is_in_order() {
             return Err(BuildError::CapOutOfOrder);
         }
-        self.upstream.check(window)
+        self.upstream.check(asked)
     }
 
     fn launch<'scope, S>(

@@ -1,6 +1,7 @@
 //! What each party of a run writes down about itself, for others to read while it works.
 
 use super::cap::Cap;
+use super::error::BuildError;
 use super::report::Counts;
 use crate::lock;
 use crossbeam_utils::CachePadded;
@@ -217,8 +218,8 @@ pub(super) struct Office {
     pub(super) scales: AtomicCell<bool>,
     /// It may not.
     pub(super) is_fixed: bool,
-    /// There may be one at most: what follows counts on the order.
-    pub(super) keeps_order: bool,
+    /// Why there may be one at most, if so: what follows counts on the order.
+    pub(super) keeps_order: Option<BuildError>,
     desks: Mutex<Desks>,
 }
 
@@ -264,7 +265,7 @@ impl Office {
             buffer,
             cap,
             is_fixed,
-            keeps_order: false,
+            keeps_order: None,
             scales: AtomicCell::new(staff.min < staff.max),
             depth: AtomicCell::new(0),
             staff: Mutex::new(staff),

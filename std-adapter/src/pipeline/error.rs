@@ -191,6 +191,13 @@ pub enum BuildError {
     /// A cap on what is in flight stands behind workers that overtake each other: the item that all wait for might not
     /// be admitted. It belongs behind the source, or behind an ordered point.
     CapOutOfOrder,
+    /// A step that remembers (a batch, a scan, a rate, a quiet time) stands in front of an ordered point or a commit point, and behind workers that overtake
+    /// each other. What it makes is in the order in which its items come, and that would not be the source's. Put an
+    /// [`ordered`](super::Pipeline::ordered) in front of it.
+    StepOutOfOrder {
+        /// The name of the step.
+        stage: String,
+    },
     /// The number of a stage's workers cannot change: keys would change hands, or the stage remembers what it has seen.
     FixedConcurrency {
         /// The stage's name.
@@ -226,6 +233,10 @@ impl fmt::Display for BuildError {
             Self::Zero { stage } => write!(f, "`{stage}` needs a number of at least 1"),
             Self::CapOutOfOrder => f.write_str(
                 "a cap on what is in flight stands behind workers that overtake each other",
+            ),
+            Self::StepOutOfOrder { stage } => write!(
+                f,
+                "`{stage}` stands in front of an ordered point, and behind workers that overtake each other: put another in front of it"
             ),
             Self::FixedConcurrency { stage } => {
                 write!(f, "the number of workers of stage `{stage}` is fixed")

@@ -53,9 +53,9 @@ pub trait Flow: Sized + Send {
     #[doc(hidden)]
     fn total(&self) -> Option<u64>;
 
-    /// Looks for what cannot run. `window` is that of the next ordered point, if there is one.
+    /// Looks for what cannot run.
     #[doc(hidden)]
-    fn check(&self, window: Option<usize>) -> Result<(), BuildError>;
+    fn check(&self, asked: Order<'_>) -> Result<(), BuildError>;
 
     /// Starts the workers, from the last stage to the first, and returns what is left to run: the source.
     ///
@@ -85,10 +85,21 @@ pub(super) struct Paid {
     pub(super) _before: Fare,
 }
 
+/// What the next of the parts downstream that cares asks of the order in which items come to it.
+#[derive(Clone, Copy)]
+pub enum Order<'a> {
+    /// Nothing, or there is none that does.
+    Any,
+    /// An ordered point, whose window has so much room: the items may overtake each other in it.
+    Restored(usize),
+    /// A step of this name, which numbers anew what it makes, and behind it an order is asked for: they may not.
+    Kept(&'a Arc<str>),
+}
+
 /// What the parts downstream ask of those upstream.
 #[derive(Clone, Default)]
 pub struct Below {
-    /// An ordered point follows: a number whose item falls out has to travel on as an empty parcel.
+    /// An ordered point follows, or a step that has to tell one of every item: a number whose item falls out has to travel on as an empty parcel.
     pub(super) every_number: bool,
     /// The gate of the next ordered window, for whoever numbers the items or puts them in order again.
     pub(super) gate: Option<Gate>,
@@ -96,6 +107,8 @@ pub struct Below {
     pub(super) window: usize,
     /// A commit point follows: somebody asks which is the last that was made of an item.
     pub(super) commits: bool,
+    /// A step that remembers follows, with an ordered point behind it: see [`Order::Kept`].
+    pub(super) in_order: bool,
 }
 
 /// A launch under way: where threads are started, and how to find their results.
@@ -107,8 +120,9 @@ pub struct Launch<'scope, 'env> {
     last: usize,
     /// What stands behind the part that is opened next.
     cap: Option<Cap>,
-    /// What is opened next hands its items to a cap, with no place between that puts them in order.
-    pub(super) keeps_order: bool,
+    /// Why what is opened next may not have several workers, if so: it hands its items to a part that counts on their order, with no
+    /// place between that restores it.
+    pub(super) keeps_order: Option<BuildError>,
     crews: Vec<Arc<Crew<'scope, 'env>>>,
 }
 
@@ -146,13 +160,13 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         last: usize,
     ) -> Self {
         let (scope, control, trace) = (scope.clone(), Arc::clone(control), trace.clone());
-        Self { scope, control, trace, last, cap: None, keeps_order: false, crews: Vec::new() }
+        Self { scope, control, trace, last, cap: None, keeps_order: None, crews: Vec::new() }
     }
 
     /// The part that is opened next is the one in front of this cap.
     pub(super) fn cap_the_next(&mut self, cap: Cap) {
         self.cap = Some(cap);
-        self.keeps_order = true;
+        self.keeps_order = Some(BuildError::CapOutOfOrder);
     }
 
     /// A stage's office and crew, without anybody yet.
@@ -164,7 +178,7 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         is_fixed: bool,
     ) -> Arc<Crew<'scope, 'env>> {
         let mut office = Office::new(name, buffer, staff, is_fixed, self.cap.take());
-        office.keeps_order = self.keeps_order;
+        office.keeps_order.clone_from(&self.keeps_order);
         let office = Arc::new(office);
         self.control.open(&office);
         let (workers, trace) = (Mutex::default(), self.trace.clone());

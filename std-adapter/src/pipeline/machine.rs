@@ -177,6 +177,8 @@ impl<T> Quiet<T> {
 impl<T: Send> Machine<T> for Quiet<T> {
     type Out = T;
 
+    const PASSES_THE_LAST: bool = true;
+
     fn take(&mut self, item: T) -> Option<T> {
         self.last = Some(item);
         self.until = Instant::now().checked_add(self.time);

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::desk::{Count, Desk, Wait};
 use super::edge::{Bell, can_hold};
 use super::error::BuildError;
-use super::flow::{Below, Flow, Launch, Pump};
+use super::flow::{Below, Flow, Launch, Order, Pump};
 use super::parcel::{Parcel, Sink};
 use crate::lock;
 use crate::park::{Impatience, drive};
@@ -71,11 +71,11 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
         self.upstream.total()
     }
 
-    fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
+    fn check(&self, _: Order<'_>) -> Result<(), BuildError> {
         if !can_hold(self.window) {
             return Err(BuildError::Window { items: self.window });
         }
-        self.upstream.check(Some(self.window))
+        self.upstream.check(Order::Restored(self.window))
     }
 
     fn launch<'scope, S>(
@@ -89,7 +89,7 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
         S: Sink<Self::Item> + 'scope,
     {
         let (reorder, above) = Reorder::new(self.window, sink, below, self.commit, &launch.control);
-        launch.keeps_order = false;
+        launch.keeps_order = None;
         self.upstream.launch(launch, reorder, above)
     }
 }
@@ -212,7 +212,7 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
         let mut batch = std::mem::take(&mut self.batch);
         let (mut done, mut free) = (None, 0);
         for parcel in batch.drain(..) {
-            let (item, closes) = (parcel.item, parcel.closes);
+            let (item, up_to) = (parcel.item, parcel.done);
             let loaded = parcel.load.is_some();
             if loaded || self.below.every_number {
                 if !self.sink.has_room() || self.below.gate.is_some() {
@@ -230,7 +230,7 @@ impl<T: Send, S: Sink<T>, C: Commit> Counter<T, S, C> {
             }
             // Not before it has gone on: it may have found the way closed.
             if self.control.admits(item) {
-                done = Some(item + u64::from(closes));
+                done = Some(up_to);
             }
             // Only now: the window bounds all that is between the gate and what follows the window.
             free += 1;
@@ -271,7 +271,8 @@ impl<T, S, C: Commit> Reorder<T, S, C> {
         let seats = Arc::new(Seats { free, bell: control.bell() });
         let gate = Gate { seats: Arc::clone(&seats), mine: 0, is_shut: false };
         let commits = below.commits || C::LISTENS;
-        let above = Below { every_number: true, gate: Some(gate), window, commits };
+        let above =
+            Below { every_number: true, gate: Some(gate), window, commits, in_order: false };
         let places = (0..window).map(|_| Mutex::new(None)).collect();
         let left = CachePadded::new(AtomicCell::new(0));
         let control = Arc::clone(control);

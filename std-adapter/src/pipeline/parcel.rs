@@ -12,8 +12,9 @@ pub struct Parcel<T> {
     pub(super) seq: u64,
     /// The position in the source of what it was made of.
     pub(super) item: u64,
-    /// Nothing else that was made of that item follows.
-    pub(super) closes: bool,
+    /// How many items of the source are done, from the first on, once this and all in front of it are: as many as are in front of `item`, if
+    /// more that was made of that one follows; else those up to the last that this was made of.
+    pub(super) done: u64,
     pub(super) load: Option<T>,
     pub(super) fare: Fare,
 }

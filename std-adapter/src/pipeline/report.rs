@@ -190,7 +190,7 @@ impl StageReport {
         self.counts.starved
     }
 
-    /// How long the workers were at work, all together.
+    /// How long the workers were at work, all together. Waits in front of another attempt, and for the sake of a rate, are among it.
     pub fn busy(&self) -> Duration {
         self.counts.busy()
     }

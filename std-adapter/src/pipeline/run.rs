@@ -4,7 +4,7 @@ use super::control::Control;
 use super::desk::{Count, Desk, Office, Staff, Wait};
 use super::edge::{can_hold, edge};
 use super::error::{BoxError, BuildError, PipelineError, StageError};
-use super::flow::{Below, Flow, Launch, Row};
+use super::flow::{Below, Flow, Launch, Order, Row};
 use super::metrics::OUTPUT;
 use super::parcel::{Parcel, Sink};
 use super::report::Report;
@@ -230,7 +230,7 @@ impl<N: Flow> Pipeline<N> {
 impl Settings {
     /// Looks for what cannot run; if there is nothing, the control of the run and where it leaves errors.
     fn check(&self, flow: &impl Flow) -> Result<(Arc<Control>, Receiver<StageError>), BuildError> {
-        flow.check(None)?;
+        flow.check(Order::Any)?;
         if !can_hold(self.output_buffer) {
             return Err(BuildError::Buffer { stage: "output".into(), items: self.output_buffer });
         }

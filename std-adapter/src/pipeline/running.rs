@@ -257,7 +257,8 @@ impl Controller {
     /// # Errors
     ///
     /// [`BuildError`] for 0 workers, for a range that is empty, for a stage that is not there, for one that is
-    /// [keyed](super::Pipeline::keyed), and for several workers in front of a [cap](super::Pipeline::max_in_flight) with no ordered point between.
+    /// [keyed](super::Pipeline::keyed), and for several workers in front of a [cap](super::Pipeline::max_in_flight), or of a step that must see its items in
+    /// order ([`StepOutOfOrder`](BuildError::StepOutOfOrder)), with no ordered point between.
     ///
     /// # Examples
     ///
@@ -285,8 +286,10 @@ impl Controller {
         if office.is_fixed {
             return Err(BuildError::FixedConcurrency { stage });
         }
-        if max > 1 && office.keeps_order {
-            return Err(BuildError::CapOutOfOrder);
+        if max > 1
+            && let Some(error) = &office.keeps_order
+        {
+            return Err(error.clone());
         }
         let mut staff = lock(&office.staff);
         (staff.min, staff.max) = (min, max);

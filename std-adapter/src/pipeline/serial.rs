@@ -4,7 +4,7 @@ use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk};
 use super::edge::{Exit, Taken, edge};
 use super::error::{BuildError, Cause, StageError};
-use super::flow::{Below, Fare, Flow, Launch, Pump};
+use super::flow::{Below, Fare, Flow, Launch, Order, Pump};
 use super::order::Gate;
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
@@ -24,6 +24,9 @@ pub struct Serial<P, M> {
 pub trait Machine<In>: Send {
     /// What it makes.
     type Out: Send;
+
+    /// What it makes of several items is the last of them, and not something made of all.
+    const PASSES_THE_LAST: bool = false;
 
     /// Whether it can work as it was set up.
     fn is_possible(&self) -> bool {
@@ -108,16 +111,20 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
     }
 
     fn total(&self) -> Option<u64> {
-        None
+        self.upstream.total()
     }
 
-    fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
+    fn check(&self, asked: Order<'_>) -> Result<(), BuildError> {
         let stage = || self.plan.name.to_string();
         if !self.machine.is_possible() {
             return Err(BuildError::Zero { stage: stage() });
         }
-        self.plan.check(None)?;
-        self.upstream.check(None)
+        self.plan.check(Order::Any)?;
+        // It numbers what it makes in the order in which items come: where that order is asked for, it has to be the source's.
+        self.upstream.check(match asked {
+            Order::Any => Order::Any,
+            Order::Restored(_) | Order::Kept(_) => Order::Kept(&self.plan.name),
+        })
     }
 
     fn launch<'scope, S>(
@@ -133,15 +140,19 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         let Self { upstream, machine, plan } = self;
         let crew = launch.open(&plan.name, plan.buffer, plan.staff(), true);
         let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(), 1);
-        launch.keeps_order = false;
+        let in_order = below.every_number || below.in_order;
+        let out_of_order = || BuildError::StepOutOfOrder { stage: plan.name.to_string() };
+        launch.keeps_order = in_order.then(out_of_order);
         let control = Arc::clone(&launch.control);
         let index = upstream.position() + 1;
+        let commits = below.commits;
         crew.start(|desk| {
             let (next, gate, name) = (0, below.gate, plan.name);
-            let out = Out { sink, gate, next, inside: 0, item: 0, closes: true, desk };
+            let out = Out { sink, gate, next, inside: 0, item: 0, done: 0, desk };
             move || Operator { machine, exit, out, name, index, control }.run()
         })?;
-        let above = Below { commits: below.commits, ..Below::default() };
+        // Whoever commits wants to hear also of what is left out in front of here.
+        let above = Below { every_number: commits, commits, in_order, ..Below::default() };
         upstream.launch(launch, entrance, above)
     }
 }
@@ -163,10 +174,10 @@ struct Out<S> {
     next: u64,
     /// Items that the machine has taken, and made nothing of yet.
     inside: u64,
-    /// The position of the first of them.
+    /// The position of the first of them; of the last, where that is what goes on.
     item: u64,
-    /// Whether the last of them was the last that was made of its item.
-    closes: bool,
+    /// How many items of the source are done with all that came so far.
+    done: u64,
     desk: Arc<Desk>,
 }
 
@@ -186,12 +197,14 @@ where
                 self.hand_on(made, None);
             }
             match self.exit.take_until(self.machine.deadline(), &desk) {
-                Taken::Item(Parcel { item, closes, load: Some(load), fare, .. }) => {
+                Taken::Item(Parcel { item, done, load: Some(load), fare, .. }) => {
                     desk.is_at(item);
-                    self.step(item, closes, fare, load);
+                    self.step(item, done, fare, load);
                     desk.is_between();
                 }
-                Taken::Item(_) => {}
+                Taken::Item(Parcel { item, done, load: None, .. }) => {
+                    self.out.leave_out::<M::Out>(item, done, &control);
+                }
                 Taken::Late => {
                     let made = self.machine.late();
                     self.hand_on(made, None);
@@ -208,7 +221,7 @@ where
         sink.finish(&desk);
     }
 
-    fn step(&mut self, item: u64, closes: bool, fare: Fare, load: In) {
+    fn step(&mut self, item: u64, done: u64, fare: Fare, load: In) {
         self.out.desk.count(Count::Received);
         if !self.control.admits(item) {
             return self.out.desk.count(Count::Cancelled);
@@ -217,7 +230,7 @@ where
         match span.within(|| thread::catch(|| self.machine.take(load))) {
             Ok(made) => {
                 span.close("taken");
-                self.out.take(item, closes);
+                self.out.take(item, done, M::PASSES_THE_LAST);
                 // What a step remembers is bounded by itself. Under a cap besides, a batch could wait for items that
                 // are not let in before it is gone.
                 let fare = fare.filter(|_| self.out.inside == 1);
@@ -248,10 +261,25 @@ where
 }
 
 impl<S> Out<S> {
-    fn take(&mut self, item: u64, closes: bool) {
-        self.item = if self.inside == 0 { item } else { self.item.min(item) };
-        self.closes = closes;
+    fn take(&mut self, item: u64, done: u64, passes_the_last: bool) {
+        let is_named = self.inside == 0 || passes_the_last;
+        self.item = if is_named { item } else { self.item.min(item) };
+        self.done = self.done.max(done);
         self.inside += 1;
+    }
+
+    /// An item was left out on its way here. Those behind hear of it with what is inside, or else at once.
+    fn leave_out<T>(&mut self, item: u64, done: u64, control: &Control)
+    where
+        S: Sink<T>,
+    {
+        if !control.admits(item) {
+            return;
+        }
+        self.done = self.done.max(done);
+        if self.inside == 0 {
+            self.send(item, None, None, control);
+        }
     }
 
     /// Hands on what was made of all that is inside.
@@ -263,12 +291,18 @@ impl<S> Out<S> {
         self.desk.add(Count::Filtered, several.saturating_sub(1));
         // Put, less what was filtered: one of them goes on for all.
         self.desk.add(Count::Put, several);
-        let (seq, item, closes) = (self.next, self.item, self.closes);
-        let parcel = Parcel { seq, item, closes, load: Some(made), fare };
+        self.send(self.item, Some(made), fare, control);
+    }
+
+    fn send<T>(&mut self, item: u64, load: Option<T>, fare: Fare, control: &Control)
+    where
+        S: Sink<T>,
+    {
+        let parcel = Parcel { seq: self.next, item, done: self.done, load, fare };
         self.next += 1;
         let aborted = self.gate.is_some() && control.work().is_done();
         if aborted || self.gate.as_mut().is_some_and(|gate| !gate.enter(&self.desk)) {
-            return self.desk.count(Count::Recalled);
+            return self.desk.add(Count::Recalled, u64::from(parcel.load.is_some()));
         }
         self.sink.put(parcel, &self.desk);
     }

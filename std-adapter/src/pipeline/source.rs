@@ -3,7 +3,7 @@
 use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk, Staff};
 use super::error::{BoxError, BuildError, Cause, StageError};
-use super::flow::{Below, Flow, Launch, Leave, Pump};
+use super::flow::{Below, Flow, Launch, Leave, Order, Pump};
 use super::order::Gate;
 use super::parcel::{Parcel, Sink};
 use crate::channel::Receiver;
@@ -169,7 +169,7 @@ impl<O: Origin> Flow for Source<O> {
         self.0.total()
     }
 
-    fn check(&self, _: Option<usize>) -> Result<(), BuildError> {
+    fn check(&self, _: Order<'_>) -> Result<(), BuildError> {
         Ok(())
     }
 
@@ -204,7 +204,7 @@ where
     let mut seq = 0;
     let mut send = |item| {
         desk.count(Count::Received);
-        let parcel = Parcel { seq, item: seq, closes: true, load: Some(item), fare: None };
+        let parcel = Parcel { seq, item: seq, done: seq + 1, load: Some(item), fare: None };
         seq += 1;
         // No number may follow one that was left out, so an abort is looked for in front of each.
         let admitted = !control.work().is_done();

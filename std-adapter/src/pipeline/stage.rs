@@ -4,7 +4,7 @@ use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk, Staff};
 use super::edge::{Exit, Taken, can_hold, edge};
 use super::error::{BuildError, Cause, StageError};
-use super::flow::{Below, Crew, Fare, Flow, Launch, Pump};
+use super::flow::{Below, Crew, Fare, Flow, Launch, Order, Pump};
 use super::keyed::{Key, Lanes, Unkeyed};
 use super::parcel::{Parcel, Sink};
 use super::policy::{ErrorPolicy, Policy};
@@ -45,7 +45,7 @@ impl Plan {
         Self { name, workers: 1..=1, scaling: Arc::new(Thresholds::default()), buffer }
     }
 
-    pub(super) fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
+    pub(super) fn check(&self, asked: Order<'_>) -> Result<(), BuildError> {
         let (min, max) = (*self.workers.start(), *self.workers.end());
         let stage = || self.name.to_string();
         if min == 0 {
@@ -57,9 +57,12 @@ impl Plan {
         if !can_hold(self.buffer) {
             return Err(BuildError::Buffer { stage: stage(), items: self.buffer });
         }
-        match window {
-            Some(window) if window < max => {
+        match asked {
+            Order::Restored(window) if window < max => {
                 Err(BuildError::WindowTooSmall { window, stage: stage(), concurrency: max })
+            }
+            Order::Kept(step) if max > 1 => {
+                Err(BuildError::StepOutOfOrder { stage: step.to_string() })
             }
             _ => Ok(()),
         }
@@ -142,12 +145,12 @@ where
         self.upstream.total()
     }
 
-    fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
-        self.plan.check(window)?;
+    fn check(&self, asked: Order<'_>) -> Result<(), BuildError> {
+        self.plan.check(asked)?;
         if K::KEYED && self.plan.workers.start() != self.plan.workers.end() {
             return Err(BuildError::FixedConcurrency { stage: self.plan.name.to_string() });
         }
-        self.upstream.check(window)
+        self.upstream.check(asked)
     }
 
     fn launch<'scope, S>(
@@ -272,7 +275,7 @@ where
 struct Place {
     seq: u64,
     item: u64,
-    closes: bool,
+    done: u64,
     fare: Fare,
 }
 
@@ -297,14 +300,14 @@ where
         // Should anything of this panic outside of `catch`, the others must not wait for what never comes.
         let abort = AbortOnUnwind(&shared.control);
         let mut state = None;
-        while let Some(Parcel { seq, item, closes, load, fare }) = self.take() {
+        while let Some(Parcel { seq, item, done, load, fare }) = self.take() {
             self.desk.is_at(item);
             match load {
                 Some(load) => {
-                    let place = Place { seq, item, closes, fare };
+                    let place = Place { seq, item, done, fare };
                     self.handle(&mut state, place, load);
                 }
-                None => self.leave_out(seq, item, closes),
+                None => self.leave_out(seq, item, done),
             }
             self.desk.is_between();
         }
@@ -364,7 +367,7 @@ where
         self.desk.count(Count::Received);
         let shared = &*self.hire.shared;
         let control = &shared.control;
-        let Place { seq, item, closes, fare } = place;
+        let Place { seq, item, done, fare } = place;
         let mut key = None;
         let span = trace::Item::begun(item);
         let mut next = Some(load);
@@ -388,7 +391,7 @@ where
                     discard((copy, key));
                     self.desk.count(Count::Put);
                     span.close("out");
-                    let parcel = Parcel { seq, item, closes, load: Some(made), fare };
+                    let parcel = Parcel { seq, item, done, load: Some(made), fare };
                     return self.hire.sink.put(parcel, &self.desk);
                 }
                 Ok(Some(Err(error))) => Cause::Failed(error),
@@ -409,7 +412,7 @@ where
         }
         discard(key);
         // After the stop: whoever sees the gap sees the cut.
-        self.leave_out(seq, item, closes);
+        self.leave_out(seq, item, done);
     }
 
     /// Does what the policy says about an error; the item to try again, if it says so.
@@ -482,9 +485,9 @@ where
     }
 
     /// Tells an ordered point downstream not to wait for this number.
-    fn leave_out(&mut self, seq: u64, item: u64, closes: bool) {
+    fn leave_out(&mut self, seq: u64, item: u64, done: u64) {
         if self.hire.shared.every_number {
-            let empty = Parcel { seq, item, closes, load: None, fare: None };
+            let empty = Parcel { seq, item, done, load: None, fare: None };
             self.hire.sink.put(empty, &self.desk);
         }
     }

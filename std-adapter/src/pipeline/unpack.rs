@@ -3,7 +3,7 @@
 use super::control::{Control, Spot};
 use super::desk::{Count, Desk};
 use super::error::BuildError;
-use super::flow::{Below, Flow, Launch, Pump};
+use super::flow::{Below, Flow, Launch, Order, Pump};
 use super::order::{Gate, Reorder};
 use super::parcel::{Parcel, Sink};
 use super::stage::{Plan, Staged};
@@ -66,8 +66,8 @@ macro_rules! as_the_stage {
             self.0.total()
         }
 
-        fn check(&self, window: Option<usize>) -> Result<(), BuildError> {
-            self.0.check(window)
+        fn check(&self, asked: Order<'_>) -> Result<(), BuildError> {
+            self.0.check(asked)
         }
     };
 }
@@ -104,7 +104,7 @@ struct Sieve<S> {
 
 impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
     fn put(&mut self, parcel: Parcel<Option<T>>, desk: &Desk) {
-        let Parcel { seq, item, closes, load, fare } = parcel;
+        let Parcel { seq, item, done, load, fare } = parcel;
         let load = match load {
             Some(None) => {
                 desk.count(Count::Filtered);
@@ -113,7 +113,7 @@ impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
             load => load.flatten(),
         };
         if load.is_some() || self.every_number {
-            self.sink.put(Parcel { seq, item, closes, load, fare }, desk);
+            self.sink.put(Parcel { seq, item, done, load, fare }, desk);
         }
     }
 
@@ -139,15 +139,16 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
     {
         let (commits, control) = (below.commits, Arc::clone(&launch.control));
         let spot = Spot { name: self.0.name(), index: self.0.position() };
-        if !below.every_number {
-            let unwrap = Unwrap { sink, anew: None, commits, control, spot };
+        let every_number = below.every_number;
+        if below.gate.is_none() {
+            let unwrap = Unwrap { sink, anew: None, every_number, commits, control, spot };
             return self.0.launch(launch, unwrap, below);
         }
-        // What follows counts on every number, so the items are numbered anew, which takes having them in order.
+        // A window follows, which counts on the numbers, so the items are numbered anew, which takes having them in order.
         let window = below.window;
         let anew = Some(Numbering { next: 0, gate: below.gate });
-        let unwrap = Unwrap { sink, anew, commits, control, spot };
-        let behind = Below { commits, ..Below::default() };
+        let unwrap = Unwrap { sink, anew, every_number, commits, control, spot };
+        let behind = Below { commits, every_number: commits, ..Below::default() };
         let (reorder, above) = Reorder::new(window, unwrap, behind, (), &launch.control);
         self.0.launch(launch, reorder, above)
     }
@@ -157,6 +158,8 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
 struct Unwrap<S> {
     sink: S,
     anew: Option<Numbering>,
+    /// See [`Below::every_number`].
+    every_number: bool,
     /// See [`Below::commits`].
     commits: bool,
     control: Arc<Control>,
@@ -193,7 +196,7 @@ where
     S: Sink<L::Item>,
 {
     fn put(&mut self, parcel: Parcel<L>, desk: &Desk) {
-        let Parcel { seq, item, closes, load, fare } = parcel;
+        let Parcel { seq, item, done, load, fare } = parcel;
         if let Some(list) = load {
             let mut made: u64 = 0;
             let mut list = thread::catch(|| list.into_iter().peekable());
@@ -203,12 +206,13 @@ where
                     let next = thread::catch(|| {
                         let load = list.next()?;
                         // Where nobody asks which is the last, none is kept back until the list has made the next.
-                        Some((load, closes && self.commits && list.peek().is_none()))
+                        let is_last = done > item && self.commits && list.peek().is_none();
+                        Some((load, if is_last { done } else { item }))
                     });
-                    let Some((load, closes)) = next? else { return Ok(true) };
+                    let Some((load, done)) = next? else { return Ok(true) };
                     made += 1;
                     let (load, fare) = (Some(load), fare.clone());
-                    self.hand_on(Parcel { seq, item, closes, load, fare }, desk);
+                    self.hand_on(Parcel { seq, item, done, load, fare }, desk);
                 }
                 Ok(false)
             });
@@ -232,9 +236,9 @@ where
                 more => return desk.add(Count::Added, more - 1),
             }
         }
-        if self.anew.is_some() {
+        if self.every_number {
             // So that those who count on every number hear of the item.
-            self.hand_on(Parcel { seq, item, closes, load: None, fare: None }, desk);
+            self.hand_on(Parcel { seq, item, done, load: None, fare: None }, desk);
         }
     }
 
