@@ -7,6 +7,7 @@ mod jobs;
 mod light;
 mod limits;
 mod memory;
+mod places;
 mod scaling;
 mod scopes;
 mod shutdown;

@@ -10,7 +10,6 @@ use super::phase::End;
 use super::places;
 use super::shared::Shared;
 use super::trace::Trace;
-use super::worker::is_worker_of;
 use crate::core::wait::{Growable, WaitQueue};
 use crate::foreign::{call, discard};
 use crate::thread::catch;
@@ -191,7 +190,7 @@ impl<R> ScopedJob<'_, R> {
             if !self.state.run_one(None) {
                 // Whoever runs it may need a worker.
                 let pool = &self.state.pool;
-                let _section = is_worker_of(pool).then(|| pool.begin_blocking());
+                let _section = pool.begin_blocking_here();
                 let _ = places::wait(pool, || park::block_on(news));
             }
         }

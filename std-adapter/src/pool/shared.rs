@@ -5,6 +5,7 @@ use super::job::WorkerId;
 use super::keyed::Lines;
 use super::metrics::{PoolMetrics, Tally};
 use super::phase::End;
+use super::places::Away;
 use super::queue::{Entry, Queues};
 use super::roster::Roster;
 use super::worker::{Slot, run_here};
@@ -13,7 +14,6 @@ use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::{lock, park};
 use crossbeam_utils::CachePadded;
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -34,8 +34,8 @@ pub(super) struct Shared {
     pub(super) roster: CachePadded<Mutex<Roster>>,
     /// The desk of all threads that are no workers: what they run, and what is counted elsewhere than on workers.
     pub(super) outside: Arc<Slot>,
-    /// The workers that run a job beyond its end. A leaf among the locks.
-    overdue: Mutex<BTreeSet<WorkerId>>,
+    /// The workers that are stuck. A leaf among the locks.
+    pub(super) away: Mutex<Away>,
     /// Those who wait for something to come to its end look again.
     pub(super) quiet: WaitQueue<Growable>,
     pub(super) built: Instant,
@@ -59,7 +59,7 @@ impl Shared {
             door,
             roster,
             outside: Slot::new(WorkerId(usize::MAX)),
-            overdue: Mutex::default(),
+            away: Mutex::default(),
             quiet: WaitQueue::with_storage(Growable::new()),
             built: Instant::now(),
         })
@@ -68,20 +68,6 @@ impl Shared {
     /// A job ended elsewhere than on a worker, or before it ran.
     pub(super) fn count(&self, end: End) {
         self.outside.count(end);
-    }
-
-    /// A worker runs a job beyond its end; or has come back from it.
-    pub(super) fn note_overdue(&self, worker: WorkerId, is_so: bool) {
-        let mut overdue = lock(&self.overdue);
-        if is_so {
-            overdue.insert(worker);
-        } else {
-            overdue.remove(&worker);
-        }
-    }
-
-    pub(super) fn overdue(&self) -> usize {
-        lock(&self.overdue).len()
     }
 
     /// The next job of a key, unless it could be put into a queue.

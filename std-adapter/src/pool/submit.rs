@@ -318,7 +318,7 @@ impl Shared {
                 };
                 // A worker waits with another in its place. If none may come, or others wait for the turn of what runs here, it may be the
                 // one that makes room.
-                let section = is_worker_of(self).then(|| self.begin_blocking());
+                let section = self.begin_blocking_here();
                 if section.as_ref().is_some_and(|section| !section.is_made_up_for())
                     || has_turn_here(self)
                 {

@@ -59,15 +59,15 @@ impl Slot {
         self.id
     }
 
-    /// Puts a job on the desk, if jobs may still be begun; says how many are below it.
-    fn enter(&self, job: &Entry, waited: Duration) -> Option<usize> {
+    /// Puts a job on the desk, if jobs may still be begun.
+    fn enter(&self, job: &Entry, waited: Duration) -> bool {
         let mut desk = lock(&self.desk);
         if desk.closed {
-            return None;
+            return false;
         }
         desk.tally.waited(job.meta().priority, waited);
         desk.jobs.push(Arc::clone(job));
-        Some(desk.jobs.len() + desk.lights.len() - 1)
+        true
     }
 
     /// Takes a job off the desk, which is over like this, unless it was over before, and whose function ran for so long. The caller drops
@@ -166,6 +166,11 @@ pub(super) fn is_worker_of(shared: &Arc<Shared>) -> bool {
     current(shared).is_some()
 }
 
+/// The worker of this pool that this thread is.
+pub(super) fn this_worker(shared: &Arc<Shared>) -> Option<WorkerId> {
+    current(shared).map(|worker| worker.slot.id)
+}
+
 fn current(shared: &Arc<Shared>) -> Option<Rc<Worker>> {
     // The key is gone while the thread's own destructors run.
     let worker = WORKER.try_with(|worker| worker.borrow().clone()).ok().flatten();
@@ -243,11 +248,11 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
     let now = shared.age_at(began);
     shared.doubt_time(now);
     let waited = Duration::from_nanos(now.saturating_sub(job.meta().submitted));
-    let Some(depth) = slot.enter(job, waited) else {
+    if slot.enter(job, waited) {
+        Arc::clone(job).perform(shared, began, worker);
+    } else {
         job.give_up(shared);
-        return true;
-    };
-    Arc::clone(job).perform(shared, began, worker, depth);
+    }
     true
 }
 
