@@ -1,5 +1,6 @@
 //! The worker pool: what broke others of its kind.
 
+mod chains;
 mod destructors;
 mod futures;
 mod groups;

@@ -6,9 +6,9 @@ use super::keyed::Lines;
 use super::metrics::{PoolMetrics, Tally};
 use super::phase::End;
 use super::places::Away;
-use super::queue::{Entry, Queues};
+use super::queue::{Entry, Queued, Queues};
 use super::roster::Roster;
-use super::worker::{Slot, run_here};
+use super::worker::Slot;
 use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
@@ -85,7 +85,7 @@ impl Shared {
     /// The turn of the key was taken from a job that is over.
     pub(super) fn pass_turn_on(self: &Arc<Self>, key: u64) {
         if let Some(next) = self.next_of_key(key) {
-            run_here(self, &next);
+            self.run_or_set_aside(Queued::Job(next));
         }
     }
 

@@ -147,6 +147,36 @@ thread_local! {
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
 }
 
+/// So many jobs for which there was no room a thread runs inside of each other: a job that submits the next one is no tower then, however
+/// long the chain.
+const DEEP: usize = 32;
+
+thread_local! {
+    /// How many of them this thread runs.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While it lives, this thread runs one more job for which there was no room, or which nobody else came to.
+pub(super) struct Inside(());
+
+impl Inside {
+    pub(super) fn one_more() -> Self {
+        INSIDE.set(INSIDE.get() + 1);
+        Self(())
+    }
+
+    /// Whether this thread runs as many as it may.
+    pub(super) fn is_deep() -> bool {
+        INSIDE.get() >= DEEP
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(INSIDE.get() - 1);
+    }
+}
+
 /// A worker, as its own thread sees it.
 pub(super) struct Worker {
     shared: Arc<Shared>,
