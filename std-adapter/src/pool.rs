@@ -459,6 +459,9 @@ impl Pool {
 
     /// Takes nothing any more, runs all that is in, and waits until all workers have gone.
     ///
+    /// No worker is started any more, but where all are late or [blocked](JobContext::blocking) and may wait for what is in: then one is,
+    /// up to the [bound](Builder::max_compensation), as before.
+    ///
     /// May be called again, from several threads at once, and after the other ways of shutting down. A worker that calls it only lets
     /// the end begin, and does not wait: the [report](ShutdownReport) says what still runs.
     pub fn shutdown(&self) -> ShutdownReport {

@@ -1,5 +1,6 @@
 //! The worker pool: what broke others of its kind.
 
+mod chains;
 mod destructors;
 mod futures;
 mod groups;
@@ -8,6 +9,7 @@ mod latency;
 mod light;
 mod limits;
 mod memory;
+mod places;
 mod scaling;
 mod scopes;
 mod shutdown;

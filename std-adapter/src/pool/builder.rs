@@ -163,7 +163,8 @@ impl Builder {
         self
     }
 
-    /// How often the load is looked at, while there is any or somebody could go; 1 s unless said otherwise.
+    /// How often the load is looked at, while there is any or somebody could go; 1 s unless said otherwise. A thread that the system has
+    /// refused is tried again then; where no check can come, with the next submission.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.settings.check_interval = interval;
         self
@@ -176,7 +177,7 @@ impl Builder {
     }
 
     /// How many workers more than the most there may be in the place of those that are overdue, or in a
-    /// [blocking](super::JobContext::blocking) section; the number of processors, but 4 at least, unless said otherwise.
+    /// [blocking](super::JobContext::blocking) section, one for each; the number of processors, but 4 at least, unless said otherwise.
     pub fn max_compensation(mut self, count: usize) -> Self {
         self.settings.max_compensation = count;
         self

@@ -42,14 +42,8 @@ pub(super) trait Runnable: Send + Sync {
     fn name(&self) -> Option<Arc<str>>;
     /// Takes it in hand; false if that is too late, or too early, since it has not the turn of its key. After true the caller [performs](Self::perform) it, or cancels it.
     fn begin(&self, shared: &Arc<Shared>) -> bool;
-    /// Runs it on this thread, which is that of the worker, if one is named, at `depth` jobs inside each other; takes it off the desk.
-    fn perform(
-        self: Arc<Self>,
-        shared: &Arc<Shared>,
-        began: Instant,
-        worker: Option<&Slot>,
-        depth: usize,
-    );
+    /// Runs it on this thread, which is that of the worker, if one is named; takes it off the desk.
+    fn perform(self: Arc<Self>, shared: &Arc<Shared>, began: Instant, worker: Option<&Slot>);
     /// Ends it like this, if it has not begun. An entry that is taken from a queue may be of a job that runs already, on a worker that
     /// waited for it.
     fn end_queued(&self, shared: &Arc<Shared>, error: JobError) -> bool;
@@ -112,7 +106,7 @@ enum Body<W: Work> {
     Work(W),
     /// In the hands of whoever runs it; or taken.
     Away {
-        /// Which worker runs it, if it is the outermost job there.
+        /// Which worker runs it, if one does.
         at: Option<WorkerId>,
     },
     Done(Kept<W::Output>),
@@ -366,16 +360,9 @@ impl<W: Work> Runnable for Cell<W> {
             && stage.phase.begin()
     }
 
-    fn perform(
-        self: Arc<Self>,
-        shared: &Arc<Shared>,
-        began: Instant,
-        worker: Option<&Slot>,
-        depth: usize,
-    ) {
+    fn perform(self: Arc<Self>, shared: &Arc<Shared>, began: Instant, worker: Option<&Slot>) {
         let mut stage = self.stage();
-        // A job inside another is not listed as late: the one around it waits for it.
-        let at = worker.filter(|_| depth == 0).map(Slot::id);
+        let at = worker.map(Slot::id);
         let Body::Work(work) = mem::replace(&mut stage.body, Body::Away { at }) else {
             unreachable!("whoever has begun a job has it alone, until a limit is set below")
         };

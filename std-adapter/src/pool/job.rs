@@ -397,7 +397,7 @@ impl JobContext<'_> {
 
     /// Until this is dropped, the job waits without using a processor.
     pub(super) fn wait_section(&self) -> Option<Blocking> {
-        self.worker.map(|_| self.shared.begin_blocking())
+        self.worker.map(|worker| self.shared.begin_blocking(worker))
     }
 
     /// Submits a job to the pool of this one. See [`Pool::submit`](super::Pool::submit).

@@ -1,15 +1,67 @@
-//! Who is in a worker's place, or has another in his: jobs that block or are late, and threads of scopes.
+//! Who is in a worker's place, or has another in his: workers whose jobs block or are late, and threads of scopes.
 
 use super::job::WorkerId;
 use super::roster::{Life, Roster};
 use super::scale::ScaleReason;
 use super::shared::Shared;
 use super::worker::Slot;
+use super::worker::this_worker;
 use crate::lock;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 
+/// Workers that are stuck: in a job that is over, or in a blocking section. However often a worker is in here, it is one.
+#[derive(Default)]
+pub(super) struct Away {
+    workers: BTreeMap<WorkerId, Stuck>,
+}
+
+#[derive(Default)]
+struct Stuck {
+    /// The jobs inside each other that are over, and run.
+    late: usize,
+    /// The blocking sections inside each other.
+    sections: usize,
+}
+
+impl Away {
+    fn change(&mut self, worker: WorkerId, change: impl FnOnce(&mut Stuck)) {
+        let stuck = self.workers.entry(worker).or_default();
+        change(stuck);
+        if stuck.late == 0 && stuck.sections == 0 {
+            self.workers.remove(&worker);
+        }
+    }
+
+    /// The worker's thread is about to end.
+    pub(super) fn forget(&mut self, worker: WorkerId) {
+        self.workers.remove(&worker);
+    }
+
+    /// Workers that run a job beyond its end.
+    pub(super) fn overdue(&self) -> usize {
+        self.workers.values().filter(|stuck| stuck.late > 0).count()
+    }
+
+    /// Blocking sections.
+    pub(super) fn blocking(&self) -> usize {
+        self.workers.values().map(|stuck| stuck.sections).sum()
+    }
+}
+
 impl Shared {
+    /// How many workers are stuck.
+    pub(super) fn away(&self) -> usize {
+        lock(&self.away).workers.len()
+    }
+
+    /// A worker runs a job beyond its end; or has come back from it.
+    pub(super) fn note_overdue(&self, worker: WorkerId, is_so: bool) {
+        let change = |late: usize| if is_so { late + 1 } else { late.saturating_sub(1) };
+        lock(&self.away).change(worker, |stuck| stuck.late = change(stuck.late));
+    }
+
     /// A worker became overdue or blocked: others may come in its place.
     pub(super) fn replace_overdue(self: &Arc<Self>) {
         self.update_notes(&lock(&self.roster));
@@ -43,11 +95,16 @@ impl Shared {
         }
     }
 
-    /// A job waits without using a processor, until the guard is dropped.
-    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
-        lock(&self.roster).blocking += 1;
+    /// A job of this worker waits without using a processor, until the guard is dropped.
+    pub(super) fn begin_blocking(self: &Arc<Self>, worker: WorkerId) -> Blocking {
+        lock(&self.away).change(worker, |stuck| stuck.sections += 1);
         self.replace_overdue();
-        Blocking(Arc::clone(self))
+        Blocking { pool: Arc::clone(self), worker }
+    }
+
+    /// The same, if this thread is a worker of this pool.
+    pub(super) fn begin_blocking_here(self: &Arc<Self>) -> Option<Blocking> {
+        this_worker(self).map(|worker| self.begin_blocking(worker))
     }
 
     /// A worker's place for a thread of a scope, if one is free.
@@ -101,20 +158,23 @@ impl Shared {
 }
 
 /// A blocking section. Dropping it ends it.
-pub(super) struct Blocking(Arc<Shared>);
+pub(super) struct Blocking {
+    pool: Arc<Shared>,
+    worker: WorkerId,
+}
 
 impl Blocking {
     /// Whether another worker may be in the place of this one.
     pub(super) fn is_made_up_for(&self) -> bool {
-        let roster = lock(&self.0.roster);
-        self.0.overdue() + roster.blocking <= self.0.settings.max_compensation
+        self.pool.away() <= self.pool.settings.max_compensation
     }
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        lock(&self.0.roster).blocking -= 1;
-        self.0.fewer_may_be();
+        lock(&self.pool.away)
+            .change(self.worker, |stuck| stuck.sections = stuck.sections.saturating_sub(1));
+        self.pool.fewer_may_be();
     }
 }
 
@@ -183,4 +243,85 @@ pub(super) fn wait<T>(shared: &Arc<Shared>, wait: impl FnOnce() -> T) -> T {
         pool.take_place_back();
     }
     wait()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lock;
+    use crate::pool::{Job, JobHandle, Pool, Work};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// From now on the system refuses this pool all threads; or none.
+    fn refuse_threads(pool: &Pool, is_so: bool) {
+        lock(&pool.shared().roster).stack_size = is_so.then_some(usize::MAX / 2);
+    }
+
+    /// The outcome, which would never come if nobody came to the job.
+    fn joined<R: 'static>(mut job: JobHandle<R>) -> R {
+        let outcome = job.join_timeout(Duration::from_secs(10)).expect("nobody comes to it");
+        outcome.unwrap().value
+    }
+
+    /// Its job blocks, and has the only worker, until it receives something; and threads are refused from now on.
+    fn blocked(pool: &Pool) -> (mpsc::Sender<u32>, JobHandle<u32>) {
+        let (send, receive) = mpsc::channel();
+        let job = Job::with_context(move |job| job.blocking(|| receive.recv().unwrap()));
+        let job = submitted(pool, job);
+        while pool.metrics().blocking == 0 {
+            std::thread::yield_now();
+        }
+        refuse_threads(pool, true);
+        (send, job)
+    }
+
+    fn submitted<W: Work>(pool: &Pool, job: Job<W>) -> JobHandle<W::Output> {
+        pool.submit_job(job).unwrap()
+    }
+
+    /// Where no check comes, the next submission is the next try, also for what was queued before.
+    #[test]
+    fn a_pool_without_checks_tries_again_with_the_next_submission() {
+        let pool = Pool::builder().max_workers(1).check_interval(Duration::MAX).build().unwrap();
+        refuse_threads(&pool, true);
+        let waits = pool.submit(|| 7).unwrap();
+        assert_eq!(pool.metrics().spawn_failures, 1, "one try for one submission");
+        refuse_threads(&pool, false);
+        let next = pool.submit(|| 8).unwrap();
+        assert_eq!((joined(waits), joined(next)), (7, 8));
+    }
+
+    /// The only worker waits for what is queued, and nobody is to be had: whoever shuts down runs that.
+    #[test]
+    fn a_shutdown_runs_what_nobody_comes_to() {
+        let pool = Pool::builder().max_workers(1).check_interval(Duration::MAX).build().unwrap();
+        let (send, blocked) = blocked(&pool);
+        let waits = pool.submit(move || send.send(7).unwrap()).unwrap();
+        let (ended, wait) = mpsc::channel();
+        let inner = pool.clone();
+        std::thread::spawn(move || ended.send(inner.shutdown().is_complete()));
+        assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(true));
+        assert_eq!(joined(blocked), 7);
+        assert!(waits.is_finished());
+    }
+
+    /// The same where a worker shuts the pool down, once there are threads again.
+    #[test]
+    fn a_worker_that_shuts_down_has_what_nobody_came_to_run() {
+        let pool = Pool::builder().max_workers(1).check_interval(Duration::MAX).build().unwrap();
+        refuse_threads(&pool, false);
+        let inner = pool.clone();
+        let first = Job::with_context(move |job| {
+            let (send, receive) = mpsc::channel();
+            job.blocking(|| {
+                refuse_threads(&inner, true);
+                drop(job.submit(move || send.send(7).unwrap()).unwrap());
+                refuse_threads(&inner, false);
+                inner.shutdown();
+                receive.recv().unwrap()
+            })
+        });
+        assert_eq!(joined(submitted(&pool, first)), 7);
+        assert!(pool.shutdown().is_complete());
+    }
 }

@@ -25,6 +25,12 @@ pub(super) struct Roster {
     pub(super) max: usize,
     /// Workers, those counted that are being started, those not that were told to go.
     pub(super) live: usize,
+    /// Threads that are being started.
+    pub(super) hiring: usize,
+    /// The last thread that was to be started was refused, or its worker lost at its start.
+    pub(super) refused: bool,
+    /// Of a worker's thread, in bytes.
+    pub(super) stack_size: Option<usize>,
     /// Those that were told to go, and have not gone.
     pub(super) leaving: usize,
     /// Threads that are no workers and empty the queues, since there is no worker to be had.
@@ -34,8 +40,6 @@ pub(super) struct Roster {
     pub(super) slots: BTreeMap<WorkerId, Arc<Slot>>,
     pub(super) threads: BTreeMap<WorkerId, JoinHandle<()>>,
     pub(super) next_id: usize,
-    /// Jobs in blocking sections.
-    pub(super) blocking: usize,
     /// Places that are lent to threads of scopes, counted as live.
     pub(super) lent: usize,
     peak: usize,
@@ -97,13 +101,15 @@ impl Roster {
             min: settings.min_workers,
             max: settings.max_workers,
             live: 0,
+            hiring: 0,
+            refused: false,
+            stack_size: settings.stack_size,
             leaving: 0,
             clearing: 0,
             resting: Vec::new(),
             slots: BTreeMap::new(),
             threads: BTreeMap::new(),
             next_id: 0,
-            blocking: 0,
             lent: 0,
             peak: 0,
             spawn_failures: 0,
@@ -155,8 +161,12 @@ impl Shared {
 
     /// The most workers that there may be now.
     pub(super) fn most(&self, roster: &Roster) -> usize {
-        let instead = self.overdue() + roster.blocking;
-        roster.max + instead.min(self.settings.max_compensation)
+        roster.max + self.away().min(self.settings.max_compensation)
+    }
+
+    /// Whether nobody is left who would come to what is queued: all are stuck, or their places are lent.
+    pub(super) fn nobody_works(&self, roster: &Roster) -> bool {
+        roster.live <= self.away() + roster.lent
     }
 
     /// Whether somebody rests who may get up: more than the most do not work at once, though more may be there for a while.
@@ -212,35 +222,37 @@ impl Shared {
     /// Calls one worker, if that is still called for: the one that lay down last, or a new one.
     pub(super) fn summon(self: &Arc<Self>) {
         let mut roster = lock(&self.roster);
-        loop {
-            if !self.crew.is_short_handed() {
-                return;
-            }
-            if roster.life == Life::Aborted || (roster.life == Life::Draining && roster.live == 0) {
-                drop(roster);
-                return self.clear_up();
-            }
-            if self.may_call(&roster)
-                && let Some(resting) = roster.resting.pop()
-            {
-                return self.call(roster, resting);
-            }
-            let may_grow = roster.life == Life::Open && roster.live < self.most(&roster);
-            if may_grow && (roster.live == 0 || self.policy_wants_more(&roster)) {
-                match self.hire(roster, ScaleReason::Submission) {
-                    Ok(()) => return,
-                    Err((_, again)) => roster = again,
-                }
-            } else {
-                // Nobody is to be had until something changes: the next check, at the latest.
-                self.update_notes(&roster);
-                self.crew.set_room(false);
-                if may_grow {
-                    self.arm_check(&mut roster);
-                }
-                return;
-            }
+        if !self.crew.is_short_handed() {
+            return;
         }
+        if roster.life == Life::Aborted || (roster.life == Life::Draining && roster.live == 0) {
+            drop(roster);
+            return self.clear_up();
+        }
+        if self.may_call(&roster)
+            && let Some(resting) = roster.resting.pop()
+        {
+            return self.call(roster, resting);
+        }
+        // Where nobody works, one comes unasked; while the pool drains, nobody else.
+        let nobody_works = self.nobody_works(&roster);
+        let may_grow = roster.live < self.most(&roster)
+            && (roster.life == Life::Open || (nobody_works && !roster.refused));
+        if may_grow && (nobody_works || self.policy_wants_more(&roster)) {
+            // Refused a thread, another try would come to the same.
+            let _ = self.hire(roster, ScaleReason::Submission);
+        } else {
+            self.update_notes(&roster);
+            self.await_check(&mut roster, may_grow);
+        }
+    }
+
+    /// Nobody is to be had until something changes: the next check, at the latest, if one may come. Without checks each submission tries.
+    fn await_check(self: &Arc<Self>, roster: &mut Roster, may_come: bool) {
+        if may_come {
+            self.arm_check(roster);
+        }
+        self.crew.set_room(may_come && roster.check.is_none());
     }
 
     /// Asks the policy about a submission. One that panics has said no: whoever asks may be a worker with a job in its hands.
@@ -258,12 +270,12 @@ impl Shared {
         resting.waker.wake();
     }
 
-    /// Adds a worker. Refused a thread, the pool goes on with those that it has; the next check tries again.
-    fn hire<'r>(
-        self: &'r Arc<Self>,
-        mut roster: MutexGuard<'r, Roster>,
+    /// Adds a worker. Refused a thread, the pool goes on with those that it has; the next check tries again, or the next submission.
+    fn hire(
+        self: &Arc<Self>,
+        mut roster: MutexGuard<'_, Roster>,
         reason: ScaleReason,
-    ) -> Result<(), (SpawnError, MutexGuard<'r, Roster>)> {
+    ) -> Result<(), SpawnError> {
         let id = WorkerId(roster.next_id);
         roster.next_id += 1;
         let slot = Slot::new(id);
@@ -274,18 +286,21 @@ impl Shared {
         self.crew.search();
         self.update_notes(&roster);
         self.arm_check(&mut roster);
-        drop(roster);
         let mut builder = Builder::new().name(format!("{}-{}", self.settings.name, id.0));
-        if let Some(bytes) = self.settings.stack_size {
+        if let Some(bytes) = roster.stack_size {
             builder = builder.stack_size(bytes);
         }
+        roster.hiring += 1;
+        drop(roster);
         let worker = Worker::new(Arc::clone(self), slot);
         let spawned = builder.spawn(move || worker.work());
         let mut roster = lock(&self.roster);
-        match spawned {
+        roster.hiring -= 1;
+        roster.refused = spawned.is_err();
+        let hired = match spawned {
             Ok(thread) => {
-                // If it has gone already, nobody is left to take it off the list.
-                if roster.slots.contains_key(&id) {
+                // If it has gone already, nobody is left to take it off the list; but a shutdown waits for the thread.
+                if roster.slots.contains_key(&id) || roster.life != Life::Open {
                     roster.threads.insert(id, thread);
                 }
                 Ok(())
@@ -298,13 +313,13 @@ impl Shared {
                 roster.note(self, from, ScaleReason::Refused);
                 self.crew.rest();
                 self.update_notes(&roster);
-                self.crew.set_room(false);
-                self.arm_check(&mut roster);
-                drop(roster);
-                self.tell_quiet();
-                Err((error, lock(&self.roster)))
+                self.await_check(&mut roster, true);
+                Err(error)
             }
-        }
+        };
+        drop(roster);
+        self.tell_quiet();
+        hired
     }
 
     /// Starts the fewest workers that there may be.
@@ -316,7 +331,7 @@ impl Shared {
             if roster.life != Life::Open || roster.missing() == 0 {
                 break;
             }
-            self.hire(roster, reason).map_err(|(error, _)| error)?;
+            self.hire(roster, reason)?;
         }
         Ok(())
     }
@@ -408,7 +423,7 @@ impl Shared {
 
     /// A worker's thread is about to end.
     pub(super) fn depart(self: &Arc<Self>, slot: &Arc<Slot>, exit: Exit) {
-        self.note_overdue(slot.id(), false);
+        lock(&self.away).forget(slot.id());
         let mut roster = lock(&self.roster);
         if let Exit::Lost { searching, .. } = exit {
             self.strike(&mut roster, ScaleReason::Lost);
@@ -423,6 +438,7 @@ impl Shared {
         let thread = (roster.life == Life::Open).then(|| roster.threads.remove(&slot.id()));
         self.update_notes(&roster);
         let has_failed = matches!(exit, Exit::Lost { started: false, .. });
+        roster.refused |= has_failed;
         if has_failed && roster.life == Life::Open {
             // As where the system refuses a thread: the next check tries again. At once, it would be without end if the hook always panics.
             self.crew.set_room(false);
@@ -473,7 +489,10 @@ impl Shared {
 
     /// Sees to it that somebody looks at the load after a while, if there is anything to decide.
     fn arm_check(self: &Arc<Self>, roster: &mut Roster) {
-        let fixed = roster.min == roster.max && roster.live == roster.min;
+        // With one in the place of another it is not.
+        let fixed = roster.min == roster.max
+            && roster.live == roster.min
+            && roster.live >= self.most(roster);
         if roster.life != Life::Open || roster.check.is_some() || fixed {
             return;
         }
@@ -542,11 +561,12 @@ impl Shared {
 
     pub(super) fn staff(&self) -> Staff {
         let roster = lock(&self.roster);
+        let away = lock(&self.away);
         Staff {
             workers: roster.live,
             idle: roster.resting.len(),
-            overdue: self.overdue(),
-            blocking: roster.blocking,
+            overdue: away.overdue(),
+            blocking: away.blocking(),
             peak: roster.peak,
             spawn_failures: roster.spawn_failures,
             scalings: roster.scalings,

@@ -73,7 +73,8 @@ pub enum Decision {
 /// Decides how many workers there should be.
 ///
 /// Both questions are asked with a lock of the pool held: answer from the snapshot, at once, and call nothing of the pool. The
-/// bounds are the pool's to keep, as is keep-alive; and the first worker comes unasked, so that no accepted job waits for ever.
+/// bounds are the pool's to keep, as is keep-alive; and where nobody works, since there is no worker or all are late or blocked, one comes
+/// unasked, so that no accepted job waits for ever.
 ///
 /// # Panics
 ///

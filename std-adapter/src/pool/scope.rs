@@ -13,7 +13,7 @@ use super::phase::End;
 use super::places;
 use super::shared::Shared;
 use super::trace::Trace;
-use super::worker::{Slot, is_worker_of};
+use super::worker::Slot;
 use crate::core::wait::{Growable, WaitQueue};
 use crate::foreign::{call, discard};
 use crate::{lock, park};
@@ -286,7 +286,7 @@ impl<R> ScopedJob<'_, R> {
             if !state.run_this(self.id) && !(may_help && state.run_one()) {
                 // Whoever runs it may need a worker.
                 let pool = &state.pool;
-                let _section = is_worker_of(pool).then(|| pool.begin_blocking());
+                let _section = pool.begin_blocking_here();
                 let _ = places::wait(pool, || park::block_on(news));
             }
         }

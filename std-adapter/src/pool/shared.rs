@@ -6,15 +6,15 @@ use super::job::WorkerId;
 use super::keyed::Lines;
 use super::metrics::{PoolMetrics, Tally};
 use super::phase::End;
-use super::queue::{Entry, Queues};
+use super::places::Away;
+use super::queue::{Entry, Queued, Queues};
 use super::roster::Roster;
-use super::worker::{Slot, run_here};
+use super::worker::Slot;
 use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
 use crate::{lock, park};
 use crossbeam_utils::CachePadded;
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ pub(super) struct Shared {
     pub(super) roster: CachePadded<Mutex<Roster>>,
     /// The desk of all threads that are no workers: what they run, and what is counted elsewhere than on workers.
     pub(super) outside: Arc<Slot>,
-    /// The workers that run a job beyond its end. A leaf among the locks.
-    overdue: Mutex<BTreeSet<WorkerId>>,
+    /// The workers that are stuck. A leaf among the locks.
+    pub(super) away: Mutex<Away>,
     /// Those who wait for something to come to its end look again.
     pub(super) quiet: WaitQueue<Growable>,
     pub(super) built: Instant,
@@ -60,7 +60,7 @@ impl Shared {
             door,
             roster,
             outside: Slot::new(WorkerId(usize::MAX)),
-            overdue: Mutex::default(),
+            away: Mutex::default(),
             quiet: WaitQueue::with_storage(Growable::new()),
             built: Instant::now(),
         })
@@ -75,20 +75,6 @@ impl Shared {
     pub(super) fn count_expired(&self, job: &Meta) {
         let waited = Duration::from_nanos(self.now().saturating_sub(job.submitted));
         self.outside.end_light(None, |books| books.expired(job.priority, waited));
-    }
-
-    /// A worker runs a job beyond its end; or has come back from it.
-    pub(super) fn note_overdue(&self, worker: WorkerId, is_so: bool) {
-        let mut overdue = lock(&self.overdue);
-        if is_so {
-            overdue.insert(worker);
-        } else {
-            overdue.remove(&worker);
-        }
-    }
-
-    pub(super) fn overdue(&self) -> usize {
-        lock(&self.overdue).len()
     }
 
     /// The next job of a key, unless it could be put into a queue.
@@ -106,7 +92,7 @@ impl Shared {
     /// The turn of the key was taken from a job that is over.
     pub(super) fn pass_turn_on(self: &Arc<Self>, key: u64) {
         if let Some(next) = self.next_of_key(key) {
-            run_here(self, &next);
+            self.run_or_set_aside(Queued::Job(next));
         }
     }
 

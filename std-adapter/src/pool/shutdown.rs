@@ -87,7 +87,7 @@ impl Shared {
         lock(&self.roster).life != Life::Open
     }
 
-    /// Lets nothing in any more, and adds no worker any more.
+    /// Lets nothing in any more, and adds no worker any more, but to a drain in which nobody works.
     fn close(&self, life: Life) {
         let mut roster = lock(&self.roster);
         roster.life = roster.life.max(life);
@@ -116,21 +116,23 @@ impl Shared {
         self.close(Life::Draining);
         if is_worker_of(self) || Clearing::is_here(self) {
             // It cannot wait for itself, and two that waited for each other would wait for ever.
+            self.hire_again();
             return false;
         }
         let all_gone = || {
             // Before the roster: whoever has taken a job out is down there until it has run.
             let nothing_is_in = self.queues.is_empty();
             let roster = lock(&self.roster);
-            let gone = roster.live == 0 && roster.leaving == 0;
+            let gone = roster.live == 0 && roster.leaving == 0 && roster.hiring == 0;
             let aborted = roster.life == Life::Aborted;
             let at_rest = gone && roster.clearing == 0;
+            let nobody_comes = gone || (roster.refused && self.nobody_works(&roster));
             drop(roster);
-            if gone && !aborted && !nothing_is_in {
+            if nobody_comes && !aborted && !nothing_is_in {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     return false;
                 }
-                // With no worker, and none to be had, what is in is run here.
+                // With nobody who works, and none to be had, what is in is run here.
                 let _clearing = Clearing::begin(self);
                 if let Some(job) = self.queues.take(0) {
                     job.run_here(self);
@@ -144,6 +146,17 @@ impl Shared {
             self.join_threads();
         }
         is_done
+    }
+
+    /// If threads were refused before, and nobody works, perhaps there is one to be had now.
+    fn hire_again(self: &Arc<Self>) {
+        let mut roster = lock(&self.roster);
+        let is_stuck = roster.refused && roster.live > 0 && self.nobody_works(&roster);
+        roster.refused = false;
+        drop(roster);
+        if is_stuck {
+            self.call_if_left();
+        }
     }
 
     /// Ends all that has not begun, and asks what runs to stop. When this returns, nothing begins any more.

@@ -7,7 +7,7 @@ use super::outcome::{JobError, Outcome, Rejection};
 use super::places;
 use super::queue::{Entry, Queued};
 use super::shared::Shared;
-use super::worker::{has_turn_here, is_worker_of};
+use super::worker::{Inside, has_turn_here, is_worker_of};
 use crate::Context;
 use crate::core::channel::TrySendError;
 use crate::park;
@@ -23,7 +23,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Full {
     /// Its submitter waits for room. A worker of the same pool does not wait, since it may be the one that makes room: it runs the
-    /// job itself, as under [`CallerRuns`](Self::CallerRuns).
+    /// job itself, as under [`CallerRuns`](Self::CallerRuns), or has it set aside.
     ///
     /// A job with a [key](Job::key) may be run by nobody before its turn. A worker waits until there is room for it among those
     /// that wait for theirs, and another may come in its place meanwhile; where none [may](super::Builder::max_compensation), or the worker
@@ -32,8 +32,10 @@ pub enum Full {
     Block,
     /// It is handed back.
     Reject,
-    /// Its submitter runs it, there and then. A job with a [key](Job::key) is handed back where there is no room for it among those that wait
-    /// for their turn.
+    /// Its submitter runs it, there and then. Where that is inside of 32 others for which there was no room either, each of which has submitted
+    /// the next, it is set aside: it counts as queued, beyond the queue's capacity, and the next worker that is free takes it. So a
+    /// job may submit the next one for as long as it likes. A job with a [key](Job::key) is handed back where there is no room for
+    /// it among those that wait for their turn.
     CallerRuns,
     /// The oldest job of its priority is [rejected](JobError::Rejected) in its favour. Where nobody could make room for it, it is
     /// itself rejected, as under [`DropNewest`](Self::DropNewest): in a pool without a queue, and for a job with a
@@ -265,10 +267,7 @@ impl Shared {
             Full::Block => Some(None),
             Full::BlockTimeout(limit) => Some(Some(limit)),
         };
-        let Some(limit) = limit else {
-            job.run_here(self);
-            return Ok(Placed::Settled);
-        };
+        let Some(limit) = limit else { return Ok(self.run_or_set_aside(job)) };
         let mut room = self.queues.level(priority).send(job);
         match self.wait_for(&mut room, limit, context) {
             Ok(Ok(())) => {
@@ -278,6 +277,18 @@ impl Shared {
             Ok(Err(closed)) => Err((closed.0, Refusal::ShutDown)),
             Err(reason) => Err((room.into_value().expect("it did not get in"), reason)),
         }
+    }
+
+    /// Runs a job for which there is no room on this thread; but sets it aside, if this one is as deep inside of others as it may be.
+    pub(super) fn run_or_set_aside(self: &Arc<Self>, job: Queued) -> Placed {
+        let job = if Inside::is_deep() { self.queues.set_aside(job) } else { Err(job) };
+        if let Err(job) = job {
+            // Or nothing is let in any more, so that this is the last one here.
+            job.run_here(self);
+            return Placed::Settled;
+        }
+        self.call_if_needed();
+        Placed::Queued
     }
 
     /// A job that lost its place to a newer one.
@@ -318,7 +329,7 @@ impl Shared {
                 };
                 // A worker waits with another in its place. If none may come, or others wait for the turn of what runs here, it may be the
                 // one that makes room.
-                let section = is_worker_of(self).then(|| self.begin_blocking());
+                let section = self.begin_blocking_here();
                 if section.as_ref().is_some_and(|section| !section.is_made_up_for())
                     || has_turn_here(self)
                 {
@@ -342,6 +353,7 @@ impl Shared {
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
+            Err(TrySendError::Full(job)) if self.door.is_some() => self.let_in(job),
             Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
         };
         // Dropped: others wait for the turn.
@@ -439,8 +451,15 @@ impl Shared {
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
-            Err(TrySendError::Full(_)) => settle(Full::CallerRuns),
+            Err(TrySendError::Full(job)) => self.let_in(job),
         }
+    }
+
+    /// Without a queue: a job that was let in for a worker, behind very many others.
+    fn let_in(self: &Arc<Self>, job: Queued) -> Result<Placed, Refusal> {
+        self.queues.set_aside(job).map_err(|_| Refusal::ShutDown)?;
+        self.call_if_needed();
+        Ok(Placed::Queued)
     }
 
     /// Waits for room: up to the limit, if there is one, and until the context is done.

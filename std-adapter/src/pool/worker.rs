@@ -59,15 +59,15 @@ impl Slot {
         self.id
     }
 
-    /// Puts a job on the desk, if jobs may still be begun; says how many are below it.
-    fn enter(&self, job: &Entry, waited: Duration) -> Option<usize> {
+    /// Puts a job on the desk, if jobs may still be begun.
+    fn enter(&self, job: &Entry, waited: Duration) -> bool {
         let mut desk = lock(&self.desk);
         if desk.closed {
-            return None;
+            return false;
         }
         desk.tally.waited(job.meta().priority, waited);
         desk.jobs.push(Arc::clone(job));
-        Some(desk.jobs.len() + desk.lights.len() - 1)
+        true
     }
 
     /// Takes a job off the desk, which is over like this, unless it was over before, and whose function ran for so long. The caller drops
@@ -147,6 +147,36 @@ thread_local! {
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
 }
 
+/// So many jobs for which there was no room a thread runs inside of each other: a job that submits the next one is no tower then, however
+/// long the chain.
+const DEEP: usize = 32;
+
+thread_local! {
+    /// How many of them this thread runs.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While it lives, this thread runs one more job for which there was no room, or which nobody else came to.
+pub(super) struct Inside(());
+
+impl Inside {
+    pub(super) fn one_more() -> Self {
+        INSIDE.set(INSIDE.get() + 1);
+        Self(())
+    }
+
+    /// Whether this thread runs as many as it may.
+    pub(super) fn is_deep() -> bool {
+        INSIDE.get() >= DEEP
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(INSIDE.get() - 1);
+    }
+}
+
 /// A worker, as its own thread sees it.
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -164,6 +194,11 @@ pub(super) struct Worker {
 /// Whether this thread is a worker of this pool.
 pub(super) fn is_worker_of(shared: &Arc<Shared>) -> bool {
     current(shared).is_some()
+}
+
+/// The worker of this pool that this thread is.
+pub(super) fn this_worker(shared: &Arc<Shared>) -> Option<WorkerId> {
+    current(shared).map(|worker| worker.slot.id)
 }
 
 fn current(shared: &Arc<Shared>) -> Option<Rc<Worker>> {
@@ -243,11 +278,11 @@ fn run_one(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
     let now = shared.age_at(began);
     shared.doubt_time(now);
     let waited = Duration::from_nanos(now.saturating_sub(job.meta().submitted));
-    let Some(depth) = slot.enter(job, waited) else {
+    if slot.enter(job, waited) {
+        Arc::clone(job).perform(shared, began, worker);
+    } else {
         job.give_up(shared);
-        return true;
-    };
-    Arc::clone(job).perform(shared, began, worker, depth);
+    }
     true
 }
 

@@ -188,7 +188,7 @@ fn nothing_begins_after_an_abort() {
     }
 }
 
-/// R23: No thread is started once a shutdown has begun.
+/// R23: No thread is started once a shutdown has begun, while somebody works.
 #[test]
 fn no_thread_is_started_after_shutdown() {
     let started = Arc::new(AtomicUsize::new(0));
