@@ -2,13 +2,20 @@
 //!
 //! Its blocking calls stand in line like a future, so the policy holds for them too, and let time pass by
 //! [`Relax`]; those with a limit, by [`RelaxUntil`], leave the line like a future that is dropped. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
+//!
+//! A waker that panics while such a guard is dropped, unlocked or downgraded ends the program, and so does a panic in a wait
+//! without a limit, but for an upgrade: `lock_api` does not expect its raw calls to unwind. From a wait with a limit, and from
+//! an upgrade, a panic comes out as it is, and what the wait got is given back.
 
 use super::policy::{Fair, Policy, ReaderPriority, WriterPriority};
-use super::{RawRwLock, Relax, RelaxUntil};
+use super::state::Kind::{self, Read, Upgradable, Write};
+use super::{RawAcquire, RawRwLock, RawUpgrade, Relax, RelaxUntil};
 #[cfg(feature = "alloc")]
 use crate::wait::Growable;
 use crate::wait::{Slots, Storage};
-use core::pin::pin;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 
 /// What a lock starts from, as constants: `lock_api` wants one.
 pub trait Start {
@@ -56,7 +63,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     #[inline]
     fn lock_shared(&self) {
         if !self.try_read() {
-            R::block_on(self.read());
+            without_unwinding(|| R::block_on(self.read()));
         }
     }
 
@@ -67,13 +74,13 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_shared(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.unlock_read() };
+        without_unwinding(|| unsafe { self.unlock_read() });
     }
 
     #[inline]
     fn lock_exclusive(&self) {
         if !self.try_write() {
-            R::block_on(self.write());
+            without_unwinding(|| R::block_on(self.write()));
         }
     }
 
@@ -84,7 +91,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_exclusive(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.unlock_write() };
+        without_unwinding(|| unsafe { self.unlock_write() });
     }
 
     fn is_locked(&self) -> bool {
@@ -103,7 +110,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn downgrade(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade(self) });
     }
 }
 
@@ -128,7 +135,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 {
     fn lock_upgradable(&self) {
         if !self.try_upgradable_read() {
-            R::block_on(self.upgradable_read());
+            without_unwinding(|| R::block_on(self.upgradable_read()));
         }
     }
 
@@ -139,13 +146,14 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::unlock_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::unlock_upgradable(self) });
     }
 
     // SAFETY: as the trait asks.
     unsafe fn upgrade(&self) {
-        // SAFETY: the caller's promise is the same, and it waits here as long as the future lives.
-        R::block_on(unsafe { RawRwLock::upgrade(self) });
+        // SAFETY: the caller's promise is the same, and it waits here as long as the request lives.
+        let is_in = unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on(asked));
+        assert!(is_in, "a future has an output when it is ready, and not before");
     }
 
     // SAFETY: as the trait asks.
@@ -162,13 +170,13 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn downgrade_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade_upgradable(self) });
     }
 
     // SAFETY: as the trait asks.
     unsafe fn downgrade_to_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade_to_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade_to_upgradable(self) });
     }
 }
 
@@ -180,19 +188,19 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     type Instant = R::Instant;
 
     fn try_lock_shared_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.read()), timeout).is_some()
+        self.ask(Read).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_shared_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.read()), deadline).is_some()
+        self.ask(Read).by(|asked| R::block_on_until(asked, deadline))
     }
 
     fn try_lock_exclusive_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.write()), timeout).is_some()
+        self.ask(Write).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_exclusive_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.write()), deadline).is_some()
+        self.ask(Write).by(|asked| R::block_on_until(asked, deadline))
     }
 }
 
@@ -201,11 +209,11 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     for RawRwLock<P, W, R>
 {
     fn try_lock_shared_recursive_for(&self, timeout: R::Duration) -> bool {
-        self.try_read_recursive() || R::block_on_for(pin!(self.read()), timeout).is_some()
+        self.try_read_recursive() || self.ask(Read).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_shared_recursive_until(&self, deadline: R::Instant) -> bool {
-        self.try_read_recursive() || R::block_on_until(pin!(self.read()), deadline).is_some()
+        self.try_read_recursive() || self.ask(Read).by(|asked| R::block_on_until(asked, deadline))
     }
 }
 
@@ -214,22 +222,112 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     for RawRwLock<P, W, R>
 {
     fn try_lock_upgradable_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.upgradable_read()), timeout).is_some()
+        self.ask(Upgradable).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_upgradable_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.upgradable_read()), deadline).is_some()
+        self.ask(Upgradable).by(|asked| R::block_on_until(asked, deadline))
     }
 
     // SAFETY: as the trait asks.
     unsafe fn try_upgrade_for(&self, timeout: R::Duration) -> bool {
         // SAFETY: the caller's promise is the same; dropped too early, it leaves the upgradable reader as it was.
-        R::block_on_for(pin!(unsafe { RawRwLock::upgrade(self) }), timeout).is_some()
+        unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on_for(asked, timeout))
     }
 
     // SAFETY: as the trait asks.
     unsafe fn try_upgrade_until(&self, deadline: R::Instant) -> bool {
         // SAFETY: as in `try_upgrade_for`.
-        R::block_on_until(pin!(unsafe { RawRwLock::upgrade(self) }), deadline).is_some()
+        unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on_until(asked, deadline))
+    }
+}
+
+impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
+    fn ask(&self, kind: Kind) -> Asked<RawAcquire<'_, P, W, R>, impl Fn()> {
+        let request = match kind {
+            Read => self.read(),
+            Write => self.write(),
+            Upgradable => self.upgradable_read(),
+        };
+        Asked { request, is_in: false, undo: move || self.leave(kind) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`upgrade`](RawRwLock::upgrade); the caller is the writer if what this returns says that it has come in, and the
+    /// upgradable reader if it says that it has not, or panics.
+    unsafe fn ask_to_upgrade(&self) -> Asked<RawUpgrade<'_, P, W, R>, impl Fn()> {
+        // SAFETY: the caller's promise is the same.
+        let request = unsafe { self.upgrade() };
+        let undo = || {
+            // SAFETY: the upgrade was ready, so it is the writer whom the caller has not heard of.
+            unsafe { self.downgrade_to_upgradable() };
+        };
+        Asked { request, is_in: false, undo }
+    }
+}
+
+/// Runs `call`, and ends the program if it panics.
+///
+/// It changes the word, and then wakes others or lets somebody wait: both is anybody's safe code, which may panic. The guards of
+/// `lock_api` count on a call that comes back: unwinding drops the one that is being downgraded as what it was before, and the one
+/// that is `unlocked` for a while once more, though the word has nobody of that kind any more, and would be wrong for ever. Nor can
+/// the change be taken back, for others may have come in by it.
+#[inline(always)]
+fn without_unwinding<T>(call: impl FnOnce() -> T) -> T {
+    /// Dropped by unwinding only, and a panic then is the end.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a waker, or a `Relax`, panicked in the middle of a call of lock_api");
+        }
+    }
+
+    let bomb = Bomb;
+    let result = call();
+    core::mem::forget(bomb);
+    result
+}
+
+/// A request in the hands of a [`Relax`], which is anybody's safe code. That may poll it to its end and say that it did
+/// not, or panic, or poll it once more; what the guards of `lock_api` do with the word must not hang on that. So it is
+/// this which notes whether the request has come in.
+struct Asked<F, U: Fn()> {
+    request: F,
+    /// It has come in, and nobody was told.
+    is_in: bool,
+    /// Gives back what it got.
+    undo: U,
+}
+
+// Neither is pinned.
+impl<F: Unpin, U: Fn()> Unpin for Asked<F, U> {}
+
+impl<F: Future<Output = ()> + Unpin, U: Fn()> Asked<F, U> {
+    /// Waits by `wait`; says whether it has come in, whatever that says.
+    fn by<T>(mut self, wait: impl FnOnce(Pin<&mut Self>) -> T) -> bool {
+        wait(Pin::new(&mut self));
+        core::mem::take(&mut self.is_in)
+    }
+}
+
+impl<F: Future<Output = ()> + Unpin, U: Fn()> Future for Asked<F, U> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_in {
+            ready!(Pin::new(&mut self.request).poll(cx));
+            self.is_in = true;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F, U: Fn()> Drop for Asked<F, U> {
+    fn drop(&mut self) {
+        if self.is_in {
+            (self.undo)();
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::policy::{Policy, WriterPriority};
 use super::state::{
     CLASSES, Given, Kind,
     Kind::{Read, Upgradable, Write},
-    LOSERS, Lock, State, UPGRADE,
+    LOSERS, Lock, MAX_READERS, State, UPGRADE,
 };
 use super::{Relax, Spin};
 use crate::sync::const_unless_loom;
@@ -22,6 +22,10 @@ use core::task::{Context, Poll, Waker};
 ///
 /// With the feature `lock_api` it implements that crate's raw traits, so that `lock_api::RwLock<RawRwLock, T>` is a lock
 /// with all of their guards. Their blocking calls wait by [`Relax`]: the parameter `R`.
+///
+/// Those guards do not expect their calls to unwind. So a waker that panics while one of them is dropped, unlocked or
+/// downgraded ends the program, as does a panic in a wait without a limit, but for an upgrade. (The guards of
+/// [`RwLock`](super::RwLock) let the panic out.)
 ///
 /// # Examples
 ///
@@ -74,9 +78,11 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     ///
     /// Who uses it for more than that starves the writers.
     pub fn try_read_recursive(&self) -> bool {
-        // Also past an upgrade that waits: it counts on the reader inside, and waits for us as well.
+        // Also past an upgrade that waits: it counts on the reader inside, and waits for us as well. Its place stays its
+        // own, for it may be given up, and be a reader again.
         self.lock().update(|seen| {
-            let may = seen.admits(Read) || seen.readers() > 0 && !seen.is_crowded();
+            let past_an_upgrade = seen.readers() > 0 && seen.readers() + 1 < MAX_READERS;
+            let may = seen.admits(Read) || past_an_upgrade;
             may.then(|| seen.entered(Read))
         })
     }
@@ -223,7 +229,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
 
     /// One of `kind`, who is inside, leaves.
     #[inline]
-    fn leave(&self, kind: Kind) {
+    pub(super) fn leave(&self, kind: Kind) {
         let before = self.lock().leave(kind);
         if before.is_awaited() {
             self.left_behind(kind, before);

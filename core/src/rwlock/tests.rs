@@ -33,7 +33,9 @@ macro_rules! line {
     };
 }
 
-// After the macros that it uses.
+// After the macros that they use.
+#[cfg(feature = "lock_api")]
+mod blocking;
 mod policies;
 
 type Lock<P> = RwLock<u32, P, Slots<8>>;
@@ -418,6 +420,28 @@ fn the_number_of_readers_does_not_overflow() {
         assert_eq!(task.wakes(), 1, "there is room for another");
         assert!(poll(&task, &mut read).is_ready());
         assert!(!lock.try_read());
+    }
+    test(WriterPriority);
+    test(ReaderPriority);
+    test(Fair);
+}
+
+/// A recursive reader took the place of an upgrade that waited, once: given up, the upgrade was one reader too many, and
+/// the count began at none again.
+#[test]
+fn a_recursive_read_leaves_room_for_an_upgrade_that_waits() {
+    fn test<P: Policy>(policy: P) {
+        let lock: RawRwLock<P, Slots<8>> =
+            RawRwLock::with_readers(policy, Slots::new(), MAX_READERS - 2);
+        assert!(lock.try_upgradable_read());
+        // SAFETY: the upgradable reader is inside, and does nothing else meanwhile.
+        let upgrade = line!(unsafe { lock.upgrade() });
+        assert!(lock.try_read_recursive(), "there is room for one");
+        assert!(!lock.try_read_recursive(), "the other place is the upgrade's");
+        drop(upgrade);
+        // SAFETY: it is the upgradable reader again.
+        unsafe { lock.downgrade_upgradable() };
+        assert!(lock.is_locked() && !lock.try_write());
     }
     test(WriterPriority);
     test(ReaderPriority);
