@@ -37,7 +37,8 @@
 //!   `run`, `wait` or a drop returns, all threads are joined.
 //! - **Stops.** After a failure under [`Policy::Stop`] what came before the failed item is still delivered, and
 //!   behind `ordered` nothing that comes after it: what a serial loop would have done. An abort, a context that is
-//!   cancelled, and an output that is dropped end every wait at once.
+//!   cancelled, and a run that is dropped end every wait at once; so does the next item for an
+//!   [output](Running::output) that is closed, or that all who receive have dropped.
 //!
 //! # What instruments see
 //!
