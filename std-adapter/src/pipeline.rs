@@ -25,7 +25,7 @@
 //!   [`buffer`](Pipeline::buffer) and [`concurrency`](Pipeline::concurrency), the
 //!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer;
 //!   no more than the [`window`](Pipeline::ordered) in front of each ordered point; and together no more than a
-//!   [cap](Pipeline::max_in_flight) says. A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
+//!   [cap](Pipeline::max_in_flight) says, to which the output's buffer and the consumer's hand come when the run is [spawned](Pipeline::spawn). A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
 //! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.

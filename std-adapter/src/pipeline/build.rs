@@ -323,7 +323,9 @@ impl<N: Flow> Pipeline<N> {
     /// Lets at most so many items be under way from here to the output, whatever the buffers would allow.
     ///
     /// Items enter in order, so the one that all others wait for is always inside: neither this nor a window can lock up. An item counts
-    /// until it is delivered or left out, or until a batch, or another step that remembers, has taken it up.
+    /// until it is left out, or until the function that takes the output has returned; with [`spawn`](Self::spawn), until it is in the output: what
+    /// waits there comes on top, up to the [`output_buffer`](Self::output_buffer). And no longer than until a [batch](Self::batch), or another
+    /// step that remembers, has taken it up: for what is behind that, put another cap there.
     ///
     /// # Errors
     ///

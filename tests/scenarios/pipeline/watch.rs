@@ -268,6 +268,35 @@ fn an_endless_source_fills_no_more_than_the_cap() {
     }
 }
 
+/// Of a run in the background, what has reached the output is under the cap no more: there may be so many besides.
+///
+/// R35, R79
+#[test]
+fn what_waits_at_the_output_comes_on_top_of_the_cap() {
+    const CAP: usize = 3;
+    const OUTPUT: usize = 4;
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let running = Pipeline::from_iter((0_u64..).inspect(move |_| {
+        count.fetch_add(1, SeqCst);
+    }))
+    .max_in_flight(CAP)
+    .map("quick", |n| n)
+    .output_buffer(OUTPUT)
+    .spawn()
+    .unwrap();
+    // And the one that the source has in its hand.
+    let most = (CAP + OUTPUT + 1) as u64;
+    for out in 0..20 {
+        eventually("it is full", || made.load(SeqCst) == most + out);
+        let metrics = running.metrics();
+        assert_eq!((metrics.stages[0].under_cap, running.output().len()), (CAP, OUTPUT));
+        running.output().recv().unwrap();
+    }
+    running.abort();
+    assert_error_adds_up(&running.wait().unwrap_err());
+}
+
 /// A cap behind a cap bounds what is behind it, and the one in front goes on to bound both.
 ///
 /// R35, R79
