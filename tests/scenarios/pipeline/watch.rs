@@ -36,7 +36,8 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
         (stage.starved, stage.blocked)
     };
     // Of four places one is the maker's shelf. It is called once two of the other three are free, so it may wait for one.
-    let is_full = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].queued >= 2;
+    let is_full =
+        |metrics: &PipelineMetrics, at: usize| (3..=4).contains(&metrics.stages[at].queued);
     eventually("all wait for `slow`", || {
         let metrics = running.metrics();
         waiting(&metrics, 0, "source") == (0, 1)
@@ -60,6 +61,39 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
     running.abort();
     drop(go);
     assert_error_adds_up(&running.wait().unwrap_err());
+}
+
+/// What several makers have laid down for a stage that stands still is seen to wait there, and not only what has been moved into line: a full
+/// buffer looks full. When all are through, nothing waits anywhere.
+///
+/// R41
+#[test]
+fn what_waits_on_the_makers_side_is_seen_to_wait() {
+    const BUFFER: usize = 64;
+    const MAKERS: usize = 4;
+    let (go, wait) = channel::bounded::<()>(1);
+    let running = Pipeline::from_iter(0..200)
+        .map("make", |n| n)
+        .concurrency(MAKERS)
+        .map("still", move |n| {
+            let _ = wait.recv();
+            n
+        })
+        .buffer(BUFFER)
+        .output_buffer(200)
+        .spawn()
+        .unwrap();
+    // Should this fail, the stage ends before the run is waited for.
+    let go = go;
+    let queued = |at: usize| running.metrics().stages[at].queued;
+    eventually("all makers wait for room", || running.metrics().stages[1].blocked == MAKERS);
+    let full = queued(2);
+    // Whoever waits for room is called once half of the line is free.
+    assert!((BUFFER * 3 / 4..=BUFFER).contains(&full), "{full} of {BUFFER}");
+    drop(go);
+    assert_eq!(running.output().iter().count(), 200);
+    eventually("nothing waits", || queued(1) + queued(2) == 0);
+    assert_adds_up(&running.wait().unwrap());
 }
 
 /// A run that does not end says which stage is stuck, and at which item; it can be given up, or waited for again.
