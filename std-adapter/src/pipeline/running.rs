@@ -273,7 +273,8 @@ impl Controller {
         self.control.metrics(self.total)
     }
 
-    /// Changes how many workers a stage has, while it runs.
+    /// Changes how many workers a stage has, while it runs. Of several stages of this name it is the first: give a stage that is to be resized
+    /// a name of its own.
     ///
     /// Workers come when one of the stage's own next looks for items, and go when they next do; one that is at work, or asleep
     /// for want of items, is not disturbed. Below an ordered point, keep within its window: workers above that find no

@@ -262,6 +262,31 @@ fn a_stage_is_resized_while_it_runs() {
     assert_adds_up(&running.wait().unwrap());
 }
 
+/// And those who are too many go, each when it next looks for an item: down to as many as there may be.
+#[test]
+fn a_stage_that_is_made_smaller_loses_workers() {
+    let (sender, receiver) = channel::bounded(1);
+    let running =
+        Pipeline::from_receiver(receiver).map("work", |()| ()).concurrency(4).spawn().unwrap();
+    let workers = || running.metrics().stages[1].workers;
+    assert_eq!(workers(), 4);
+    for most in [2, 1] {
+        running.controller().resize("work", 1..=most).unwrap();
+        // Who sleeps for want of items does not look.
+        eventually("those who are too many are gone", || {
+            sender.send(()).unwrap();
+            running.output().recv().unwrap();
+            assert!(workers() >= 1);
+            workers() <= most
+        });
+    }
+    assert_eq!(workers(), 1);
+    sender.close();
+    let report = running.wait().unwrap();
+    assert_eq!(report.stages()[1].concurrency(), 4);
+    assert_adds_up(&report);
+}
+
 /// With an endless source and a last stage that stands still, no more is under way than the cap, or the buffers, allow.
 ///
 /// R35, R79
