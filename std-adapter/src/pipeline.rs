@@ -202,6 +202,35 @@ impl Pipeline {
     /// # producer.join()??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// Between a stream and a sink, in whatever runtime (feature `futures`): the channels are the bounds, so the stream is not asked for more than the
+    /// sink takes. The stages have threads of their own, and hold none of the runtime's.
+    ///
+    /// ```
+    /// # #[cfg(feature = "futures")] {
+    /// use aqueduct::{channel, park, pipeline::Pipeline};
+    /// use futures_util::{StreamExt, future, stream};
+    ///
+    /// let incoming = stream::iter(1..=100_u64);
+    /// let (outgoing, squares) = channel::bounded(100);
+    ///
+    /// let (sender, receiver) = channel::bounded(16);
+    /// let running = Pipeline::from_receiver(receiver)
+    ///     .map("square", |n| n * n)
+    ///     .concurrency(2)
+    ///     .ordered(16)
+    ///     .spawn()?;
+    /// // Its end closes the channel, and so ends the pipeline.
+    /// let feed = incoming.map(Ok).forward(sender.into_sink());
+    /// let collect = running.output().stream().map(Ok).forward(outgoing.into_sink());
+    /// let (fed, collected) = park::block_on(future::join(feed, collect));
+    /// fed?;
+    /// collected?;
+    /// assert_eq!(running.wait()?.delivered(), 100);
+    /// assert!(squares.iter().eq((1..=100).map(|n| n * n)));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_receiver<T: Send>(receiver: Receiver<T>) -> Pipeline<impl Flow<Item = T>> {
         Pipeline::new(Source(FromReceiver(receiver)))
     }
