@@ -100,6 +100,7 @@ pub use weak::{WeakReceiver, WeakSender};
 
 #[cfg(doc)]
 use crate::Context;
+pub(crate) use flavor::Leftover;
 use flavor::Shared;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

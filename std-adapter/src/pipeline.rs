@@ -25,7 +25,7 @@
 //!   [`buffer`](Pipeline::buffer) and [`concurrency`](Pipeline::concurrency), the
 //!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer;
 //!   no more than the [`window`](Pipeline::ordered) in front of each ordered point; and together no more than a
-//!   [cap](Pipeline::max_in_flight) says. A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
+//!   [cap](Pipeline::max_in_flight) says, to which the output's buffer and the consumer's hand come when the run is [spawned](Pipeline::spawn). A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
 //! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source, and what would make it another is refused; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
@@ -37,7 +37,8 @@
 //!   `run`, `wait` or a drop returns, all threads are joined.
 //! - **Stops.** After a failure under [`Policy::Stop`] what came before the failed item is still delivered, and
 //!   behind `ordered` nothing that comes after it: what a serial loop would have done. An abort, a context that is
-//!   cancelled, and an output that is dropped end every wait at once.
+//!   cancelled, and a run that is dropped end every wait at once; so does the next item for an
+//!   [output](Running::output) that is closed, or that all who receive have dropped.
 //!
 //! # What instruments see
 //!
@@ -199,6 +200,35 @@ impl Pipeline {
     /// Pipeline::from_receiver(receiver).run(|n| sum += n)?;
     /// assert_eq!(sum, 6);
     /// # producer.join()??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Between a stream and a sink, in whatever runtime (feature `futures`): the channels are the bounds, so the stream is not asked for more than the
+    /// sink takes. The stages have threads of their own, and hold none of the runtime's.
+    ///
+    /// ```
+    /// # #[cfg(feature = "futures")] {
+    /// use aqueduct::{channel, park, pipeline::Pipeline};
+    /// use futures_util::{StreamExt, future, stream};
+    ///
+    /// let incoming = stream::iter(1..=100_u64);
+    /// let (outgoing, squares) = channel::bounded(100);
+    ///
+    /// let (sender, receiver) = channel::bounded(16);
+    /// let running = Pipeline::from_receiver(receiver)
+    ///     .map("square", |n| n * n)
+    ///     .concurrency(2)
+    ///     .ordered(16)
+    ///     .spawn()?;
+    /// // Its end closes the channel, and so ends the pipeline.
+    /// let feed = incoming.map(Ok).forward(sender.into_sink());
+    /// let collect = running.output().stream().map(Ok).forward(outgoing.into_sink());
+    /// let (fed, collected) = park::block_on(future::join(feed, collect));
+    /// fed?;
+    /// collected?;
+    /// assert_eq!(running.wait()?.delivered(), 100);
+    /// assert!(squares.iter().eq((1..=100).map(|n| n * n)));
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_receiver<T: Send>(receiver: Receiver<T>) -> Pipeline<impl Flow<Item = T>> {

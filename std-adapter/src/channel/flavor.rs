@@ -3,8 +3,11 @@
 use super::error::{TryRecvError, TrySendError};
 use super::locked::Locked;
 use super::select::Desk;
+use super::side::ReceiverSide;
+use crate::lock;
 use crate::park::Impatience;
 use aqueduct_core::channel::{self as core, Channel, ForceSendError, Progress};
+use std::sync::{Arc, Mutex, Weak};
 use std::{mem, thread};
 
 /// The greatest capacity of a channel under a lock. With more room the ring makes so few context switches that its shorter path
@@ -16,6 +19,8 @@ pub(super) struct Shared<T> {
     pub(super) flavor: Flavor<T>,
     /// Where a selection with arms of many types leaves the value of this one.
     pub(super) desk: Desk<T>,
+    /// How many values were in when the last receiver went. Held while each is taken out, and not while it is dropped.
+    discarded: Mutex<usize>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "one per channel; a box would cost each call a hop")]
@@ -46,7 +51,7 @@ impl<T> Shared<T> {
             ..=LOCKED_UP_TO => Flavor::Locked(Locked::new(capacity)),
             _ => Flavor::Ring(Channel::with_progress(capacity)),
         };
-        Self { flavor, desk: Desk::new() }
+        Self { flavor, desk: Desk::new(), discarded: Mutex::new(0) }
     }
 
     #[inline]
@@ -129,11 +134,37 @@ impl<T> Shared<T> {
             }
         }
 
-        while let Ok(value) = self.try_recv() {
+        while let Some(value) = self.take_discarded() {
             let rest = Rest(self);
             drop(value);
             mem::forget(rest);
         }
+    }
+
+    /// Takes one out and counts it, in one step.
+    fn take_discarded(&self) -> Option<T> {
+        let mut discarded = lock(&self.discarded);
+        let value = self.try_recv().ok()?;
+        *discarded += 1;
+        Some(value)
+    }
+}
+
+/// What is left in a channel when all its receivers are gone. It keeps nothing open.
+pub(crate) struct Leftover<T> {
+    pub(super) channel: Arc<Shared<T>>,
+    pub(super) receivers: Weak<ReceiverSide<T>>,
+}
+
+impl<T> Leftover<T> {
+    /// How many values were sent and will never be received: none while somebody might. For when nobody sends any more.
+    pub(crate) fn count(&self) -> u64 {
+        if self.receivers.strong_count() > 0 {
+            return 0;
+        }
+        // Whoever dropped the last receiver may be at this just now.
+        self.channel.discard();
+        *lock(&self.channel.discarded) as u64
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Receiver`]: every way to take a value out.
 
 use super::error::{RecvCtxError, RecvError, RecvTimeoutError, TryRecvError};
-use super::flavor::{Flavor, Shared};
+use super::flavor::{Flavor, Leftover, Shared};
 use super::future::RecvFuture;
 use super::iter::{Iter, TryIter};
 use super::locked::Waiter;
@@ -352,6 +352,11 @@ impl<T> Receiver<T> {
     /// ```
     pub fn sender_count(&self) -> usize {
         self.side.sender_count()
+    }
+
+    /// What nobody will have received when all receivers are gone.
+    pub(crate) fn leftover(&self) -> Leftover<T> {
+        Leftover { channel: Arc::clone(&self.channel), receivers: Arc::downgrade(&self.side) }
     }
 
     /// Whether both receive from the same channel.

@@ -1,13 +1,16 @@
 //! One question to many, and when there are enough answers.
 
 use crate::context::{Context, ContextError};
+use crate::lock;
 use crate::park::deadline_after;
 use crate::pool::{Job, JobError, JobHandle, JobResult, Outcome, Pool, Refusal, Work};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{self, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// Asks many at once, on the workers of `pool`: all of them, the first that succeeds, so many of them, or as many as answer in time.
@@ -46,12 +49,15 @@ pub fn scatter(pool: &Pool) -> Scatter<'_> {
 
 /// Jobs that are answered together. Made by [`scatter`].
 ///
-/// When there are enough answers, or there cannot be any more, or it is time, the rest is cancelled: what waits in the queue is not begun,
-/// what runs is [asked to stop](crate::pool::JobContext::is_cancelled) and not waited for. It stays with its worker, so no thread
+/// When there are enough answers, or there cannot be any more, or it is time, the rest is cancelled: no further job is submitted, what waits in the queue
+/// is not begun, what runs is [asked to stop](crate::pool::JobContext::is_cancelled) and not waited for. It stays with its worker, so no thread
 /// is left behind; that is why this wants a pool and no scope, which would have to wait for the slowest.
 ///
 /// While the pool's queue is full, it waits for room, within the same limits. Called on a worker of the pool it begins jobs that
 /// nobody has begun, so that it needs no second worker; one that it has begun it finishes, whatever the time.
+///
+/// The jobs may be endlessly many: they are taken from their iterator while it is not decided, and one that does not say how many there will be
+/// [at most](Iterator::size_hint) is not asked for another then.
 #[derive(Clone, Debug)]
 #[must_use = "it asks nobody until `all`, `first`, `quorum` or `each` is called"]
 pub struct Scatter<'a> {
@@ -60,13 +66,14 @@ pub struct Scatter<'a> {
     deadline: Option<Instant>,
 }
 
-/// What came of it. `values`, `failed` and `unfinished` are together all jobs, each once, by their places among them.
+/// What came of it. `values`, `failed` and `unfinished` are together all jobs, each once, by their places among them; without those
+/// that an iterator that may have no end was not asked for.
 pub struct Gathered<R> {
     /// The answers, as they came.
     pub values: Vec<(usize, R)>,
     /// Those that failed, and how.
     pub failed: Vec<(usize, Unanswered)>,
-    /// Those that had not answered: late, or no more needed.
+    /// Those that had not answered: late, or no more needed; and those that were not submitted for such a reason.
     pub unfinished: Vec<usize>,
     /// Why it ended.
     pub end: GatherEnd,
@@ -215,17 +222,19 @@ impl Scatter<'_> {
             None => parent.child(),
         };
         let _rest_is_cancelled = context.cancel_guard();
-        let mut round = Round::default();
-        for job in jobs {
-            let nth = round.count;
-            round.count += 1;
+        let mut round = Round::new(gives_up);
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
             match self.pool.submit_job_ctx(&context, job) {
-                Ok(handle) => round.pending.push((nth, handle)),
-                Err(refused) => round.failed.push((nth, Unanswered::Refused(refused.reason))),
+                Ok(handle) => round.ask(handle),
+                Err(refused) => round.refused(refused.reason),
+            }
+            if round.is_decided(need, jobs.size_hint().1) || context.is_done() {
+                round.leave_out(jobs);
+                break;
             }
         }
         round.need = need.unwrap_or(round.count);
-        round.gives_up = gives_up;
 
         // On a worker this runs what nobody has begun.
         let now = Instant::now();
@@ -256,27 +265,142 @@ struct Round<R> {
     count: usize,
     need: usize,
     gives_up: bool,
-    pending: Vec<(usize, JobHandle<R>)>,
+    pending: BTreeMap<usize, JobHandle<R>>,
     values: Vec<(usize, R)>,
     failed: Vec<(usize, Unanswered)>,
+    /// Some of them were asked, and not only refused.
+    has_failed: bool,
+    /// Who had answered before it could be noted who is to hear of it.
+    at_once: Option<(usize, Outcome<R>)>,
+    /// Those that nobody was asked to do.
+    left_out: Vec<usize>,
+    /// There are such, or there may be.
+    is_cut_short: bool,
+    /// Who has answered while others were still being asked.
+    answered: Arc<Mutex<Vec<usize>>>,
 }
 
-impl<R> Default for Round<R> {
-    fn default() -> Self {
-        let (pending, values, failed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { count: 0, need: 0, gives_up: false, pending, values, failed }
+/// Writes down that one has answered, whoever wakes it.
+struct Note {
+    nth: usize,
+    answered: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Note {
+    fn wake(self: Arc<Self>) {
+        lock(&self.answered).push(self.nth);
     }
 }
 
 impl<R> Round<R> {
+    fn new(gives_up: bool) -> Self {
+        Self {
+            count: 0,
+            need: 0,
+            gives_up,
+            pending: BTreeMap::new(),
+            values: Vec::new(),
+            failed: Vec::new(),
+            has_failed: false,
+            at_once: None,
+            left_out: Vec::new(),
+            is_cut_short: false,
+            answered: Arc::default(),
+        }
+    }
+
+    /// One more that is to answer.
+    fn ask(&mut self, handle: JobHandle<R>) {
+        let nth = self.count;
+        self.count += 1;
+        self.pending.insert(nth, handle);
+        self.at_once = self.answer_of(nth).map(|outcome| (nth, outcome));
+    }
+
+    /// One more that the pool did not take.
+    fn refused(&mut self, why: Refusal) {
+        match why {
+            // It was late, as those behind it are.
+            Refusal::Cancelled => self.left_out.push(self.count),
+            _ => self.failed.push((self.count, Unanswered::Refused(why))),
+        }
+        self.count += 1;
+    }
+
+    /// Its answer, if it is there; if not, it will be [written down](Note) when it is.
+    fn answer_of(&mut self, nth: usize) -> Option<Outcome<R>> {
+        let handle = self.pending.get_mut(&nth)?;
+        let answered = Arc::clone(&self.answered);
+        let waker = Waker::from(Arc::new(Note { nth, answered }));
+        match Pin::new(handle).poll(&mut task::Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    fn settle(&mut self, nth: usize, outcome: Outcome<R>) {
+        match outcome {
+            Ok(JobResult { value, .. }) => self.values.push((nth, value)),
+            Err(error) => {
+                self.has_failed = true;
+                self.failed.push((nth, Unanswered::Failed(error)));
+            }
+        }
+        drop(self.pending.remove(&nth));
+    }
+
+    /// Takes the answers that have come, as they came, and says whether it is decided; there may be so many more to ask.
+    fn is_decided(&mut self, need: Option<usize>, more: Option<usize>) -> bool {
+        let answered = std::mem::take(&mut *lock(&self.answered));
+        for nth in answered {
+            if self.is_over(need, more) {
+                return true;
+            }
+            if let Some(outcome) = self.answer_of(nth) {
+                self.settle(nth, outcome);
+            }
+        }
+        // It was found behind those, which had been written down by then.
+        if let Some((nth, outcome)) = self.at_once.take()
+            && !self.is_over(need, more)
+        {
+            self.settle(nth, outcome);
+        }
+        self.is_over(need, more)
+    }
+
+    /// Whether there are enough answers, or there cannot be.
+    fn is_over(&self, need: Option<usize>, more: Option<usize>) -> bool {
+        // All are to answer.
+        let Some(need) = need else { return self.gives_up && !self.failed.is_empty() };
+        let all = more.and_then(|more| self.count.checked_add(more));
+        let most = all.map(|all| all.saturating_sub(self.failed.len()));
+        let is_hopeless = self.has_failed && most.is_some_and(|most| most < need);
+        self.values.len() >= need || is_hopeless
+    }
+
+    /// These are not asked any more.
+    fn leave_out(&mut self, jobs: impl Iterator) {
+        let first = self.count;
+        // Where it is not known how many they are, there may be no end of them.
+        let has_end = jobs.size_hint().1.is_some();
+        if has_end {
+            self.count += jobs.count();
+            self.left_out.extend(first..self.count);
+        }
+        self.is_cut_short = !has_end || self.count > first;
+    }
+
     /// Asks those that are pending, until it is decided. Says why it is over, if it is.
     fn sweep(
         &mut self,
         mut ask: impl FnMut(&mut JobHandle<R>) -> Option<Outcome<R>>,
     ) -> Option<GatherEnd> {
-        let mut at = 0;
+        let mut from = 0;
         loop {
-            if self.pending.is_empty() && !(self.gives_up && self.values.len() < self.need) {
+            let all_are_over =
+                self.pending.is_empty() && self.left_out.is_empty() && !self.is_cut_short;
+            if all_are_over && !(self.gives_up && self.values.len() < self.need) {
                 return Some(GatherEnd::Complete);
             }
             if self.gives_up && self.values.len() >= self.need {
@@ -285,24 +409,17 @@ impl<R> Round<R> {
             if self.gives_up && self.failed.len().saturating_add(self.need) > self.count {
                 return Some(GatherEnd::Hopeless);
             }
-            let (nth, handle) = self.pending.get_mut(at)?;
-            match ask(handle) {
-                None => at += 1,
-                Some(Ok(JobResult { value, .. })) => {
-                    self.values.push((*nth, value));
-                    drop(self.pending.swap_remove(at));
-                }
-                Some(Err(error)) => {
-                    self.failed.push((*nth, Unanswered::Failed(error)));
-                    drop(self.pending.swap_remove(at));
-                }
+            let (&nth, handle) = self.pending.range_mut(from..).next()?;
+            from = nth + 1;
+            if let Some(outcome) = ask(handle) {
+                self.settle(nth, outcome);
             }
         }
     }
 
     fn end(self, end: GatherEnd) -> Result<Gathered<R>, Gathered<R>> {
-        let mut unfinished: Vec<_> = self.pending.iter().map(|(nth, _)| *nth).collect();
-        unfinished.sort_unstable();
+        // Whoever was left out comes behind all who were asked.
+        let unfinished = self.pending.into_keys().chain(self.left_out).collect();
         let gathered = Gathered { values: self.values, failed: self.failed, unfinished, end };
         match end {
             GatherEnd::Complete | GatherEnd::Enough => Ok(gathered),

@@ -358,7 +358,9 @@ impl<N: Flow> Pipeline<N> {
     /// Lets at most so many items be under way from here to the output, whatever the buffers would allow.
     ///
     /// Items enter in order, so the one that all others wait for is always inside: neither this nor a window can lock up. An item counts
-    /// until it is delivered or left out, or until a batch, or another step that remembers, has taken it up.
+    /// until it is left out, or until the function that takes the output has returned; with [`spawn`](Self::spawn), until it is in the output: what
+    /// waits there comes on top, up to the [`output_buffer`](Self::output_buffer). And no longer than until a [batch](Self::batch), or another
+    /// step that remembers, has taken it up: for what is behind that, put another cap there.
     ///
     /// # Errors
     ///
@@ -409,9 +411,31 @@ impl<N: Staged> Pipeline<N> {
         self
     }
 
-    /// Who decides whether another worker comes, of those that [`concurrency_auto`](Self::concurrency_auto) allows:
-    /// [`on_submit`](ScalePolicy::on_submit) is asked by a worker that leaves items waiting. The pool's
-    /// [`Thresholds`](crate::pool::Thresholds) if nothing is said. A policy that panics has said no.
+    /// Who decides whether another worker comes, of those that [`concurrency_auto`](Self::concurrency_auto) allows; the pool's
+    /// [`Thresholds`](crate::pool::Thresholds) if nothing is said.
+    ///
+    /// A stage asks [`on_submit`](ScalePolicy::on_submit), and nothing else: each time a worker has taken an item and nobody is free, also
+    /// if none waits, with `now` (since the run began), `queued`, `workers`, `min` and `max` of the [`Load`](crate::pool::Load); the rest of it is zero, or
+    /// `None`. When workers go again does not depend on the policy, and [`on_check`](ScalePolicy::on_check) is never asked: a stage has no clock of its own,
+    /// and does not measure how long an item waits. So of `Thresholds` only `up` and `on_submit` have a meaning here, and a
+    /// [`LatencyTarget`](crate::pool::LatencyTarget), which grows at checks, adds nobody. A policy that panics has said no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    /// use aqueduct::pool::Thresholds;
+    ///
+    /// // Another worker for each 4 items that wait, and not sooner.
+    /// let patient = Thresholds { up: 4.0, on_submit: false, ..Thresholds::default() };
+    /// let report = Pipeline::from_iter(0..1000)
+    ///     .map("work", |n| n + 1)
+    ///     .concurrency_auto(1..=4)
+    ///     .scale_policy(patient)
+    ///     .run(drop)?;
+    /// assert!(report.stages()[1].concurrency() <= 4);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
     pub fn scale_policy<S: ScalePolicy>(mut self, policy: S) -> Self {
         self.flow.plan().scaling = Arc::new(policy);
         self

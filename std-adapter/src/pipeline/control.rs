@@ -191,6 +191,13 @@ impl Control {
         self.work.cancel();
     }
 
+    /// As [`abort`](Self::abort), because the output is closed and there is more; nothing if it was the end of the run that closed it.
+    pub(super) fn lose_output(&self) {
+        if !self.work.is_done() {
+            self.abort();
+        }
+    }
+
     /// The source has come to its end by itself.
     pub(super) fn exhaust(&self) {
         lock(&self.ending).exhausted = true;

@@ -3,6 +3,7 @@
 use super::cap::Cap;
 use super::error::BuildError;
 use super::report::Counts;
+use super::shelf::Depth;
 use crate::lock;
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
@@ -212,7 +213,7 @@ pub(super) struct Office {
     /// What its workers pass on their way out, if something is capped behind them.
     pub(super) cap: Option<Cap>,
     /// Items that wait in front of the stage, or lie in its workers' hands unbegun.
-    pub(super) depth: AtomicCell<usize>,
+    pub(super) depth: Depth,
     pub(super) staff: Mutex<Staff>,
     /// Whether that may change, and has to be looked at.
     pub(super) scales: AtomicCell<bool>,
@@ -267,7 +268,7 @@ impl Office {
             is_fixed,
             keeps_order: None,
             scales: AtomicCell::new(staff.min < staff.max),
-            depth: AtomicCell::new(0),
+            depth: Depth::default(),
             staff: Mutex::new(staff),
             desks: Mutex::default(),
         }

@@ -156,7 +156,7 @@ impl<T> Edge<T> {
         let mut free = self.places.saturating_sub(state.line.len() + state.held);
         if let Some(at) = state.shelf_of(bill) {
             let State { shelves, line, asleep, .. } = state;
-            free -= shelves[at].items.pop_many(free, |parcel| line.push_back(parcel));
+            free -= shelves[at].pop_many(free, |parcel| line.push_back(parcel));
             if *asleep == 0 {
                 bill.forget();
             }
@@ -164,7 +164,13 @@ impl<T> Edge<T> {
         match (parcel, shelf) {
             (Some(parcel), _) if free > 0 => state.line.push_back(parcel),
             // No place is free, and hands never have them all: so there is something in the line, for which somebody is called.
-            (Some(parcel), Some(shelf)) => return shelf.push(parcel).err(),
+            (Some(parcel), Some(shelf)) => {
+                let refused = shelf.push(parcel).err();
+                if refused.is_none() {
+                    bill.write();
+                }
+                return refused;
+            }
             (parcel, _) => return parcel,
         }
         None
@@ -203,7 +209,7 @@ impl<T> Edge<T> {
         let most = (more - of_line).min(free);
         let mut wanted = most;
         for shelf in shelves {
-            wanted -= shelf.items.pop_many(wanted, |parcel| palm.items.push_back(parcel));
+            wanted -= shelf.pop_many(wanted, |parcel| palm.items.push_back(parcel));
         }
         palm.places = of_line + most - wanted;
         *held += palm.places;
@@ -225,8 +231,8 @@ impl<T> Edge<T> {
         let before = std::mem::replace(&mut state.noted, depth);
         match depth.checked_sub(before) {
             Some(0) => {}
-            Some(more) => drop(self.office.depth.fetch_add(more)),
-            None => drop(self.office.depth.fetch_sub(before - depth)),
+            Some(more) => drop(self.office.depth.moved.fetch_add(more)),
+            None => drop(self.office.depth.moved.fetch_sub(before - depth)),
         }
     }
 }
@@ -251,7 +257,8 @@ impl<T> Entrance<T> {
         let has_place = shelves <= edge.shelves && state.line.len() + state.held <= edge.places;
         let shelf = (edge.batch > 1 && has_place).then(|| {
             let (shelf, items) = ring(edge.batch - 1);
-            state.shelves.push(Shelf { items, bill: bill.clone() });
+            state.shelves.push(Shelf::new(items, bill.clone()));
+            edge.office.depth.add(&bill);
             shelf
         });
         drop(state);
@@ -267,7 +274,8 @@ impl<T> Entrance<T> {
         let mut state = lock(&self.edge.state);
         if let Some(at) = state.shelf_of(&self.bill) {
             let mut shelf = state.shelves.swap_remove(at);
-            while let Some(parcel) = shelf.items.pop() {
+            self.edge.office.depth.remove(&self.bill);
+            while let Some(parcel) = shelf.pop() {
                 rest.push(parcel);
             }
         }
@@ -359,7 +367,7 @@ impl<T> Entrance<T> {
         // Nobody will take what is on the shelf, nor what comes.
         let mut lost: Vec<_> = parcel.into_iter().collect();
         if let Some(at) = state.shelf_of(bill) {
-            while let Some(parcel) = state.shelves[at].items.pop() {
+            while let Some(parcel) = state.shelves[at].pop() {
                 lost.push(parcel);
             }
         }
@@ -496,7 +504,7 @@ impl<T> Exit<T> {
                     shelf.bill.await_items();
                 }
                 // What was laid on a shelf since we looked.
-                if state.shelves.iter().any(|shelf| !shelf.items.is_empty()) {
+                if state.shelves.iter().any(|shelf| !shelf.is_empty()) {
                     continue;
                 }
             } else {
@@ -546,14 +554,14 @@ impl<T> Palm<T> {
 impl<T> State<T> {
     /// How many items wait for a taker, those in hands not counted.
     fn queued(&self) -> usize {
-        let laid: usize = self.shelves.iter().map(|shelf| shelf.items.len()).sum();
+        let laid: usize = self.shelves.iter().map(Shelf::len).sum();
         self.line.len() + laid
     }
 
     /// The next of the line, or else of a shelf.
     fn next(&mut self) -> Option<Parcel<T>> {
         let next = self.line.pop_front();
-        next.or_else(|| self.shelves.iter_mut().find_map(|shelf| shelf.items.pop()))
+        next.or_else(|| self.shelves.iter_mut().find_map(Shelf::pop))
     }
 
     fn shelf_of(&self, bill: &Bill) -> Option<usize> {

@@ -276,7 +276,7 @@ pub enum PipelineError {
         /// What was done up to there.
         report: Box<Report>,
     },
-    /// The run was aborted by hand.
+    /// The run was aborted by hand, or its output was closed, or dropped, before the last item had come out.
     Aborted {
         /// What was done up to there.
         report: Box<Report>,

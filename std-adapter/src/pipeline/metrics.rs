@@ -28,7 +28,8 @@ pub struct PipelineMetrics {
 pub struct StageMetrics {
     /// What it has done so far.
     pub so_far: StageReport,
-    /// Items that wait in front of it, those included that its workers have taken and not begun.
+    /// Items that wait in front of it, wherever: those included that the makers keep until there are enough to hand over together, and
+    /// those that its workers have taken and not begun. Of several that a worker takes together all count until it has begun the last.
     pub queued: usize,
     /// How many may wait there; 0 for the source.
     pub buffer: usize,
@@ -99,7 +100,7 @@ impl PipelineMetrics {
             };
             let waits = |wait| office.desks().iter().filter(|d| d.waits() == Some(wait)).count();
             StageMetrics {
-                queued: office.depth.load(),
+                queued: office.depth.items(),
                 buffer: office.buffer,
                 cap: office.cap.as_ref().map(Cap::most),
                 under_cap: office.cap.as_ref().map_or(0, Cap::used),

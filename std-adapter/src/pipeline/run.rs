@@ -197,10 +197,10 @@ impl<N: Flow> Pipeline<N> {
         let (total, last) = (flow.total(), flow.position());
         let trace = trace::Run::started();
         let (sender, output) = channel::bounded(settings.output_buffer);
-        let closer = output.clone();
+        let closer = sender.downgrade();
         // Whoever waits for output is woken by an abort at once, not only when the last worker has seen it.
         let _ = control.work().after_func(move || {
-            closer.close();
+            let _ = closer.upgrade().map(|sender| sender.close());
         });
         let (run, of_stages) = (Arc::clone(&control), trace.clone());
         // What is asked of the run, from now on, is asked of all its stages.
@@ -219,7 +219,9 @@ impl<N: Flow> Pipeline<N> {
             rows
         })?;
         let is_launched = launched.recv().is_ok();
-        let running = Running { output, errors, control, host: Some(host), total, trace };
+        let left = output.leftover();
+        let output = Some(output);
+        let running = Running { output, left, errors, control, host: Some(host), total, trace };
         if is_launched && let Some(start) = settings.start {
             start.tell(running.controller());
         }
@@ -312,6 +314,7 @@ impl<T: Send> Sink<T> for Deliver<T> {
                 .during(Wait::Blocked, || self.sender.send_ctx(self.control.work(), load).is_ok()),
         };
         if !sent {
+            self.control.lose_output();
             return desk.count(Count::Recalled);
         }
         if let Some(progress) = &self.progress {

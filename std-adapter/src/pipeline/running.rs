@@ -6,7 +6,7 @@ use super::metrics::{AtWork, Bottleneck, PipelineMetrics, at_work, name_all};
 use super::report::Report;
 use super::run::{Rows, conclude};
 use super::trace;
-use crate::channel::Receiver;
+use crate::channel::{Leftover, Receiver};
 use crate::lock;
 use crate::thread::{JoinHandle, Panicked};
 use std::error::Error;
@@ -21,7 +21,9 @@ use std::time::Duration;
 /// and for the source from making an item.
 #[must_use = "dropping it aborts the run"]
 pub struct Running<T> {
-    pub(super) output: Receiver<T>,
+    /// None once nothing is to be received by it any more.
+    pub(super) output: Option<Receiver<T>>,
+    pub(super) left: Leftover<T>,
     pub(super) errors: Receiver<StageError>,
     pub(super) control: Arc<Control>,
     /// None once it is joined.
@@ -33,9 +35,10 @@ pub struct Running<T> {
 impl<T> Running<T> {
     /// Where the items come out. It ends when the run does.
     ///
-    /// Clones of it share the items; use them to receive on several threads.
+    /// Clones of it share the items; use them to receive on several threads, or on another one while this one [`wait`](Self::wait)s. Whoever
+    /// [closes](Receiver::close) it aborts the run, with the next item that comes out.
     pub fn output(&self) -> &Receiver<T> {
-        &self.output
+        self.output.as_ref().unwrap_or_else(|| unreachable!("only who takes the run takes it"))
     }
 
     /// Where the errors of failed items come out, as they happen. It ends when the run does.
@@ -89,8 +92,22 @@ impl<T> Running<T> {
 
     /// Waits until all threads have ended.
     ///
-    /// Nobody can receive the output meanwhile, unless there are clones of it; what comes out is dropped, and counted
-    /// as undelivered. To have it, receive it first.
+    /// If there are clones of the [output](Self::output), it is theirs: receive on other threads, since a full output keeps the run from ending;
+    /// what is in it at the end can still be received, and counts as delivered. When the last clone goes before the end, the run is
+    /// aborted with the next item that comes out. If there are none, what comes out is dropped, and counted as undelivered. To have it, receive it first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{pipeline::Pipeline, thread};
+    ///
+    /// let running = Pipeline::from_iter(1..=100).map("square", |n| n * n).spawn()?;
+    /// let output = running.output().clone();
+    /// let consumer = thread::spawn(move || output.iter().sum::<u32>())?;
+    /// assert_eq!(running.wait()?.delivered(), 100);
+    /// assert_eq!(consumer.join()?, 338_350);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -103,8 +120,8 @@ impl<T> Running<T> {
     /// As [`wait`](Self::wait), for so long at most: [`drain`](Self::drain) or [`abort`](Self::abort) first, and this says who is
     /// stuck.
     ///
-    /// The output is not received meanwhile. A full one keeps the run from ending: receive it on another thread, or
-    /// abort.
+    /// The output is not received meanwhile. A full one keeps the run from ending: receive it on another thread, from a clone, or
+    /// abort. When the run has ended in time, what is in the output is dealt with as by `wait`.
     ///
     /// # Errors
     ///
@@ -156,14 +173,21 @@ impl<T> Running<T> {
 
     fn conclude(&mut self) -> Result<Report, PipelineError> {
         // Received until the end, or a full output would keep the run from ending.
-        let undelivered = self.output.iter().count() as u64;
+        let undelivered = self.give_up_output();
         let Some(host) = self.host.take() else { unreachable!("only `wait` and `drop` take it") };
         let joined = host.join().unwrap_or_else(Err);
         self.report(joined, undelivered)
     }
 
-    fn sum_up(&self, rows: Result<Rows, Panicked>) -> Result<Report, PipelineError> {
-        self.report(rows, self.output.iter().count() as u64)
+    fn sum_up(&mut self, rows: Result<Rows, Panicked>) -> Result<Report, PipelineError> {
+        let undelivered = self.give_up_output();
+        self.report(rows, undelivered)
+    }
+
+    /// Leaves the output to those who have clones of it. If there are none: receives until the end, and says how many there were.
+    fn give_up_output(&mut self) -> u64 {
+        let alone = self.output.take().filter(|output| output.receiver_count() == 1);
+        alone.map_or(0, |output| output.iter().count() as u64)
     }
 
     fn report(
@@ -171,6 +195,7 @@ impl<T> Running<T> {
         rows: Result<Rows, Panicked>,
         undelivered: u64,
     ) -> Result<Report, PipelineError> {
+        let undelivered = undelivered + self.left.count();
         let mut report = Report { undelivered, ..Report::default() };
         if let Ok(Ok(rows)) = &rows {
             let out = rows.last().map_or(0, |row| row.office.counts().handed_on());
@@ -248,7 +273,8 @@ impl Controller {
         self.control.metrics(self.total)
     }
 
-    /// Changes how many workers a stage has, while it runs.
+    /// Changes how many workers a stage has, while it runs. Of several stages of this name it is the first: give a stage that is to be resized
+    /// a name of its own.
     ///
     /// Workers come when one of the stage's own next looks for items, and go when they next do; one that is at work, or asleep
     /// for want of items, is not disturbed. Below an ordered point, keep within its window: workers above that find no

@@ -157,3 +157,67 @@ fn a_quorum_of_more_than_there_are_is_hopeless() {
     }
     pool.wait_idle();
 }
+
+/// A pool whose only worker has to take the job before a further one has room.
+fn narrow() -> Pool {
+    Pool::builder().max_workers(1).queue_capacity(1).build().unwrap()
+}
+
+/// How many jobs are made before it is seen that one of the first has decided it: those that are run, that wait, and the one that waits for room.
+const SOON: u32 = 8;
+
+/// Answers are looked at while others are still to be asked, so that of endlessly many only so many are asked as it takes.
+#[test]
+fn of_endlessly_many_no_more_are_asked_than_it_takes() {
+    let pool = narrow();
+    let at_most = |n: u32| assert!(n < SOON, "still asks when there are enough answers");
+    let first = fan::scatter(&pool).first((0..).map(|n| {
+        at_most(n);
+        Job::fallible(move |_| if n == 0 { Err("no") } else { Ok(n) })
+    }));
+    assert_eq!(first.unwrap(), 1);
+    let jobs = (0..).map(|n| {
+        at_most(n);
+        Job::new(move || n)
+    });
+    let quorum = fan::scatter(&pool).quorum(3, jobs).unwrap();
+    let answers: Vec<_> = quorum.values.iter().map(|(_, n)| *n).collect();
+    assert_eq!((answers, quorum.end), (vec![0, 1, 2], GatherEnd::Enough));
+    let jobs = (0..).map(|n| {
+        at_most(n);
+        Job::fallible(move |_| if n == 1 { Err("no") } else { Ok(n) })
+    });
+    let all = fan::scatter(&pool).all(jobs).unwrap_err();
+    assert!(matches!(all.failed[..], [(1, Unanswered::Failed(_))]), "{all:?}");
+    assert_eq!((all.end, all.values), (GatherEnd::Hopeless, vec![(0, 0)]));
+    let context = Context::background();
+    let each = fan::scatter(&pool).context(&context).each((0..).map(|n| {
+        at_most(n);
+        let done = context.clone();
+        Job::new(move || {
+            if n == 2 {
+                done.cancel();
+            }
+        })
+    }));
+    assert_eq!(each.end, GatherEnd::Done(ContextError::Canceled));
+    pool.wait_idle();
+}
+
+/// When it is decided, those that were not submitted are neither run nor forgotten.
+#[test]
+fn the_rest_is_not_submitted_and_counts_as_unfinished() {
+    let pool = narrow();
+    let jobs = (0..100_u32).map(|n| Job::new(move || n));
+    let enough = fan::scatter(&pool).quorum(2, jobs).unwrap();
+    assert_eq!((enough.values, enough.end), (vec![(0, 0), (1, 1)], GatherEnd::Enough));
+    assert!(enough.failed.is_empty() && enough.unfinished.into_iter().eq(2..100));
+    // 30 of 32 cannot answer any more when three have failed.
+    let jobs = (0..32_u32).map(|_| Job::fallible(|_| Err::<u32, _>("no")));
+    let hopeless = fan::scatter(&pool).quorum(30, jobs).unwrap_err();
+    assert_eq!((hopeless.end, hopeless.failed.len()), (GatherEnd::Hopeless, 3));
+    assert!(hopeless.unfinished.into_iter().eq(3..32));
+    pool.wait_idle();
+    let run = pool.metrics().completed + pool.metrics().failed;
+    assert!(run < u64::from(2 * SOON), "{run} were run");
+}

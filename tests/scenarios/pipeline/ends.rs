@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+/// Long enough for whatever ends at all.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Ending a run is idempotent, in any order and from any number of threads, also when it has ended.
 ///
 /// R26
@@ -343,4 +346,92 @@ fn waiting_without_reading_does_not_hang() {
     let report = running.wait().unwrap();
     assert_eq!((report.delivered(), report.undelivered()), (0, 1000));
     assert!(!report.is_complete());
+}
+
+/// Waiting beside somebody who receives takes nothing away from them: each item has one owner.
+///
+/// R38
+#[test]
+fn waiting_leaves_the_output_to_those_who_receive_it() {
+    for output_buffer in [1, 64] {
+        let running = Pipeline::from_iter(0..1000).output_buffer(output_buffer).spawn().unwrap();
+        let output = running.output().clone();
+        let consumer = thread::spawn(move || output.iter().collect::<Vec<_>>()).unwrap();
+        let report = running.wait().unwrap();
+        let received = consumer.join().unwrap();
+        assert!(received.iter().copied().eq(0..1000), "{} of 1000", received.len());
+        assert_eq!((report.delivered(), report.undelivered()), (1000, 0));
+        assert!(report.is_complete());
+    }
+}
+
+/// What lies in the output when the run has ended is still there for those who receive.
+///
+/// R38
+#[test]
+fn what_lies_in_the_output_outlives_the_run() {
+    let running = Pipeline::from_iter(0..3).spawn().unwrap();
+    let output = running.output().clone();
+    let report = running.wait_timeout(LIMIT).unwrap().unwrap();
+    assert_eq!((report.delivered(), report.undelivered()), (3, 0));
+    assert_eq!(output.iter().collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+/// Whoever closes the output ends an endless run.
+///
+/// R75, R78
+#[test]
+fn closing_the_output_ends_an_endless_run() {
+    let running = Pipeline::from_iter(0_u64..)
+        .map("same", |n| n)
+        .concurrency(2)
+        .ordered(8)
+        .output_buffer(4)
+        .spawn()
+        .unwrap();
+    assert_eq!(running.output().recv(), Ok(0));
+    running.output().close();
+    let error = running.wait_timeout(LIMIT).expect("nobody takes what it makes").unwrap_err();
+    assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+    assert_error_adds_up(&error);
+    assert_eq!(error.report().unwrap().delivered(), 1);
+}
+
+/// Those who receive may all go while the run is waited for: it ends, and what they have left in the output is counted and dropped.
+///
+/// R65, R75, R78
+#[test]
+fn a_run_ends_when_the_last_who_receives_goes() {
+    const ROOM: usize = 4;
+    let drops = Drops::default();
+    let maker = drops.clone();
+    let running = Pipeline::from_iter(std::iter::repeat_with(move || maker.item()))
+        .map("same", |item| item)
+        .concurrency(2)
+        .output_buffer(ROOM)
+        .spawn()
+        .unwrap();
+    let (output, controller) = (running.output().clone(), running.controller());
+    let consumer = thread::spawn(move || {
+        let received = output.iter().take(3).count() as u64;
+        let waits = thread::catch(|| {
+            eventually("the run is waited for", || output.receiver_count() == 1);
+            eventually("the output is full", || output.len() == ROOM);
+        });
+        if waits.is_err() {
+            controller.abort();
+        }
+        drop(output);
+        waits.map(|()| received)
+    })
+    .unwrap();
+    let error = running.wait().unwrap_err();
+    assert_eq!(consumer.join().unwrap().unwrap(), 3);
+    assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+    assert_error_adds_up(&error);
+    let report = error.report().unwrap();
+    assert_eq!((report.delivered(), report.undelivered()), (3, ROOM as u64));
+    let made = report.stages()[0].received();
+    assert_eq!(made, report.delivered() + report.cancelled());
+    assert_eq!(drops.count() as u64, made);
 }

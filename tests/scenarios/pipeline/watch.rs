@@ -36,7 +36,8 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
         (stage.starved, stage.blocked)
     };
     // Of four places one is the maker's shelf. It is called once two of the other three are free, so it may wait for one.
-    let is_full = |metrics: &PipelineMetrics, at: usize| metrics.stages[at].queued >= 2;
+    let is_full =
+        |metrics: &PipelineMetrics, at: usize| (3..=4).contains(&metrics.stages[at].queued);
     eventually("all wait for `slow`", || {
         let metrics = running.metrics();
         waiting(&metrics, 0, "source") == (0, 1)
@@ -60,6 +61,39 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
     running.abort();
     drop(go);
     assert_error_adds_up(&running.wait().unwrap_err());
+}
+
+/// What several makers have laid down for a stage that stands still is seen to wait there, and not only what has been moved into line: a full
+/// buffer looks full. When all are through, nothing waits anywhere.
+///
+/// R41
+#[test]
+fn what_waits_on_the_makers_side_is_seen_to_wait() {
+    const BUFFER: usize = 64;
+    const MAKERS: usize = 4;
+    let (go, wait) = channel::bounded::<()>(1);
+    let running = Pipeline::from_iter(0..200)
+        .map("make", |n| n)
+        .concurrency(MAKERS)
+        .map("still", move |n| {
+            let _ = wait.recv();
+            n
+        })
+        .buffer(BUFFER)
+        .output_buffer(200)
+        .spawn()
+        .unwrap();
+    // Should this fail, the stage ends before the run is waited for.
+    let go = go;
+    let queued = |at: usize| running.metrics().stages[at].queued;
+    eventually("all makers wait for room", || running.metrics().stages[1].blocked == MAKERS);
+    let full = queued(2);
+    // Whoever waits for room is called once half of the line is free.
+    assert!((BUFFER * 3 / 4..=BUFFER).contains(&full), "{full} of {BUFFER}");
+    drop(go);
+    assert_eq!(running.output().iter().count(), 200);
+    eventually("nothing waits", || queued(1) + queued(2) == 0);
+    assert_adds_up(&running.wait().unwrap());
 }
 
 /// A run that does not end says which stage is stuck, and at which item; it can be given up, or waited for again.
@@ -228,6 +262,31 @@ fn a_stage_is_resized_while_it_runs() {
     assert_adds_up(&running.wait().unwrap());
 }
 
+/// And those who are too many go, each when it next looks for an item: down to as many as there may be.
+#[test]
+fn a_stage_that_is_made_smaller_loses_workers() {
+    let (sender, receiver) = channel::bounded(1);
+    let running =
+        Pipeline::from_receiver(receiver).map("work", |()| ()).concurrency(4).spawn().unwrap();
+    let workers = || running.metrics().stages[1].workers;
+    assert_eq!(workers(), 4);
+    for most in [2, 1] {
+        running.controller().resize("work", 1..=most).unwrap();
+        // Who sleeps for want of items does not look.
+        eventually("those who are too many are gone", || {
+            sender.send(()).unwrap();
+            running.output().recv().unwrap();
+            assert!(workers() >= 1);
+            workers() <= most
+        });
+    }
+    assert_eq!(workers(), 1);
+    sender.close();
+    let report = running.wait().unwrap();
+    assert_eq!(report.stages()[1].concurrency(), 4);
+    assert_adds_up(&report);
+}
+
 /// With an endless source and a last stage that stands still, no more is under way than the cap, or the buffers, allow.
 ///
 /// R35, R79
@@ -266,6 +325,35 @@ fn an_endless_source_fills_no_more_than_the_cap() {
         drop(go);
         assert_error_adds_up(&running.wait().unwrap_err());
     }
+}
+
+/// Of a run in the background, what has reached the output is under the cap no more: there may be so many besides.
+///
+/// R35, R79
+#[test]
+fn what_waits_at_the_output_comes_on_top_of_the_cap() {
+    const CAP: usize = 3;
+    const OUTPUT: usize = 4;
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let running = Pipeline::from_iter((0_u64..).inspect(move |_| {
+        count.fetch_add(1, SeqCst);
+    }))
+    .max_in_flight(CAP)
+    .map("quick", |n| n)
+    .output_buffer(OUTPUT)
+    .spawn()
+    .unwrap();
+    // And the one that the source has in its hand.
+    let most = (CAP + OUTPUT + 1) as u64;
+    for out in 0..20 {
+        eventually("it is full", || made.load(SeqCst) == most + out);
+        let metrics = running.metrics();
+        assert_eq!((metrics.stages[0].under_cap, running.output().len()), (CAP, OUTPUT));
+        running.output().recv().unwrap();
+    }
+    running.abort();
+    assert_error_adds_up(&running.wait().unwrap_err());
 }
 
 /// A cap behind a cap bounds what is behind it, and the one in front goes on to bound both.
