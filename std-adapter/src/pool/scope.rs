@@ -283,7 +283,8 @@ impl<R> ScopedJob<'_, R> {
             if let Some(outcome) = lock(&self.outcome).take() {
                 return outcome;
             }
-            if !state.run_this(self.id) && !(may_help && state.run_one()) {
+            let has_run = state.run_this(self.id) || (may_help && state.run_one());
+            if !has_run {
                 // Whoever runs it may need a worker.
                 let pool = &state.pool;
                 let _section = pool.begin_blocking_here();

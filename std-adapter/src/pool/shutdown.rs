@@ -78,7 +78,7 @@ pub struct RunningJob {
     pub id: JobId,
     /// What it is called, if it has a name.
     pub name: Option<Arc<str>>,
-    /// Where it runs; `None` for the thread that submitted it.
+    /// Where it runs: which worker, or thread in a worker's place; `None` for one that submitted it, or waits for it.
     pub worker: Option<WorkerId>,
 }
 
