@@ -368,8 +368,8 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
                 }
                 continue;
             }
-            // permits:more - Acquire: reads permits:fewer, so what went is off the word before we add to it. With a weaker
-            // one, our addition could come first in the word, and what was to go could be taken.
+            // permits:more - Acquire, Relaxed if it fails: reads permits:fewer, so what went is off the word before we add to
+            // it. With a weaker one, our addition could come first in the word, and what was to go could be taken.
             if permits.target.compare_exchange(before, after, Acquiring, Relaxed).is_ok() {
                 // permits:count - Relaxed: a sum; raised before the word, so that it is never less than there are.
                 permits.total.fetch_add(after - before, Relaxed);
