@@ -50,6 +50,10 @@ pub(super) struct Roster {
     /// The books of workers that have gone.
     departed: Tally,
     check: Option<Timer>,
+    /// Those that abort a drain which a worker has begun. Dropped with the lock released.
+    pub(super) limits: Vec<Timer>,
+    /// Threads that somebody waits for, having taken them off the list.
+    pub(super) joining: usize,
     last_check: Duration,
     /// The waits that had been counted at the last check.
     waits_then: super::Histogram,
@@ -117,6 +121,8 @@ impl Roster {
             changed: Duration::ZERO,
             departed: Tally::default(),
             check: None,
+            limits: Vec::new(),
+            joining: 0,
             last_check: Duration::ZERO,
             waits_then: super::Histogram::default(),
         }
@@ -442,8 +448,10 @@ impl Shared {
             self.crew.set_room(false);
             self.arm_check(&mut roster);
         }
+        let has_ended = roster.life != Life::Open && roster.live == 0 && roster.leaving == 0;
+        let limits = has_ended.then(|| std::mem::take(&mut roster.limits));
         drop(roster);
-        drop(thread);
+        drop((thread, limits));
         if exit != Exit::Left && !has_failed {
             let _ = self.hire_fewest(ScaleReason::Lost);
         }
