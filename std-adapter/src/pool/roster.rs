@@ -248,6 +248,12 @@ impl Shared {
         } else {
             self.update_notes(&roster);
             self.await_check(&mut roster, may_grow);
+            let is_stuck = roster.life == Life::Draining && nobody_works;
+            drop(roster);
+            if is_stuck {
+                // Whoever drains may have to run it.
+                self.tell_quiet();
+            }
         }
     }
 
@@ -300,16 +306,19 @@ impl Shared {
         let spawned = builder.spawn(move || worker.work());
         let mut roster = lock(&self.roster);
         roster.hiring -= 1;
-        roster.refused = spawned.is_err();
         let hired = match spawned {
             Ok(thread) => {
+                let is_there = roster.slots.contains_key(&id);
                 // If it has gone already, nobody is left to take it off the list; but a shutdown waits for the thread.
-                if roster.slots.contains_key(&id) || roster.life != Life::Open {
+                if is_there || roster.life != Life::Open {
                     roster.threads.insert(id, thread);
                 }
+                // Gone, it has said itself how it went.
+                roster.refused &= !is_there;
                 Ok(())
             }
             Err(error) => {
+                roster.refused = true;
                 roster.slots.remove(&id);
                 roster.live -= 1;
                 roster.spawn_failures += 1;
