@@ -477,6 +477,9 @@ impl Pool {
 
     /// As [`shutdown`](Self::shutdown) for so long, then as [`shutdown_now`](Self::shutdown_now). The report names the jobs that are stuck.
     ///
+    /// A worker that calls it does not wait: what is in is run for so long all the same, unless the system has no thread for the timer; then
+    /// there is no limit.
+    ///
     /// Where the system has refused all threads, what is in is run by whoever shuts down. No job is begun then after that time, but one that
     /// has begun is not left.
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {

@@ -201,14 +201,14 @@ impl Builder {
         self
     }
 
-    /// Called on each worker's thread before its first job. A panic in it costs the pool that worker; another is tried at the next
+    /// Called on each worker's thread before its first job; what it asks of the pool, it asks as a job of that worker. A panic in it costs the pool that worker; another is tried at the next
     /// [check](Self::check_interval).
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.settings.on_thread_start = Some(Arc::new(hook));
         self
     }
 
-    /// Called on each worker's thread after its last job.
+    /// Called on each worker's thread after its last job; what it asks of the pool, it asks as a job of that worker.
     pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.settings.on_thread_stop = Some(Arc::new(hook));
         self

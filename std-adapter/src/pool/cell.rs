@@ -174,9 +174,17 @@ impl<W: Work> Cell<W> {
         }
     }
 
-    /// Ends the job at `deadline` if it has not begun by then.
+    /// Ends the job after so long if it has not begun by then.
     pub(super) fn limit_wait(self: &Arc<Self>, shared: &Arc<Shared>, limit: Duration) {
-        self.set_timer(shared, limit, Phase::Queued, Limit::Queue);
+        // A limit beyond the clock is none.
+        let Some(deadline) = Instant::now().checked_add(limit) else { return };
+        let mut stage = self.stage();
+        if stage.phase != Phase::Queued {
+            return;
+        }
+        stage.rare().begin_by = Some(deadline);
+        drop(stage);
+        self.set_timer(shared, deadline, Phase::Queued, Limit::Queue);
     }
 
     /// From now on it is not begun once `context` is done. Before it is queued.
@@ -189,7 +197,7 @@ impl<W: Work> Cell<W> {
         self.stage().rare().permit = Some(permit);
     }
 
-    /// Cancels the job when `context` is done.
+    /// Cancels the job when `context` is done, if that is not seen to.
     pub(super) fn tie(self: &Arc<Self>, shared: &Arc<Shared>, context: &Context) {
         let (me, shared) = (Arc::downgrade(self), Arc::clone(shared));
         let tie = context.after_func(move || {
@@ -198,7 +206,7 @@ impl<W: Work> Cell<W> {
             }
         });
         let mut stage = self.stage();
-        if stage.phase.is_over() {
+        if stage.phase.is_over() || stage.rare().tie.is_some() {
             drop(stage);
             tie.stop();
         } else {
@@ -206,23 +214,21 @@ impl<W: Work> Cell<W> {
         }
     }
 
-    /// Ends the job after so long, if it is in this phase then.
+    /// Ends the job at that time, if it is in this phase then.
     fn set_timer(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
-        time: Duration,
+        deadline: Instant,
         phase: Phase,
         limit: Limit,
     ) {
-        // A limit beyond the clock is none.
-        let Some(deadline) = Instant::now().checked_add(time) else { return };
         let (me, pool) = (Arc::downgrade(self), Arc::clone(shared));
         let timer = timer::call_at(deadline, move || {
             if let Some(cell) = me.upgrade() {
                 cell.end_in(&pool, phase, JobError::TimedOut(limit));
             }
         });
-        // Without a thread for timers there is no limit; `perform` looks at the clock at the end.
+        // Without a thread for timers nobody is told in time; `begin`, and `perform` at the end, look at the clock.
         let Ok(timer) = timer else { return };
         let mut stage = self.stage();
         if stage.phase == phase {
@@ -349,10 +355,11 @@ impl<W: Work> Runnable for Cell<W> {
 
     fn begin(&self, shared: &Arc<Shared>) -> bool {
         let mut stage = self.stage();
-        // The callback that would cancel it may not have got to it yet.
-        let source = stage.rare.as_ref().and_then(|rare| rare.source.as_ref());
-        if stage.phase == Phase::Queued && source.is_some_and(Context::is_done) {
-            self.end_with(shared, stage, JobError::Cancelled);
+        // The callback that would end it may not have got to it yet.
+        if stage.phase == Phase::Queued
+            && let Some(error) = stage.rare.as_ref().and_then(|rare| rare.too_late())
+        {
+            self.end_with(shared, stage, error);
             return false;
         }
         stage.phase == Phase::Queued
@@ -368,11 +375,16 @@ impl<W: Work> Runnable for Cell<W> {
         };
         let waiting = stage.rare.as_mut().and_then(|rare| rare.timer.take());
         let run_timeout = stage.rare.as_ref().and_then(|rare| rare.run_timeout);
+        let untied = stage.rare.as_ref().and_then(|rare| rare.untied());
         drop(stage);
         drop(waiting);
+        // It was not queued, or not seen to yet.
+        if let Some(context) = untied {
+            self.tie(shared, &context);
+        }
         let run_timeout = run_timeout.or(shared.settings.run_timeout);
-        if let Some(limit) = run_timeout {
-            self.set_timer(shared, limit, Phase::Running, Limit::Run);
+        if let Some(deadline) = run_timeout.and_then(|limit| Instant::now().checked_add(limit)) {
+            self.set_timer(shared, deadline, Phase::Running, Limit::Run);
         }
         let mut context = JobContext {
             job: &*self,

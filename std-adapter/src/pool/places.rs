@@ -305,6 +305,34 @@ mod tests {
         assert!(waits.is_finished());
     }
 
+    /// The same where it begins to wait for that only when the shutdown waits for it.
+    #[test]
+    fn a_shutdown_that_waits_runs_what_nobody_comes_to() {
+        let pool = Pool::builder().max_workers(2).check_interval(Duration::MAX).build().unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let (send, receive) = mpsc::channel();
+        let first = Job::with_context(move |job| {
+            let _ = wait.recv();
+            job.blocking(|| receive.recv().unwrap())
+        });
+        let first = submitted(&pool, first);
+        while pool.metrics().queued != [0; 4] {
+            std::thread::yield_now();
+        }
+        refuse_threads(&pool, true);
+        let waits = pool.submit(move || send.send(7).unwrap()).unwrap();
+        assert!(pool.metrics().spawn_failures > 0 && !waits.is_finished());
+        let (ended, end) = mpsc::channel();
+        let inner = pool.clone();
+        std::thread::spawn(move || ended.send(inner.shutdown().is_complete()));
+        while !(pool.is_shut_down() && pool.shared().quiet.has_waiters()) {
+            std::thread::yield_now();
+        }
+        drop(go);
+        assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok(true));
+        assert_eq!(joined(first), 7);
+    }
+
     /// The same where a worker shuts the pool down, once there are threads again.
     #[test]
     fn a_worker_that_shuts_down_has_what_nobody_came_to_run() {

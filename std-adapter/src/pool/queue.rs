@@ -146,7 +146,7 @@ impl Queues {
         {
             return Some(job);
         }
-        if turn % AGING != 0
+        if !turn.is_multiple_of(AGING)
             && let Some(job) = self.take_aside()
         {
             return Some(job);

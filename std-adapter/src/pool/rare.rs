@@ -1,19 +1,22 @@
 //! What few jobs have: a name, a key, limits, contexts. The others do not carry the room for it.
 
 use super::cell::Sink;
+use super::outcome::{JobError, Limit};
 use crate::Context;
 use crate::context::StopHandle;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
 use crate::timer::Timer;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What few jobs have.
 pub(super) struct Rare<R> {
     pub(super) name: Option<Arc<str>>,
     pub(super) run_timeout: Option<Duration>,
     pub(super) key: Option<u64>,
+    /// Later it is not begun.
+    pub(super) begin_by: Option<Instant>,
     /// The limit that is running now: of waiting, then of running.
     pub(super) timer: Option<Timer>,
     pub(super) context: Option<Context>,
@@ -34,6 +37,7 @@ impl<R> Default for Rare<R> {
             name: None,
             run_timeout: None,
             key: None,
+            begin_by: None,
             timer: None,
             context: None,
             source: None,
@@ -43,6 +47,22 @@ impl<R> Default for Rare<R> {
             permit: None,
             turn: Turn::Waits,
         }
+    }
+}
+
+impl<R> Rare<R> {
+    /// Why it must not be begun any more, whoever would end it being late.
+    pub(super) fn too_late(&self) -> Option<JobError> {
+        if self.source.as_ref().is_some_and(Context::is_done) {
+            return Some(JobError::Cancelled);
+        }
+        let is_late = self.begin_by.is_some_and(|begin_by| Instant::now() >= begin_by);
+        is_late.then_some(JobError::TimedOut(Limit::Queue))
+    }
+
+    /// The context that it is to be cancelled by, if it is not tied to that.
+    pub(super) fn untied(&self) -> Option<Context> {
+        self.source.clone().filter(|_| self.tie.is_none())
     }
 }
 

@@ -50,6 +50,10 @@ pub(super) struct Roster {
     /// The books of workers that have gone.
     pub(super) departed: Tally,
     check: Option<Timer>,
+    /// Those that abort a drain which a worker has begun. Dropped with the lock released.
+    pub(super) limits: Vec<Timer>,
+    /// Threads that somebody waits for, having taken them off the list.
+    pub(super) joining: usize,
     last_check: Duration,
     /// The waits that had been counted at the last check.
     waits_then: super::Histogram,
@@ -118,6 +122,8 @@ impl Roster {
             changed: Duration::ZERO,
             departed: Tally::default(),
             check: None,
+            limits: Vec::new(),
+            joining: 0,
             last_check: Duration::ZERO,
             waits_then: super::Histogram::default(),
             expired_then: 0,
@@ -244,6 +250,12 @@ impl Shared {
         } else {
             self.update_notes(&roster);
             self.await_check(&mut roster, may_grow);
+            let is_stuck = roster.life == Life::Draining && nobody_works;
+            drop(roster);
+            if is_stuck {
+                // Whoever drains may have to run it.
+                self.tell_quiet();
+            }
         }
     }
 
@@ -296,16 +308,19 @@ impl Shared {
         let spawned = builder.spawn(move || worker.work());
         let mut roster = lock(&self.roster);
         roster.hiring -= 1;
-        roster.refused = spawned.is_err();
         let hired = match spawned {
             Ok(thread) => {
+                let is_there = roster.slots.contains_key(&id);
                 // If it has gone already, nobody is left to take it off the list; but a shutdown waits for the thread.
-                if roster.slots.contains_key(&id) || roster.life != Life::Open {
+                if is_there || roster.life != Life::Open {
                     roster.threads.insert(id, thread);
                 }
+                // Gone, it has said itself how it went.
+                roster.refused &= !is_there;
                 Ok(())
             }
             Err(error) => {
+                roster.refused = true;
                 roster.slots.remove(&id);
                 roster.live -= 1;
                 roster.spawn_failures += 1;
@@ -444,8 +459,10 @@ impl Shared {
             self.crew.set_room(false);
             self.arm_check(&mut roster);
         }
+        let has_ended = roster.life != Life::Open && roster.live == 0 && roster.leaving == 0;
+        let limits = has_ended.then(|| std::mem::take(&mut roster.limits));
         drop(roster);
-        drop(thread);
+        drop((thread, limits));
         if exit != Exit::Left && !has_failed {
             let _ = self.hire_fewest(ScaleReason::Lost);
         }

@@ -6,14 +6,14 @@ use super::places;
 use super::queue::Entry;
 use super::roster::Life;
 use super::shared::Shared;
-use super::worker::{Slot, is_worker_of};
-use crate::lock;
+use super::worker::{Slot, is_thread_of};
+use crate::park::deadline_after;
+use crate::{lock, timer};
 use std::cell::RefCell;
-use std::fmt;
-use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use std::{fmt, mem, ptr};
 
 /// How a shutdown went.
 ///
@@ -93,11 +93,12 @@ impl Shared {
         roster.life = roster.life.max(life);
         self.queues.close();
         let check = roster.check_off();
+        let limits = (life == Life::Aborted).then(|| mem::take(&mut roster.limits));
         let wakers = self.call_all(&mut roster);
         // Before the queues are emptied: see `clear_up`.
         self.crew.set_room(true);
         drop(roster);
-        drop(check);
+        drop((check, limits));
         self.lines.room.close();
         if let Some(door) = &self.door {
             door.close();
@@ -111,13 +112,13 @@ impl Shared {
         self.report(0)
     }
 
-    /// Runs all that is in, until the deadline; false if that was not all.
-    fn drain_until(self: &Arc<Self>, deadline: Option<Instant>) -> bool {
+    /// Runs all that is in, until the deadline.
+    fn drain_until(self: &Arc<Self>, deadline: Option<Instant>) -> Drained {
         self.close(Life::Draining);
-        if is_worker_of(self) || Clearing::is_here(self) {
+        if is_thread_of(self) || Clearing::is_here(self) {
             // It cannot wait for itself, and two that waited for each other would wait for ever.
             self.hire_again();
-            return false;
+            return Drained::Elsewhere;
         }
         let all_gone = || {
             // Before the roster: whoever has taken a job out is down there until it has run.
@@ -142,10 +143,11 @@ impl Shared {
             at_rest && (aborted || nothing_is_in)
         };
         let is_done = places::wait(self, || self.wait_until(deadline, all_gone));
-        if is_done {
-            self.join_threads();
+        if !is_done {
+            return Drained::Late;
         }
-        is_done
+        self.join_threads();
+        Drained::All
     }
 
     /// If threads were refused before, and nobody works, perhaps there is one to be had now.
@@ -197,12 +199,20 @@ impl Shared {
         waiting.iter().filter(|job| job.end_queued(self, JobError::Cancelled)).count()
     }
 
-    /// Waits for the threads, which have nothing left to do, so that they are gone when this returns.
+    /// Waits for the threads, which have nothing left to do, so that they are gone when this returns, whoever else waits for them.
     fn join_threads(&self) {
-        let threads = std::mem::take(&mut lock(&self.roster).threads);
+        let mut roster = lock(&self.roster);
+        let threads = mem::take(&mut roster.threads);
+        let limits = mem::take(&mut roster.limits);
+        roster.joining += threads.len();
+        drop(roster);
+        drop(limits);
         for thread in threads.into_values() {
             let _ = thread.join();
+            lock(&self.roster).joining -= 1;
+            self.tell_quiet();
         }
+        self.wait_until(None, || lock(&self.roster).joining == 0);
     }
 
     fn report(&self, cancelled: usize) -> ShutdownReport {
@@ -230,11 +240,44 @@ impl Shared {
 
     /// Drains until the deadline, then aborts.
     pub(super) fn drain_or_abort(self: &Arc<Self>, limit: Duration) -> ShutdownReport {
-        if self.drain_until(crate::park::deadline_after(limit)) {
-            return self.report(0);
+        let deadline = deadline_after(limit);
+        match self.drain_until(deadline) {
+            Drained::All => return self.report(0),
+            Drained::Late => {}
+            Drained::Elsewhere => match deadline {
+                None => return self.report(0),
+                Some(deadline) if Instant::now() < deadline => {
+                    self.abort_at(deadline);
+                    return self.report(0);
+                }
+                Some(_) => {}
+            },
         }
         self.abort()
     }
+
+    /// Aborts then, unless the pool has ended before.
+    fn abort_at(self: &Arc<Self>, deadline: Instant) {
+        let pool = Arc::downgrade(self);
+        let timer = timer::call_at(deadline, move || {
+            if let Some(pool) = pool.upgrade() {
+                pool.abort();
+            }
+        });
+        // Without a thread for timers there is no limit.
+        if let Ok(timer) = timer {
+            lock(&self.roster).limits.push(timer);
+        }
+    }
+}
+
+/// How a drain went.
+enum Drained {
+    All,
+    /// It was not over in time.
+    Late,
+    /// It goes on without whoever has asked for it, who is in its way.
+    Elsewhere,
 }
 
 thread_local! {
@@ -265,5 +308,59 @@ impl Drop for Clearing<'_> {
         let _ = CLEARED.try_with(|pools| pools.borrow_mut().pop());
         lock(&self.0.roster).clearing -= 1;
         self.0.tell_quiet();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Pool;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// The thread of a worker takes its time to end: a destructor of a thread-local value waits.
+    #[test]
+    fn nobody_says_done_while_another_waits_for_the_threads() {
+        struct Slow(mpsc::Receiver<()>, mpsc::Sender<&'static str>);
+
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                let _ = self.0.recv();
+                let _ = self.1.send("the thread");
+            }
+        }
+
+        thread_local! {
+            static SLOW: RefCell<Option<Slow>> = const { RefCell::new(None) };
+        }
+
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let (note, ends) = mpsc::channel();
+        let slow = Slow(wait, note.clone());
+        pool.submit(move || SLOW.set(Some(slow))).unwrap().join().unwrap();
+        thread::scope(|scope| {
+            let shut_down = || {
+                let (pool, note) = (&pool, note.clone());
+                scope.spawn(move || {
+                    assert!(pool.shutdown().is_complete());
+                    note.send("a shutdown").unwrap();
+                })
+            };
+            let roster = || lock(&pool.shared().roster);
+            let first = shut_down();
+            while roster().live > 0 || roster().leaving > 0 || !roster().threads.is_empty() {
+                thread::yield_now();
+            }
+            let second = shut_down();
+            while !second.is_finished() && !pool.shared().quiet.has_waiters() {
+                thread::yield_now();
+            }
+            drop(go);
+            first.join().unwrap();
+            second.join().unwrap();
+        });
+        drop(note);
+        assert_eq!(ends.iter().collect::<Vec<_>>(), ["the thread", "a shutdown", "a shutdown"]);
     }
 }

@@ -14,6 +14,7 @@ use crate::lock;
 use crate::park::{Parker, Patience};
 use crate::thread::catch;
 use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -145,6 +146,8 @@ impl Desk {
 thread_local! {
     /// The worker that this thread is, if it is one.
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    /// The pool that this thread was started for, until it has ended: destructors of thread-local values know it, too.
+    static STARTED_FOR: Cell<*const Shared> = const { Cell::new(ptr::null()) };
 }
 
 /// So many jobs for which there was no room a thread runs inside of each other: a job that submits the next one is no tower then, however
@@ -194,6 +197,11 @@ pub(super) struct Worker {
 /// Whether this thread is a worker of this pool.
 pub(super) fn is_worker_of(shared: &Arc<Shared>) -> bool {
     current(shared).is_some()
+}
+
+/// Whether this thread was started for this pool. Whoever waits for all threads of the pool waits for this one.
+pub(super) fn is_thread_of(shared: &Shared) -> bool {
+    ptr::eq(STARTED_FOR.get(), shared)
 }
 
 /// The worker of this pool that this thread is.
@@ -305,15 +313,16 @@ impl Worker {
         let settings = &worker.shared.settings;
         // A worker that is lost by a panic outside of the jobs (in a hook) is accounted for, and replaced.
         let mut started = false;
+        STARTED_FOR.set(Arc::as_ptr(&worker.shared));
+        WORKER.with(|current| *current.borrow_mut() = Some(Rc::clone(&worker)));
         let exit = catch(|| {
             settings.thread_started();
             started = true;
-            WORKER.with(|current| *current.borrow_mut() = Some(Rc::clone(&worker)));
             worker.serve()
         });
         worker.write_up();
-        WORKER.with(|current| current.borrow_mut().take());
         foreign::call(|| settings.thread_stopped());
+        WORKER.with(|current| current.borrow_mut().take());
         let exit = exit.unwrap_or_else(|panicked| {
             discard(panicked);
             Exit::Lost { searching: worker.searching.get(), started }

@@ -44,9 +44,13 @@ fn a_chain_of_jobs_beside_a_full_queue_is_no_tower() {
                     });
                 }
                 let (done, is_done) = mpsc::channel();
-                pool.execute(move || next(LONG, done)).unwrap();
-                is_done.recv().unwrap();
+                // Not where it is submitted: that is no worker.
+                let first = Job::new(move || next(LONG, done)).on_full(Full::Block);
+                let first = pool.submit_job(first).unwrap();
+                let outcome = is_done.recv();
                 stop.store(true, SeqCst);
+                outcome.unwrap();
+                first.join().unwrap();
             });
             pool.wait_idle();
             let metrics = pool.metrics();

@@ -2,12 +2,11 @@
 
 use super::Gate;
 use crate::support::eventually;
-use aqueduct::Context;
-use aqueduct::pool::{self, Cancel, Job, JobError, Limit, Pool, Refusal};
-use std::sync::Arc;
-use std::sync::Barrier;
+use aqueduct::pool::{self, Cancel, Full, Job, JobError, Limit, Pool, Refusal};
+use aqueduct::{Context, timer};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -124,6 +123,104 @@ fn a_context_takes_its_jobs_along() {
     assert!(matches!(waits.join(), Err(JobError::Cancelled)));
     runs.join().unwrap();
     assert!(pool.submit_ctx(&context, || ()).is_err());
+}
+
+/// Calls it on a thread of its own, and waits until it is over, but not for ever.
+fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, wait) = mpsc::channel();
+    std::thread::spawn(move || done.send(f()));
+    wait.recv_timeout(Duration::from_secs(10)).expect("it does not end")
+}
+
+/// The same of a job that is run where it was submitted, for want of room: outside of the pool, on a worker, and in a group.
+#[test]
+fn a_context_takes_along_what_runs_where_it_was_submitted() {
+    fn waits(begun: &mpsc::Sender<()>) -> Job<impl pool::Work<Output = ()>> {
+        let begun = begun.clone();
+        Job::with_context(move |job| {
+            begun.send(()).unwrap();
+            job.context().wait();
+        })
+    }
+
+    let pool = Pool::builder().max_workers(1).queue_capacity(1).build().unwrap();
+    let gate = Gate::default();
+    let busy = pool.submit(gate.job()).unwrap();
+    gate.until_waiting(1);
+    let fills = pool.submit(|| ()).unwrap();
+    let (begun, is_so) = mpsc::channel();
+
+    let context = Context::background();
+    let (job, inner, source) = (waits(&begun), pool.clone(), context.clone());
+    let outside = std::thread::spawn(move || {
+        inner.submit_job_ctx(&source, job.on_full(Full::CallerRuns)).unwrap()
+    });
+    is_so.recv().unwrap();
+    context.cancel();
+    in_time(move || outside.join().unwrap().join()).unwrap();
+
+    let group = Arc::new(pool.results());
+    let (job, inner) = (waits(&begun), Arc::clone(&group));
+    let member =
+        std::thread::spawn(move || inner.submit_job(job.on_full(Full::CallerRuns)).unwrap());
+    is_so.recv().unwrap();
+    group.cancel();
+    in_time(move || member.join().unwrap());
+
+    gate.open();
+    busy.join().unwrap();
+    fills.join().unwrap();
+    let context = Context::background();
+    let (job, source, inner) = (waits(&begun), context.clone(), pool.clone());
+    let worker = Job::new(move || {
+        let queued = inner.submit(|| ()).unwrap();
+        inner.submit_job_ctx(&source, job).unwrap().join().unwrap();
+        queued
+    });
+    let worker = pool.submit_job(worker).unwrap();
+    is_so.recv().unwrap();
+    context.cancel();
+    in_time(move || worker.join().unwrap().value.join()).unwrap();
+}
+
+/// A job that waits too long is not begun, also if nobody has noticed that yet: the timer is late.
+#[test]
+fn a_job_that_has_waited_too_long_is_not_begun_though_its_timer_is_late() {
+    crate::support::alone(
+        "pool::limits::a_job_that_has_waited_too_long_is_not_begun_though_its_timer_is_late",
+        || {
+            let pool = Pool::builder().max_workers(1).build().unwrap();
+            let (gate, clock) = (Gate::default(), Gate::default());
+            let busy = pool.submit(gate.job()).unwrap();
+            gate.until_waiting(1);
+            timer::call_at(Instant::now(), clock.job()).unwrap().detach();
+            clock.until_waiting(1);
+            let limit = Duration::from_millis(1);
+            let late = Job::new(|| unreachable!("it is too late")).queue_timeout(limit);
+            let late = pool.submit_job(late).unwrap();
+            // A worker that joins it begins it no more than others do.
+            let inside = Job::new(|| unreachable!("it is too late")).queue_timeout(limit);
+            let inside = pool.submit_job(inside).unwrap();
+            let joins = pool.submit(move || inside.join()).unwrap();
+            let keyed = Job::new(|| unreachable!("it is too late")).queue_timeout(limit).key(1);
+            let keyed = pool.submit_job(keyed).unwrap();
+            let behind = pool.submit_job(Job::new(|| 7).key(1)).unwrap();
+            let submitted = Instant::now();
+            while submitted.elapsed() <= limit {
+                std::thread::yield_now();
+            }
+            gate.open();
+            busy.join().unwrap();
+            let is_late = |outcome| matches!(outcome, Err(JobError::TimedOut(Limit::Queue)));
+            assert!(is_late(late.join()));
+            assert!(is_late(joins.join().unwrap().value));
+            assert!(is_late(keyed.join()));
+            assert_eq!(behind.join().unwrap().value, 7, "the turn goes on");
+            clock.open();
+            pool.shutdown();
+            assert_eq!(pool.metrics().timed_out, 3);
+        },
+    );
 }
 
 /// A job that blocks in a section that says so is replaced meanwhile.

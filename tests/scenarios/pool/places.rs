@@ -265,6 +265,34 @@ fn a_shutdown_runs_what_those_who_block_wait_for() {
     joined(third).unwrap();
 }
 
+/// R02: The one that comes is lost to its start hook: whoever shuts down runs what is in.
+#[test]
+fn a_shutdown_runs_what_a_worker_was_lost_before() {
+    for _ in 0..50 {
+        let started = AtomicUsize::new(0);
+        let hook = move || assert_eq!(started.fetch_add(1, SeqCst), 0, "on purpose, but the first");
+        let pool = Pool::builder().min_workers(1).max_workers(1).on_thread_start(hook);
+        let pool = pool.build().unwrap();
+        let gate = Gate::default();
+        let inside = gate.clone();
+        let (send, receive) = mpsc::channel();
+        let first = Job::with_context(move |job| {
+            inside.pass();
+            job.blocking(|| receive.recv())
+        });
+        let first = pool.submit_job(first).unwrap();
+        gate.until_waiting(1);
+        let second = pool.submit(move || send.send(7)).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| ends(&pool));
+            eventually("it is shut down", || pool.is_shut_down());
+            gate.open();
+        });
+        assert_eq!(joined(first), Ok(7));
+        joined(second).unwrap();
+    }
+}
+
 /// R02, R16: The same of a future that is pending, of a late job, and where a worker shuts the pool down.
 #[test]
 fn a_shutdown_runs_what_those_who_are_late_or_pending_wait_for() {

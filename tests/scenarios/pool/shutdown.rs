@@ -3,9 +3,10 @@
 use super::{Gate, join_all};
 use crate::support::{alone, eventually, threads};
 use aqueduct::pool::{Job, JobError, Pool, Refusal};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 /// R02, R64: Shutting down returns, whether workers rest, are busy, or have gone; and brings no result of its own.
@@ -254,6 +255,122 @@ fn a_worker_shuts_its_pool_down() {
         assert!(!job.join().unwrap().value);
     }
     assert!(pool.shutdown().is_complete());
+}
+
+/// A worker that shuts its pool down with a limit does not wait either: all that is in is run, unless the time comes first.
+#[test]
+fn a_worker_shuts_its_pool_down_with_a_limit() {
+    for limit in [Duration::from_secs(3600), Duration::MAX] {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let inner = pool.clone();
+        let first = pool
+            .submit(move || {
+                let queued = inner.submit(|| 7).unwrap();
+                let report = inner.shutdown_timeout(limit);
+                assert_eq!((report.cancelled, report.running.len(), report.workers), (0, 1, 1));
+                assert!(inner.is_shut_down());
+                queued
+            })
+            .unwrap();
+        assert_eq!(first.join().unwrap().value.join().unwrap().value, 7);
+        assert!(pool.shutdown().is_complete());
+    }
+    for limit in [Duration::ZERO, Duration::from_millis(1)] {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let inner = pool.clone();
+        let first = Job::with_context(move |job| {
+            let queued = job.submit(|| ()).unwrap();
+            inner.shutdown_timeout(limit);
+            job.context().wait();
+            queued
+        });
+        let queued = pool.submit_job(first).unwrap().join().unwrap().value;
+        assert!(matches!(queued.join(), Err(JobError::Cancelled)));
+        assert!(pool.shutdown().is_complete());
+    }
+}
+
+/// Its limit is nobody's concern when the pool has ended before.
+#[test]
+fn a_limit_that_a_worker_has_set_goes_with_the_pool() {
+    alone("pool::shutdown::a_limit_that_a_worker_has_set_goes_with_the_pool", || {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let inner = pool.clone();
+        let first = pool.submit(move || {
+            inner.shutdown_timeout(Duration::from_secs(3600));
+            aqueduct::timer::pending()
+        });
+        assert_eq!(first.unwrap().join().unwrap().value, 1);
+        assert!(pool.shutdown().is_complete());
+        assert_eq!(aqueduct::timer::pending(), 0);
+    });
+}
+
+/// The hooks are called on workers: they shut the pool down as jobs do, and wait for its jobs as those do.
+#[test]
+fn hooks_shut_their_pool_down_and_join_its_jobs() {
+    fn pool_with(hook: impl Fn(&Pool) + Send + Sync + 'static, at_start: bool) -> Pool {
+        let shared = Arc::new(OnceLock::<Pool>::new());
+        let inner = Arc::clone(&shared);
+        let hook = move || hook(inner.get().unwrap());
+        let pool = Pool::builder().max_workers(1).keep_alive(Duration::ZERO);
+        let pool =
+            if at_start { pool.on_thread_start(hook) } else { pool.on_thread_stop(hook) }.build();
+        shared.get_or_init(|| pool.unwrap()).clone()
+    }
+
+    for at_start in [true, false] {
+        let (note, noted) = mpsc::channel();
+        let pool = pool_with(move |pool| note.send(pool.shutdown()).unwrap(), at_start);
+        let job = pool.submit(|| 7).unwrap();
+        let report = noted.recv_timeout(Duration::from_secs(10)).expect("it waits for itself");
+        assert_eq!(report.workers, 1, "at its start: {at_start}");
+        assert_eq!(job.join().unwrap().value, 7);
+        assert!(pool.shutdown().is_complete());
+
+        let (note, noted) = mpsc::channel();
+        let once = AtomicUsize::new(0);
+        let hook = move |pool: &Pool| {
+            if once.fetch_add(1, SeqCst) == 0 {
+                let jobs = [pool.submit(|| 1).unwrap(), pool.submit(|| 2).unwrap()];
+                note.send(jobs.map(|job| job.join().unwrap().value)).unwrap();
+            }
+        };
+        let pool = pool_with(hook, at_start);
+        let job = pool.submit(|| 7).unwrap();
+        assert_eq!(noted.recv_timeout(Duration::from_secs(10)), Ok([1, 2]), "{at_start}");
+        assert_eq!(job.join().unwrap().value, 7);
+        assert!(pool.shutdown().is_complete());
+        assert_eq!(pool.metrics().completed, 3);
+    }
+}
+
+/// A destructor of a thread-local value does so when its worker goes: whoever waits for all threads waits for that one.
+#[test]
+fn a_destructor_of_a_worker_that_goes_shuts_its_pool_down() {
+    struct Ends(Pool, mpsc::Sender<&'static str>);
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.shutdown();
+            let _ = self.1.send("the destructor");
+        }
+    }
+
+    thread_local! {
+        static ENDS: RefCell<Option<Ends>> = const { RefCell::new(None) };
+    }
+
+    let (note, noted) = mpsc::channel();
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let ends = Ends(pool.clone(), note.clone());
+    pool.submit(move || ENDS.set(Some(ends))).unwrap().join().unwrap();
+    std::thread::spawn(move || {
+        assert!(pool.shutdown().is_complete());
+        note.send("the shutdown").unwrap();
+    });
+    let in_time = || noted.recv_timeout(Duration::from_secs(10));
+    assert_eq!((in_time(), in_time()), (Ok("the destructor"), Ok("the shutdown")));
 }
 
 /// Dropping a pool ends it, waits for nobody, and leaves no thread behind; a worker may drop the last handle.
