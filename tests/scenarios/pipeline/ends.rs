@@ -351,7 +351,7 @@ fn waiting_without_reading_does_not_hang() {
 /// R31, R37
 #[test]
 fn an_abort_leaves_no_gap_in_the_output() {
-    for round in 0..2_000 {
+    for round in 0..1_000 {
         let work = Pipeline::from_iter(0_u64..).map("work", |n| n).output_buffer(2);
         let running = match round % 2 {
             0 => work.spawn(),
