@@ -76,6 +76,7 @@ where
             control: Arc::clone(&launch.control),
             every_number: below.every_number,
             spot: Spot { name: self.upstream.name(), index: self.upstream.position() },
+            is_shut: false,
             sink,
         };
         self.upstream.launch(launch, toll, below)
@@ -109,6 +110,8 @@ struct Toll<F, S> {
     /// See [`Below::every_number`].
     every_number: bool,
     spot: Spot,
+    /// Somebody could not pay before the run was aborted, and nobody behind can: or there would be a gap.
+    is_shut: bool,
     sink: S,
 }
 
@@ -117,22 +120,28 @@ impl<F, S: Clone> Clone for Toll<F, S> {
         let (room, weigh) = (Arc::clone(&self.room), Arc::clone(&self.weigh));
         let (most, control) = (self.most, Arc::clone(&self.control));
         let (every_number, spot) = (self.every_number, self.spot.clone());
-        Self { room, most, weigh, control, every_number, spot, sink: self.sink.clone() }
+        let (is_shut, sink) = (self.is_shut, self.sink.clone());
+        Self { room, most, weigh, control, every_number, spot, is_shut, sink }
     }
 }
 
 impl<F, S> Toll<F, S> {
     /// Waits until there is so much left; `None` if the run is aborted first.
-    fn pay(&self, weight: usize, desk: &Desk) -> Option<OwnedSemaphorePermit> {
+    fn pay(&mut self, weight: usize, desk: &Desk) -> Option<OwnedSemaphorePermit> {
+        if self.is_shut {
+            return None;
+        }
         // What is heavier than all that is allowed goes alone.
         let weight = weight.clamp(1, self.most);
         let room = || Arc::clone(&self.room);
-        room().try_acquire_many_owned(weight).ok().or_else(|| {
+        let permit = room().try_acquire_many_owned(weight).ok().or_else(|| {
             let mut waiting = pin!(room().acquire_many_owned(weight));
             let waited =
                 desk.during(Wait::Blocked, || self.control.work().block_on(waiting.as_mut()));
             waited.ok().and_then(Result::ok)
-        })
+        });
+        self.is_shut = permit.is_none();
+        permit
     }
 }
 
@@ -145,17 +154,23 @@ where
     fn put(&mut self, mut parcel: Parcel<T>, desk: &Desk) {
         if let Some(load) = &parcel.load {
             let weighed = thread::catch(|| (self.weigh)(load));
-            let weighed = weighed.map_err(|panicked| {
-                self.control.stop_at(&self.spot, parcel.item, panicked, desk);
-            });
-            let permit = weighed.ok().and_then(|weight| self.pay(weight, desk));
+            let permit = match weighed {
+                Ok(weight) => {
+                    let permit = self.pay(weight, desk);
+                    desk.add(Count::Recalled, u64::from(permit.is_none()));
+                    permit
+                }
+                Err(panicked) => {
+                    self.control.stop_at(&self.spot, parcel.item, panicked, desk);
+                    None
+                }
+            };
             match permit {
                 Some(permit) => {
                     let (_permit, _before) = (permit, parcel.fare.take());
                     parcel.fare = Some(Arc::new(Paid { _permit, _before }));
                 }
                 None => {
-                    desk.count(Count::Recalled);
                     if !self.every_number {
                         return;
                     }

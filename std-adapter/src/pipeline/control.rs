@@ -39,6 +39,8 @@ pub(super) struct Board {
     bells: Mutex<Vec<Arc<Bell>>>,
     /// From the source to the last stage, once all are launched.
     offices: Mutex<Vec<Arc<Office>>>,
+    /// Of whoever takes the output, if that is a thread of the run.
+    output: Mutex<Option<Arc<Office>>>,
     /// Who was at work when the run was aborted.
     caught: Mutex<Vec<AtWork>>,
 }
@@ -98,6 +100,11 @@ impl Control {
     /// Puts the office of the next part upstream in front of the others.
     pub(super) fn open(&self, office: &Arc<Office>) {
         lock(&self.board.offices).insert(0, Arc::clone(office));
+    }
+
+    /// Whoever takes the output has this office: it is asked what it is at, and is none of the stages.
+    pub(super) fn open_output(&self, office: &Arc<Office>) {
+        *lock(&self.board.output) = Some(Arc::clone(office));
     }
 
     pub(super) fn offices(&self) -> Vec<Arc<Office>> {
@@ -162,10 +169,11 @@ impl Control {
         gives_way
     }
 
-    /// As [`stop`](Self::stop), where a panic hit code that no policy is asked about; the error that gives way is kept.
+    /// As [`stop`](Self::stop), where a panic hit code that no policy is asked about; the error that gives way is kept, and the failure counted.
     pub(super) fn stop_at(&self, place: &Spot, item: u64, panicked: Panicked, desk: &Desk) {
         let error = StageError::new(&place.name, place.index, item, Cause::Panicked(panicked));
         let kept = self.stop(error).is_none_or(|error| self.keep(error));
+        desk.count(Count::Fallen);
         desk.add(Count::Unkept, u64::from(!kept));
     }
 
@@ -231,7 +239,9 @@ impl Board {
     }
 
     fn abort(&self) {
-        *lock(&self.caught) = at_work(&lock(&self.offices));
+        let mut offices = lock(&self.offices).clone();
+        offices.extend(lock(&self.output).clone());
+        *lock(&self.caught) = at_work(&offices);
         for bell in &*lock(&self.bells) {
             bell.close();
         }

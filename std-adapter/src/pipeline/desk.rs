@@ -78,6 +78,8 @@ pub(super) enum Count {
     Collected,
     Buried,
     Stopped,
+    /// Put, and failed on its way to the next, which stopped the run.
+    Fallen,
     Cancelled,
     Retried,
     Unkept,
@@ -164,7 +166,8 @@ impl Desk {
             skipped: count(Count::Skipped),
             collected: count(Count::Collected),
             buried: count(Count::Buried),
-            stopped: count(Count::Stopped),
+            stopped: count(Count::Stopped) + count(Count::Fallen),
+            fallen: count(Count::Fallen),
             cancelled: count(Count::Cancelled),
             retried: count(Count::Retried),
             unkept: count(Count::Unkept),

@@ -52,7 +52,7 @@ pub struct StageMetrics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AtWork {
-    /// The stage.
+    /// The stage; `source`, which is at work on its next item, or `output` for the function that takes what comes out.
     pub stage: Arc<str>,
     /// The item's position in what the source made.
     pub item: u64,

@@ -20,7 +20,7 @@ pub enum Policy {
     Skip,
     /// Try the item again, after a wait. For stages that keep a copy of what they work on:
     /// [`retry`](super::Pipeline::retry), [`on_error_keeping`](super::Pipeline::on_error_keeping). Elsewhere there is nothing
-    /// to try again, and it is [`Stop`](Self::Stop).
+    /// to try again, and it is [`Stop`](Self::Stop), whatever is to be done [when all attempts have failed](Backoff::then).
     Retry(Backoff),
     /// Give the item and its error to the stage's [`dead_letters`](super::Pipeline::dead_letters), and go on. In a stage that has
     /// none it is [`Stop`](Self::Stop).

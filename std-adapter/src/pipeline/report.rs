@@ -72,7 +72,9 @@ impl Report {
 
     /// The errors of failed items that nobody has read while the run went on, oldest first.
     ///
-    /// At most as many as [`keep_errors`](super::Pipeline::keep_errors) says; see [`errors_unkept`](Self::errors_unkept).
+    /// Where a failure stopped the run, and it ended otherwise before all in front of that item had arrived, that failure is the last of them.
+    ///
+    /// At most as many as [`keep_errors`](super::Pipeline::keep_errors) says, and that one; see [`errors_unkept`](Self::errors_unkept).
     pub fn errors(&self) -> &[StageError] {
         &self.errors
     }
@@ -232,6 +234,8 @@ pub(super) struct Counts {
     pub(super) collected: u64,
     pub(super) buried: u64,
     pub(super) stopped: u64,
+    /// Those of them that had been put.
+    pub(super) fallen: u64,
     pub(super) cancelled: u64,
     pub(super) retried: u64,
     pub(super) unkept: u64,
@@ -244,7 +248,7 @@ pub(super) struct Counts {
 impl Counts {
     /// What the next stage received, or will. Something may be recalled by another party than had put it.
     pub(super) fn handed_on(&self) -> u64 {
-        (self.put + self.added).saturating_sub(self.filtered + self.recalled)
+        (self.put + self.added).saturating_sub(self.filtered + self.recalled + self.fallen)
     }
 
     pub(super) fn failed(&self) -> u64 {
@@ -267,6 +271,7 @@ impl AddAssign for Counts {
         self.collected += other.collected;
         self.buried += other.buried;
         self.stopped += other.stopped;
+        self.fallen += other.fallen;
         self.cancelled += other.cancelled;
         self.retried += other.retried;
         self.unkept += other.unkept;

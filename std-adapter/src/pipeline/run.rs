@@ -94,6 +94,7 @@ impl<N: Flow> Pipeline<N> {
             let mut launch = Launch::new(scope, &control, &trace, last);
             let (name, room) = (OUTPUT.into(), settings.output_buffer);
             let office = Arc::new(Office::new(&name, room, Staff::fixed(1), true, None));
+            control.open_output(&office);
             let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(), 1);
             let pump = flow.launch(&mut launch, entrance, Below::default())?;
             let span = trace.stage(source::NAME, 0);
@@ -113,12 +114,14 @@ impl<N: Flow> Pipeline<N> {
                         continue;
                     }
                     report.delivered += 1;
+                    desk.is_at(item);
                     if let Err(error) = take(load) {
                         control.refuse(error.into());
                     }
                     if let Some(progress) = &progress {
                         lock(progress).delivered(&control, total);
                     }
+                    desk.is_between();
                 }
             };
             let consumed = trace.within(|| thread::catch(consume));
@@ -209,7 +212,8 @@ impl<N: Flow> Pipeline<N> {
             let rows = thread::scope(|scope| -> Rows {
                 let mut launch = Launch::new(scope, &run, &of_stages, last);
                 let progress = settings.progress;
-                let deliver = Deliver { sender, control: Arc::clone(&run), progress, total };
+                let control = Arc::clone(&run);
+                let deliver = Deliver { sender, control, progress, total, is_shut: false };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
                 let _ = ready.send(());
                 of_stages.stage(source::NAME, 0).within(pump);
@@ -253,7 +257,7 @@ pub(super) fn conclude(
 ) -> Result<Report, PipelineError> {
     // All threads are joined by hand, so no panic is left for the scope to report.
     let rows = rows.unwrap_or_else(|panicked| panicked.resume())?;
-    let ending = control.conclude();
+    let mut ending = control.conclude();
     let mut lost = None;
     for row in rows {
         report.push(&row.office);
@@ -262,6 +266,12 @@ pub(super) fn conclude(
     report.exhausted = ending.exhausted;
     report.errors.extend(errors.try_iter());
     report.elapsed = control.began.elapsed();
+    let (cause, is_cut) = (control.work().cause(), ending.cut.is_some());
+    let is_over = lost.is_some() || ending.refusal.is_some() || ending.aborted || cause.is_some();
+    if is_over {
+        // What is returned says something else, so the failure that stopped the run is told beside the others.
+        report.errors.extend(ending.cut.take());
+    }
     let report = report;
     if let Some((stage, panicked)) = lost {
         return Err(PipelineError::Worker { stage, panicked, report: Box::new(report) });
@@ -270,13 +280,13 @@ pub(super) fn conclude(
         return Err(PipelineError::Output { cause, report: Box::new(report) });
     }
     // A cancellation that came when all was done changes nothing.
-    if report.is_complete() && ending.cut.is_none() {
+    if report.is_complete() && !is_cut {
         return Ok(report);
     }
     if ending.aborted {
         return Err(PipelineError::Aborted { report: Box::new(report) });
     }
-    if let Some(cause) = control.work().cause() {
+    if let Some(cause) = cause {
         let at_work = control.caught();
         return Err(PipelineError::Cancelled { cause, at_work, report: Box::new(report) });
     }
@@ -292,19 +302,22 @@ struct Deliver<T> {
     control: Arc<Control>,
     progress: Option<Arc<Mutex<Progress>>>,
     total: Option<u64>,
+    /// Something found the way closed: what comes behind it is not let through, or there would be a gap.
+    is_shut: bool,
 }
 
 impl<T> Clone for Deliver<T> {
     fn clone(&self) -> Self {
         let (sender, control) = (self.sender.clone(), Arc::clone(&self.control));
-        Self { sender, control, progress: self.progress.clone(), total: self.total }
+        let (progress, total) = (self.progress.clone(), self.total);
+        Self { sender, control, progress, total, is_shut: self.is_shut }
     }
 }
 
 impl<T: Send> Sink<T> for Deliver<T> {
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk) {
         let Some(load) = parcel.load else { return };
-        if !self.control.admits(parcel.item) {
+        if self.is_shut || !self.control.admits(parcel.item) {
             return desk.count(Count::Recalled);
         }
         let sent = match self.sender.try_send(load) {
@@ -313,6 +326,7 @@ impl<T: Send> Sink<T> for Deliver<T> {
             Err(TrySendError::Full(load)) => desk
                 .during(Wait::Blocked, || self.sender.send_ctx(self.control.work(), load).is_ok()),
         };
+        self.is_shut = !sent;
         if !sent {
             self.control.lose_output();
             return desk.count(Count::Recalled);

@@ -144,7 +144,8 @@ impl<T> Running<T> {
     /// has_begun.recv()?;
     /// running.abort();
     /// let stuck = running.wait_timeout(Duration::from_millis(1)).unwrap_err();
-    /// assert_eq!(stuck.to_string(), "the pipeline does not end: stage `hang` at item 0");
+    /// // The source may be about to end, and be named besides.
+    /// assert!(stuck.to_string().ends_with("stage `hang` at item 0"));
     /// finish.send(())?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -24,6 +24,9 @@ pub(super) trait Origin: Send {
     /// The items.
     type Item: Send;
 
+    /// Whether it has something to do itself for an item, and does not only wait for one.
+    const WORKS: bool = true;
+
     /// How many there will be, if that is known.
     fn total(&self) -> Option<u64> {
         None
@@ -66,6 +69,8 @@ where
 
 impl<T: Send> Origin for FromReceiver<T> {
     type Item = T;
+
+    const WORKS: bool = false;
 
     fn produce(self, emitter: &mut Emitter<'_, T>) -> Result<(), BoxError> {
         loop {
@@ -202,7 +207,14 @@ where
 {
     let _abort = AbortOnUnwind(control);
     let mut seq = 0;
+    // Who asks what a run is stuck at is told of an item that is not there yet.
+    let makes = |seq| {
+        if O::WORKS {
+            desk.is_at(seq);
+        }
+    };
     let mut send = |item| {
+        desk.is_between();
         desk.count(Count::Received);
         let parcel = Parcel { seq, item: seq, done: seq + 1, load: Some(item), fare: None };
         seq += 1;
@@ -214,8 +226,11 @@ where
         } else {
             desk.count(Count::Cancelled);
         }
+        makes(seq);
     };
+    makes(0);
     let outcome = thread::catch(|| origin.produce(&mut Emitter { send: &mut send, control }));
+    desk.is_between();
     let cause = match outcome {
         Ok(Ok(())) => {
             control.exhaust();

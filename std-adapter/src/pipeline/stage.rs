@@ -432,7 +432,11 @@ where
                 control.hold(place, deadline_after(backoff.wait_after(attempt)));
                 return Some(item);
             }
-            policy = backoff.last_resort();
+            // What is left to do when all attempts are used up is not for an item that had one.
+            policy = match backoff.allows(attempt) {
+                true => Policy::Stop,
+                false => backoff.last_resort(),
+            };
         }
         if policy == Policy::DeadLetter {
             self.bury(error, copy, span);

@@ -226,14 +226,18 @@ where
                     Err(panicked)
                 }
             };
-            let is_done = is_done.unwrap_or_else(|panicked| {
-                self.control.stop_at(&self.spot, item, panicked, desk);
-                false
-            });
-            match made {
-                0 if is_done => desk.count(Count::Filtered),
-                0 => desk.count(Count::Recalled),
-                more => return desk.add(Count::Added, more - 1),
+            match is_done {
+                Err(panicked) => {
+                    self.control.stop_at(&self.spot, item, panicked, desk);
+                    // It failed, beside all that it had made.
+                    desk.add(Count::Added, made);
+                }
+                Ok(true) if made == 0 => desk.count(Count::Filtered),
+                Ok(false) if made == 0 => desk.count(Count::Recalled),
+                Ok(_) => desk.add(Count::Added, made - 1),
+            }
+            if made > 0 {
+                return;
             }
         }
         if self.every_number {

@@ -8,7 +8,7 @@ use aqueduct::context::ContextError;
 use aqueduct::pipeline::{Emitter, Pipeline, PipelineError};
 use aqueduct::thread;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Long enough for whatever ends at all.
@@ -434,4 +434,40 @@ fn a_run_ends_when_the_last_who_receives_goes() {
     let made = report.stages()[0].received();
     assert_eq!(made, report.delivered() + report.cancelled());
     assert_eq!(drops.count() as u64, made);
+}
+
+/// What is delivered of a run that is aborted has no gap where it is in order: behind an item that found the way closed none is let through, with a cap
+/// in front of the output and without one.
+///
+/// R31, R37
+#[test]
+fn an_abort_leaves_no_gap_in_the_output() {
+    for round in 0..1_000 {
+        let work = Pipeline::from_iter(0_u64..).map("work", |n| n).output_buffer(2);
+        let running = match round % 2 {
+            0 => work.spawn(),
+            _ => work.max_in_flight(2).spawn(),
+        };
+        let running = running.unwrap();
+        let controller = running.controller();
+        let begun = AtomicBool::new(false);
+        let output: Vec<u64> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !begun.load(SeqCst) {
+                    std::thread::yield_now();
+                }
+                controller.abort();
+            });
+            let count = |n: &u64| begun.fetch_or(*n == round % 50, SeqCst);
+            running
+                .output()
+                .iter()
+                .inspect(|n| {
+                    count(n);
+                })
+                .collect()
+        });
+        assert!(output.iter().copied().eq(0..output.len() as u64), "round {round}: {output:?}");
+        assert_error_adds_up(&running.wait().unwrap_err());
+    }
 }

@@ -1,8 +1,11 @@
 //! What fails: an error says where, a policy decides, and the stage works on.
 
 use super::{assert_adds_up, assert_error_adds_up};
-use aqueduct::channel;
-use aqueduct::pipeline::{Backoff, Cause, Pipeline, PipelineError, Policy, StageError, Stopped};
+use aqueduct::Context;
+use aqueduct::channel::{self, Receiver, Sender};
+use aqueduct::pipeline::{
+    Backoff, Cause, Flow, Pipeline, PipelineError, Policy, StageError, Stopped,
+};
 use aqueduct::thread;
 use std::collections::BTreeSet;
 use std::num::ParseIntError;
@@ -358,4 +361,71 @@ fn a_stop_ends_the_wait_for_a_rate() {
     assert_error_adds_up(&error);
     let PipelineError::Stopped { error, report } = error else { panic!("{error:?}") };
     assert_eq!((error.item(), report.stages()[1].failed(), report.failed()), (0, 0, 1));
+}
+
+/// A failure that has stopped the run is told also when the run ends in another way before all in front of it has arrived: beside the errors that were
+/// kept, and once.
+///
+/// R36, R42
+#[test]
+fn the_failure_that_stopped_a_run_is_told_however_it_ends() {
+    /// Item 0 is held until `gate` ends; item 1 fails. `stopped` hears when no more items are wanted.
+    fn held(gate: Receiver<()>, stopped: Sender<()>) -> Pipeline<impl Flow<Item = u64> + 'static> {
+        let source = Pipeline::source(move |out| {
+            out.send(0)?;
+            out.send(1)?;
+            out.context().wait();
+            let _ = stopped.send(());
+            Ok(())
+        });
+        let work = source.stage("work", move |n: u64| match n {
+            0 => {
+                let _ = gate.recv();
+                Ok(0)
+            }
+            _ => Err("on purpose"),
+        });
+        work.concurrency(2).ordered(4)
+    }
+    fn told(error: &PipelineError) -> Vec<(String, u64)> {
+        assert_error_adds_up(error);
+        let report = error.report().unwrap();
+        assert_eq!(report.failed(), 1);
+        report.errors().iter().map(|error| (error.stage().to_owned(), error.item())).collect()
+    }
+    for by_hand in [true, false] {
+        let context = Context::background();
+        let (let_go, gate) = channel::bounded(1);
+        let (stopped, has_stopped) = channel::bounded(1);
+        let running = held(gate, stopped).context(&context).spawn().unwrap();
+        has_stopped.recv().unwrap();
+        if by_hand {
+            running.abort();
+        } else {
+            context.cancel();
+        }
+        drop(let_go);
+        let error = running.wait().unwrap_err();
+        assert_eq!(matches!(error, PipelineError::Aborted { .. }), by_hand, "{error:?}");
+        assert_eq!(told(&error), [("work".to_owned(), 1)]);
+    }
+    for refuses in [true, false] {
+        let (let_go, gate) = channel::bounded(1);
+        let (stopped, has_stopped) = channel::bounded(1);
+        let waiter = std::thread::spawn(move || {
+            has_stopped.recv().unwrap();
+            drop(let_go);
+        });
+        let take = |_| if refuses { Err("refused") } else { Ok(()) };
+        let error = held(gate, stopped).try_run(take).unwrap_err();
+        waiter.join().unwrap();
+        assert_eq!(matches!(error, PipelineError::Output { .. }), refuses, "{error:?}");
+        let is_told = told(&error);
+        match error {
+            PipelineError::Stopped { error, .. } => {
+                assert_eq!((error.item(), &is_told[..]), (1, &[][..]))
+            }
+            _ => assert_eq!(is_told, [("work".to_owned(), 1)]),
+        }
+    }
 }

@@ -293,6 +293,7 @@ fn a_panic_between_two_stages_stops_the_run() {
     fn stopped(result: Result<aqueduct::pipeline::Report, PipelineError>) -> (String, usize, u64) {
         let error = result.unwrap_err();
         assert_error_adds_up(&error);
+        assert_eq!(error.report().unwrap().failed(), 1, "a failure, and not cancelled: {error:?}");
         let PipelineError::Stopped { error, .. } = error else { panic!("{error:?}") };
         assert!(
             matches!(error.cause(), Cause::Panicked(panicked) if panicked.message() == "on purpose")

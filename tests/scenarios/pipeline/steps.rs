@@ -168,6 +168,24 @@ fn nothing_is_retried_or_buried_where_there_is_nothing_to_do_it_with() {
             .unwrap_err();
         assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
     }
+    // What is to be done when all attempts are used up is not done in place of the second.
+    for last in [Policy::Skip, Policy::Collect, Policy::DeadLetter] {
+        let backoff = Backoff::new(2, time, time).then(last);
+        let error = Pipeline::from_iter(["x"])
+            .stage("parse", |text: &str| text.parse::<u32>())
+            .on_error(move |_: &StageError| Policy::Retry(backoff))
+            .run(drop)
+            .unwrap_err();
+        assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
+    }
+    // With one attempt there is nothing to be done but that.
+    let once = Backoff::new(1, time, time).then(Policy::Skip);
+    let report = Pipeline::from_iter(["x"])
+        .stage("parse", |text: &str| text.parse::<u32>())
+        .on_error(Policy::Retry(once))
+        .run(drop)
+        .unwrap();
+    assert_eq!(report.stages()[1].skipped(), 1);
 }
 
 /// Items of one key are worked on in order, one at a time, by workers that overtake each other otherwise; an error says the key.
