@@ -102,7 +102,7 @@ pub use policy::{Backoff, ErrorPolicy, Policy};
 pub use report::{Report, StageReport};
 pub use running::{Controller, Running, Stuck};
 pub use source::{Emitter, Stopped};
-pub use stage::Staged;
+pub use stage::{Judged, Staged};
 
 use crate::Context;
 use crate::channel::Receiver;
