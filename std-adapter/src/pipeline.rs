@@ -102,7 +102,7 @@ pub use policy::{Backoff, ErrorPolicy, Policy};
 pub use report::{Report, StageReport};
 pub use running::{Controller, Running, Stuck};
 pub use source::{Emitter, Stopped};
-pub use stage::Staged;
+pub use stage::{Judged, Staged};
 
 use crate::Context;
 use crate::channel::Receiver;
@@ -331,7 +331,9 @@ impl<N: Flow> Pipeline<N> {
         self
     }
 
-    /// Calls `tell` after every so many delivered items (at least one), on the thread that delivered the last of them.
+    /// Calls `tell` after every so many delivered items (at least one), on the thread that delivered the last of them: the one that called
+    /// [`run`](Self::run), or a worker of a run in the background. Nobody is told of fewer: not of the last 10 of 100 where it is every 30. The end is
+    /// for whoever gets the [`Report`].
     ///
     /// # Examples
     ///
@@ -348,6 +350,11 @@ impl<N: Flow> Pipeline<N> {
     /// # assert_eq!(report.delivered(), 1000);
     /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `tell` panics, `run` does, with its payload, as if the function that takes the output had; a run in the background loses the worker, is aborted, and
+    /// ends with [`PipelineError::Worker`], in whose report the items are missing that were in front of that worker.
     pub fn on_progress<F>(mut self, every: u64, tell: F) -> Self
     where
         F: FnMut(&PipelineMetrics) + Send + 'static,

@@ -9,7 +9,7 @@ use super::machine::{Batch, Batching, Pace, Quiet, Scan};
 use super::order::{OnCommit, Ordered};
 use super::policy::{Backoff, Burying, ErrorPolicy, Keeping, Policy};
 use super::serial::{Machine, Serial};
-use super::stage::{Plan, Stage, Staged};
+use super::stage::{Judged, Plan, Stage, Staged};
 use super::unpack::{Sifted, Unpacked};
 use super::work::{Fused, Map, Try, TryInit};
 use super::{BUFFER, Pipeline};
@@ -451,7 +451,10 @@ impl<N: Staged> Pipeline<N> {
         self.flow.plan().buffer = items;
         self
     }
+}
 
+/// What concerns the last stage, if it has a policy: see [`Judged`].
+impl<N: Judged> Pipeline<N> {
     /// What to do about items that fail in this stage; [`Policy::Stop`] if nothing is said.
     ///
     /// See [`ErrorPolicy`] for a policy that looks at the error.
@@ -497,7 +500,8 @@ impl<N: Staged> Pipeline<N> {
     }
 
     /// Where items go that fail for good, with their errors, when the policy says [`Policy::DeadLetter`]. The function is
-    /// called on the worker; if it has a queue, let it be one that is never full, or that overwrites.
+    /// called on the worker; if it has a queue, let it be one that is never full, or that overwrites. Say the policy first:
+    /// [`on_error`](Self::on_error) takes the place of whatever was said before, of this as well.
     ///
     /// # Examples
     ///

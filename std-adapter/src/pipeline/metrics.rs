@@ -45,6 +45,10 @@ pub struct StageMetrics {
     pub blocked: usize,
     /// The neighbour that most of its waiting is for: the stage in front if it starves, the stage behind if it is
     /// blocked, `output` behind the last.
+    ///
+    /// It is always the neighbour, also where nothing is to be had from it: a source that is held at the gate of a
+    /// [window](super::Pipeline::ordered), or at a [cap](super::Pipeline::max_in_flight), by a stage further down is said to wait for the stage behind
+    /// it. Follow the names until somebody waits for nobody, or ask for the [`bottleneck`](PipelineMetrics::bottleneck).
     pub waits_for: Option<Arc<str>>,
 }
 

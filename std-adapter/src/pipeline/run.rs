@@ -223,9 +223,8 @@ impl<N: Flow> Pipeline<N> {
             rows
         })?;
         let is_launched = launched.recv().is_ok();
-        let left = output.leftover();
-        let output = Some(output);
-        let running = Running { output, left, errors, control, host: Some(host), total, trace };
+        let (output, host) = (Some(output), Some(host));
+        let running = Running { output, errors, control, host, total, trace };
         if is_launched && let Some(start) = settings.start {
             start.tell(running.controller());
         }

@@ -23,7 +23,6 @@ use std::time::Duration;
 pub struct Running<T> {
     /// None once nothing is to be received by it any more.
     pub(super) output: Option<Receiver<T>>,
-    pub(super) left: Leftover<T>,
     pub(super) errors: Receiver<StageError>,
     pub(super) control: Arc<Control>,
     /// None once it is joined.
@@ -174,21 +173,25 @@ impl<T> Running<T> {
 
     fn conclude(&mut self) -> Result<Report, PipelineError> {
         // Received until the end, or a full output would keep the run from ending.
-        let undelivered = self.give_up_output();
+        let (undelivered, left) = self.give_up_output();
         let Some(host) = self.host.take() else { unreachable!("only `wait` and `drop` take it") };
         let joined = host.join().unwrap_or_else(Err);
-        self.report(joined, undelivered)
+        self.report(joined, undelivered + left.count())
     }
 
     fn sum_up(&mut self, rows: Result<Rows, Panicked>) -> Result<Report, PipelineError> {
-        let undelivered = self.give_up_output();
-        self.report(rows, undelivered)
+        let (undelivered, left) = self.give_up_output();
+        self.report(rows, undelivered + left.count())
     }
 
     /// Leaves the output to those who have clones of it. If there are none: receives until the end, and says how many there were.
-    fn give_up_output(&mut self) -> u64 {
-        let alone = self.output.take().filter(|output| output.receiver_count() == 1);
-        alone.map_or(0, |output| output.iter().count() as u64)
+    fn give_up_output(&mut self) -> (u64, Leftover<T>) {
+        let Some(output) = self.output.take() else {
+            unreachable!("only who takes the run takes it")
+        };
+        let alone = output.receiver_count() == 1;
+        let undelivered = if alone { output.iter().count() as u64 } else { 0 };
+        (undelivered, output.leftover())
     }
 
     fn report(
@@ -196,7 +199,6 @@ impl<T> Running<T> {
         rows: Result<Rows, Panicked>,
         undelivered: u64,
     ) -> Result<Report, PipelineError> {
-        let undelivered = undelivered + self.left.count();
         let mut report = Report { undelivered, ..Report::default() };
         if let Ok(Ok(rows)) = &rows {
             let out = rows.last().map_or(0, |row| row.office.counts().handed_on());

@@ -73,20 +73,9 @@ pub enum Due {
 
 impl<P: Flow, M: Machine<P::Item>> Staged for Serial<P, M> {
     type In = P::Item;
-    type Policy = ();
-    type WithPolicy<Q> = Self;
-    type WithKey<F> = Self;
 
     fn plan(&mut self) -> &mut Plan {
         &mut self.plan
-    }
-
-    fn map_policy<Q>(self, _: impl FnOnce(()) -> Q) -> Self {
-        self
-    }
-
-    fn with_key<F>(self, _: F) -> Self {
-        self
     }
 }
 

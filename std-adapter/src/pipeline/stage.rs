@@ -78,15 +78,30 @@ impl Plan {
 pub trait Staged: Sized {
     /// What the stage works on.
     type In;
+
+    #[doc(hidden)]
+    fn plan(&mut self) -> &mut Plan;
+}
+
+/// A flow that ends in a stage whose function may fail, or panic, without the run ending: of such a stage it can be said what an error means, and which
+/// worker an item goes to.
+///
+/// The trait is sealed. A step that remembers ([`scan`](super::Pipeline::scan), [`batch`](super::Pipeline::batch),
+/// [`rate_limit`](super::Pipeline::rate_limit), [`debounce`](super::Pipeline::debounce)) is none: it has one worker, and a panic of its function stops the
+/// run. What would have no effect there does not compile:
+///
+/// ```compile_fail,E0599
+/// use aqueduct::pipeline::{Pipeline, Policy};
+///
+/// let sums = Pipeline::from_iter(1..=4).scan("sum", 0, |sum, n| *sum + n).on_error(Policy::Skip);
+/// ```
+pub trait Judged: Staged {
     #[doc(hidden)]
     type Policy;
     #[doc(hidden)]
     type WithPolicy<Q>;
     #[doc(hidden)]
     type WithKey<F>;
-
-    #[doc(hidden)]
-    fn plan(&mut self) -> &mut Plan;
 
     #[doc(hidden)]
     fn map_policy<Q>(self, f: impl FnOnce(Self::Policy) -> Q) -> Self::WithPolicy<Q>;
@@ -97,13 +112,16 @@ pub trait Staged: Sized {
 
 impl<P: Flow, W, O, K> Staged for Stage<P, W, O, K> {
     type In = P::Item;
-    type Policy = O;
-    type WithPolicy<Q> = Stage<P, W, Q, K>;
-    type WithKey<F> = Stage<P, W, O, F>;
 
     fn plan(&mut self) -> &mut Plan {
         &mut self.plan
     }
+}
+
+impl<P: Flow, W, O, K> Judged for Stage<P, W, O, K> {
+    type Policy = O;
+    type WithPolicy<Q> = Stage<P, W, Q, K>;
+    type WithKey<F> = Stage<P, W, O, F>;
 
     fn map_policy<Q>(self, f: impl FnOnce(O) -> Q) -> Stage<P, W, Q, K> {
         let Self { upstream, work, policy, key, plan } = self;

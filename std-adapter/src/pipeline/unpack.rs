@@ -6,7 +6,7 @@ use super::error::BuildError;
 use super::flow::{Below, Flow, Launch, Order, Pump};
 use super::order::{Gate, Reorder};
 use super::parcel::{Parcel, Sink};
-use super::stage::{Plan, Staged};
+use super::stage::{Judged, Plan, Staged};
 use crate::foreign::discard;
 use crate::thread::{self, SpawnError};
 use std::sync::Arc;
@@ -21,13 +21,16 @@ macro_rules! staged {
     ($name:ident) => {
         impl<P: Staged> Staged for $name<P> {
             type In = P::In;
-            type Policy = P::Policy;
-            type WithPolicy<Q> = $name<P::WithPolicy<Q>>;
-            type WithKey<F> = $name<P::WithKey<F>>;
 
             fn plan(&mut self) -> &mut Plan {
                 self.0.plan()
             }
+        }
+
+        impl<P: Judged> Judged for $name<P> {
+            type Policy = P::Policy;
+            type WithPolicy<Q> = $name<P::WithPolicy<Q>>;
+            type WithKey<F> = $name<P::WithKey<F>>;
 
             fn map_policy<Q>(self, f: impl FnOnce(P::Policy) -> Q) -> Self::WithPolicy<Q> {
                 $name(self.0.map_policy(f))

@@ -7,6 +7,7 @@ use aqueduct::channel;
 use aqueduct::context::ContextError;
 use aqueduct::pipeline::{BuildError, Pipeline, PipelineError, PipelineMetrics};
 use aqueduct::pool::{Decision, Load, ScalePolicy};
+use aqueduct::thread;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
@@ -470,6 +471,22 @@ fn progress_is_told_with_the_total() {
         .run(drop)
         .unwrap();
     assert_eq!(*told.lock().unwrap(), [Some(100); 3]);
+}
+
+/// A panic of whoever is told of the progress ends the run, on the thread that called it or in the background.
+///
+/// R40
+#[test]
+fn a_panic_of_who_is_told_of_the_progress_ends_the_run() {
+    let tells =
+        || Pipeline::from_iter(0_u64..).map("same", |n| n).on_progress(5, |_| panic!("on purpose"));
+    let panicked = thread::catch(|| tells().run(drop)).unwrap_err();
+    assert_eq!(panicked.message(), "on purpose");
+    let running = tells().spawn().unwrap();
+    assert!(running.output().iter().count() >= 5);
+    let error = running.wait().unwrap_err();
+    let PipelineError::Worker { stage, panicked, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((&**stage, panicked.message()), ("same", "on purpose"));
 }
 
 /// A policy of scaling that panics has said no, and the item that a worker has just taken is not lost.
