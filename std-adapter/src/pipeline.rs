@@ -87,6 +87,7 @@ mod shelf;
 mod source;
 mod stage;
 mod trace;
+mod tune;
 mod unpack;
 mod work;
 
