@@ -4,7 +4,7 @@ use super::policy::{Policy, WriterPriority};
 use super::state::{
     CLASSES, Given, Kind,
     Kind::{Read, Upgradable, Write},
-    LOSERS, Lock, State, UPGRADE,
+    LOSERS, Lock, MAX_READERS, State, UPGRADE,
 };
 use super::{Relax, Spin};
 use crate::sync::const_unless_loom;
@@ -63,20 +63,22 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     /// Comes in as a reader, if that is possible at once.
     ///
     /// Refused while somebody writes, or (but under [`ReaderPriority`](super::ReaderPriority)) a writer waits, or anybody who was
-    /// woken in vain too often, or [`MAX_READERS`](super::MAX_READERS) are inside.
+    /// woken in vain too often, or [`MAX_READERS`] are inside.
     #[inline]
     pub fn try_read(&self) -> bool {
         self.lock().enter(Read)
     }
 
     /// Comes in as a reader beside other readers, whoever waits: for a task that reads already, and would wait for
-    /// itself behind a writer. Refused only while somebody writes or [`MAX_READERS`](super::MAX_READERS) are inside.
+    /// itself behind a writer. Refused only while somebody writes or [`MAX_READERS`] are inside.
     ///
     /// Who uses it for more than that starves the writers.
     pub fn try_read_recursive(&self) -> bool {
-        // Also past an upgrade that waits: it counts on the reader inside, and waits for us as well.
+        // Also past an upgrade that waits: it counts on the reader inside, and waits for us as well. Its place stays its
+        // own, for it may be given up, and be a reader again.
         self.lock().update(|seen| {
-            let may = seen.admits(Read) || seen.readers() > 0 && !seen.is_crowded();
+            let past_an_upgrade = seen.readers() > 0 && seen.readers() + 1 < MAX_READERS;
+            let may = seen.admits(Read) || past_an_upgrade;
             may.then(|| seen.entered(Read))
         })
     }

@@ -424,6 +424,28 @@ fn the_number_of_readers_does_not_overflow() {
     test(Fair);
 }
 
+/// A recursive reader took the place of an upgrade that waited, once: given up, the upgrade was one reader too many, and
+/// the count began at none again.
+#[test]
+fn a_recursive_read_leaves_room_for_an_upgrade_that_waits() {
+    fn test<P: Policy>(policy: P) {
+        let lock: RawRwLock<P, Slots<8>> =
+            RawRwLock::with_readers(policy, Slots::new(), MAX_READERS - 2);
+        assert!(lock.try_upgradable_read());
+        // SAFETY: the upgradable reader is inside, and does nothing else meanwhile.
+        let upgrade = line!(unsafe { lock.upgrade() });
+        assert!(lock.try_read_recursive(), "there is room for one");
+        assert!(!lock.try_read_recursive(), "the other place is the upgrade's");
+        drop(upgrade);
+        // SAFETY: it is the upgradable reader again.
+        unsafe { lock.downgrade_upgradable() };
+        assert!(lock.is_locked() && !lock.try_write());
+    }
+    test(WriterPriority);
+    test(ReaderPriority);
+    test(Fair);
+}
+
 #[test]
 fn without_a_free_slot_everybody_gets_in_all_the_same() {
     fn test<P: Policy>(policy: P) {
