@@ -110,6 +110,8 @@ pub trait Relax {
 
 /// A [`Relax`] that knows the time, for calls that block no longer than they are told.
 ///
+/// What counts is whether the future was ready: if it was and `None` comes back all the same, the call has come in.
+///
 /// `aqueduct::sync::Park` is one, for threads.
 pub trait RelaxUntil: Relax {
     /// A span of time.

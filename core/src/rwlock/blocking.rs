@@ -4,11 +4,14 @@
 //! [`Relax`]; those with a limit, by [`RelaxUntil`], leave the line like a future that is dropped. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
 
 use super::policy::{Fair, Policy, ReaderPriority, WriterPriority};
-use super::{RawRwLock, Relax, RelaxUntil};
+use super::state::Kind::{self, Read, Upgradable, Write};
+use super::{RawAcquire, RawRwLock, RawUpgrade, Relax, RelaxUntil};
 #[cfg(feature = "alloc")]
 use crate::wait::Growable;
 use crate::wait::{Slots, Storage};
-use core::pin::pin;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 
 /// What a lock starts from, as constants: `lock_api` wants one.
 pub trait Start {
@@ -144,8 +147,9 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 
     // SAFETY: as the trait asks.
     unsafe fn upgrade(&self) {
-        // SAFETY: the caller's promise is the same, and it waits here as long as the future lives.
-        R::block_on(unsafe { RawRwLock::upgrade(self) });
+        // SAFETY: the caller's promise is the same, and it waits here as long as the request lives.
+        let is_in = unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on(asked));
+        assert!(is_in, "a future has an output when it is ready, and not before");
     }
 
     // SAFETY: as the trait asks.
@@ -180,19 +184,19 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     type Instant = R::Instant;
 
     fn try_lock_shared_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.read()), timeout).is_some()
+        self.ask(Read).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_shared_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.read()), deadline).is_some()
+        self.ask(Read).by(|asked| R::block_on_until(asked, deadline))
     }
 
     fn try_lock_exclusive_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.write()), timeout).is_some()
+        self.ask(Write).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_exclusive_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.write()), deadline).is_some()
+        self.ask(Write).by(|asked| R::block_on_until(asked, deadline))
     }
 }
 
@@ -201,11 +205,11 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     for RawRwLock<P, W, R>
 {
     fn try_lock_shared_recursive_for(&self, timeout: R::Duration) -> bool {
-        self.try_read_recursive() || R::block_on_for(pin!(self.read()), timeout).is_some()
+        self.try_read_recursive() || self.ask(Read).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_shared_recursive_until(&self, deadline: R::Instant) -> bool {
-        self.try_read_recursive() || R::block_on_until(pin!(self.read()), deadline).is_some()
+        self.try_read_recursive() || self.ask(Read).by(|asked| R::block_on_until(asked, deadline))
     }
 }
 
@@ -214,22 +218,89 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: RelaxUntil> lock_api::RawR
     for RawRwLock<P, W, R>
 {
     fn try_lock_upgradable_for(&self, timeout: R::Duration) -> bool {
-        R::block_on_for(pin!(self.upgradable_read()), timeout).is_some()
+        self.ask(Upgradable).by(|asked| R::block_on_for(asked, timeout))
     }
 
     fn try_lock_upgradable_until(&self, deadline: R::Instant) -> bool {
-        R::block_on_until(pin!(self.upgradable_read()), deadline).is_some()
+        self.ask(Upgradable).by(|asked| R::block_on_until(asked, deadline))
     }
 
     // SAFETY: as the trait asks.
     unsafe fn try_upgrade_for(&self, timeout: R::Duration) -> bool {
         // SAFETY: the caller's promise is the same; dropped too early, it leaves the upgradable reader as it was.
-        R::block_on_for(pin!(unsafe { RawRwLock::upgrade(self) }), timeout).is_some()
+        unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on_for(asked, timeout))
     }
 
     // SAFETY: as the trait asks.
     unsafe fn try_upgrade_until(&self, deadline: R::Instant) -> bool {
         // SAFETY: as in `try_upgrade_for`.
-        R::block_on_until(pin!(unsafe { RawRwLock::upgrade(self) }), deadline).is_some()
+        unsafe { self.ask_to_upgrade() }.by(|asked| R::block_on_until(asked, deadline))
+    }
+}
+
+impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
+    fn ask(&self, kind: Kind) -> Asked<RawAcquire<'_, P, W, R>, impl Fn()> {
+        let request = match kind {
+            Read => self.read(),
+            Write => self.write(),
+            Upgradable => self.upgradable_read(),
+        };
+        Asked { request, is_in: false, undo: move || self.leave(kind) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`upgrade`](RawRwLock::upgrade); the caller is the writer if what this returns says that it has come in, and the
+    /// upgradable reader if it says that it has not, or panics.
+    unsafe fn ask_to_upgrade(&self) -> Asked<RawUpgrade<'_, P, W, R>, impl Fn()> {
+        // SAFETY: the caller's promise is the same.
+        let request = unsafe { self.upgrade() };
+        let undo = || {
+            // SAFETY: the upgrade was ready, so it is the writer whom the caller has not heard of.
+            unsafe { self.downgrade_to_upgradable() };
+        };
+        Asked { request, is_in: false, undo }
+    }
+}
+
+/// A request in the hands of a [`Relax`], which is anybody's safe code. That may poll it to its end and say that it did
+/// not, or panic, or poll it once more; what the guards of `lock_api` do with the word must not hang on that. So it is
+/// this which notes whether the request has come in.
+struct Asked<F, U: Fn()> {
+    request: F,
+    /// It has come in, and nobody was told.
+    is_in: bool,
+    /// Gives back what it got.
+    undo: U,
+}
+
+// Neither is pinned.
+impl<F: Unpin, U: Fn()> Unpin for Asked<F, U> {}
+
+impl<F: Future<Output = ()> + Unpin, U: Fn()> Asked<F, U> {
+    /// Waits by `wait`; says whether it has come in, whatever that says.
+    fn by<T>(mut self, wait: impl FnOnce(Pin<&mut Self>) -> T) -> bool {
+        wait(Pin::new(&mut self));
+        core::mem::take(&mut self.is_in)
+    }
+}
+
+impl<F: Future<Output = ()> + Unpin, U: Fn()> Future for Asked<F, U> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_in {
+            ready!(Pin::new(&mut self.request).poll(cx));
+            self.is_in = true;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F, U: Fn()> Drop for Asked<F, U> {
+    fn drop(&mut self) {
+        if self.is_in {
+            (self.undo)();
+        }
     }
 }

@@ -225,7 +225,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
 
     /// One of `kind`, who is inside, leaves.
     #[inline]
-    fn leave(&self, kind: Kind) {
+    pub(super) fn leave(&self, kind: Kind) {
         let before = self.lock().leave(kind);
         if before.is_awaited() {
             self.left_behind(kind, before);

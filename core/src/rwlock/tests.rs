@@ -33,7 +33,9 @@ macro_rules! line {
     };
 }
 
-// After the macros that it uses.
+// After the macros that they use.
+#[cfg(feature = "lock_api")]
+mod blocking;
 mod policies;
 
 type Lock<P> = RwLock<u32, P, Slots<8>>;
