@@ -2,6 +2,10 @@
 //!
 //! Its blocking calls stand in line like a future, so the policy holds for them too, and let time pass by
 //! [`Relax`]; those with a limit, by [`RelaxUntil`], leave the line like a future that is dropped. They must not be called from an interrupt handler: who holds the lock may be the code that it interrupted.
+//!
+//! A waker that panics while such a guard is dropped, unlocked or downgraded ends the program, and so does a panic in a wait
+//! without a limit, but for an upgrade: `lock_api` does not expect its raw calls to unwind. From a wait with a limit, and from
+//! an upgrade, a panic comes out as it is, and what the wait got is given back.
 
 use super::policy::{Fair, Policy, ReaderPriority, WriterPriority};
 use super::state::Kind::{self, Read, Upgradable, Write};
@@ -59,7 +63,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     #[inline]
     fn lock_shared(&self) {
         if !self.try_read() {
-            R::block_on(self.read());
+            without_unwinding(|| R::block_on(self.read()));
         }
     }
 
@@ -70,13 +74,13 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_shared(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.unlock_read() };
+        without_unwinding(|| unsafe { self.unlock_read() });
     }
 
     #[inline]
     fn lock_exclusive(&self) {
         if !self.try_write() {
-            R::block_on(self.write());
+            without_unwinding(|| R::block_on(self.write()));
         }
     }
 
@@ -87,7 +91,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_exclusive(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { self.unlock_write() };
+        without_unwinding(|| unsafe { self.unlock_write() });
     }
 
     fn is_locked(&self) -> bool {
@@ -106,7 +110,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn downgrade(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade(self) });
     }
 }
 
@@ -131,7 +135,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 {
     fn lock_upgradable(&self) {
         if !self.try_upgradable_read() {
-            R::block_on(self.upgradable_read());
+            without_unwinding(|| R::block_on(self.upgradable_read()));
         }
     }
 
@@ -142,7 +146,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn unlock_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::unlock_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::unlock_upgradable(self) });
     }
 
     // SAFETY: as the trait asks.
@@ -166,13 +170,13 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
     // SAFETY: as the trait asks.
     unsafe fn downgrade_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade_upgradable(self) });
     }
 
     // SAFETY: as the trait asks.
     unsafe fn downgrade_to_upgradable(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { RawRwLock::downgrade_to_upgradable(self) };
+        without_unwinding(|| unsafe { RawRwLock::downgrade_to_upgradable(self) });
     }
 }
 
@@ -261,6 +265,29 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
         };
         Asked { request, is_in: false, undo }
     }
+}
+
+/// Runs `call`, and ends the program if it panics.
+///
+/// It changes the word, and then wakes others or lets somebody wait: both is anybody's safe code, which may panic. The guards of
+/// `lock_api` count on a call that comes back: unwinding drops the one that is being downgraded as what it was before, and the one
+/// that is `unlocked` for a while once more, though the word has nobody of that kind any more, and would be wrong for ever. Nor can
+/// the change be taken back, for others may have come in by it.
+#[inline(always)]
+fn without_unwinding<T>(call: impl FnOnce() -> T) -> T {
+    /// Dropped by unwinding only, and a panic then is the end.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a waker, or a `Relax`, panicked in the middle of a call of lock_api");
+        }
+    }
+
+    let bomb = Bomb;
+    let result = call();
+    core::mem::forget(bomb);
+    result
 }
 
 /// A request in the hands of a [`Relax`], which is anybody's safe code. That may poll it to its end and say that it did

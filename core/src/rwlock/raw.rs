@@ -23,6 +23,10 @@ use core::task::{Context, Poll, Waker};
 /// With the feature `lock_api` it implements that crate's raw traits, so that `lock_api::RwLock<RawRwLock, T>` is a lock
 /// with all of their guards. Their blocking calls wait by [`Relax`]: the parameter `R`.
 ///
+/// Those guards do not expect their calls to unwind. So a waker that panics while one of them is dropped, unlocked or
+/// downgraded ends the program, as does a panic in a wait without a limit, but for an upgrade. (The guards of
+/// [`RwLock`](super::RwLock) let the panic out.)
+///
 /// # Examples
 ///
 /// ```

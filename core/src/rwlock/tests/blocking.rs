@@ -30,14 +30,16 @@ impl RelaxUntil for SaysLate {
     }
 }
 
-/// Waits until the future is ready, and panics.
+/// Panics, at the latest when the future is ready.
 struct Panics;
 
 impl Relax for Panics {
-    fn relax() {}
+    fn relax() {
+        panic!("as planned");
+    }
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        drop(crate::block_on(future, || ()));
+        drop(crate::block_on(future, Self::relax));
         panic!("as planned");
     }
 }
@@ -148,4 +150,120 @@ fn an_upgrade_that_a_wait_forgets_is_given_up() {
     drop(lock.try_read().expect("nobody is about to write"));
     drop(reader);
     assert!(!lock.is_locked());
+}
+
+/// Panics where it is woken.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        panic!("as planned");
+    }
+}
+
+/// Runs `call`, of the test called `name`, in a process of its own, and sees that a panic in it ends that process by the
+/// word of the one who looks after it: not by one who noticed that the lock was spoilt, and not at all.
+fn ends_the_program(name: &str, call: impl FnOnce()) {
+    const ALONE: &str = "AQUEDUCT_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        let _ = catch_unwind(AssertUnwindSafe(call));
+        std::process::exit(0);
+    }
+    let output = std::process::Command::new(std::env::current_exe().expect("we run from a file"))
+        .args([name, "--exact", "--test-threads=1", "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .expect("it can be run again");
+    let told = std::string::String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("as planned"), "{told}");
+    assert!(
+        !output.status.success() && told.contains("in the middle of a call of lock_api"),
+        "{told}"
+    );
+}
+
+/// The tests of what ends the program: each with a lock at hand.
+macro_rules! ends_the_program {
+    ($($name:ident($lock:ident: $relax:ty) $body:block)+) => {$(
+        #[test]
+        #[cfg_attr(miri, ignore = "it starts a process")]
+        fn $name() {
+            let name = concat!(module_path!(), "::", stringify!($name));
+            // Without the name of the crate.
+            let (_, name) = name.split_once("::").unwrap();
+            ends_the_program(name, || {
+                let $lock: lock_api::RwLock<Relaxed<$relax>, u32> = lock_api::RwLock::new(1);
+                $body
+            });
+        }
+    )+};
+}
+
+/// Stands in line, and panics where it is woken.
+macro_rules! bomb {
+    ($request:expr) => {{
+        let mut request = $request;
+        let waker = Waker::from(Arc::new(Bomb));
+        assert!(Pin::new(&mut request).poll(&mut Context::from_waker(&waker)).is_pending());
+        request
+    }};
+}
+
+ends_the_program! {
+    a_waker_that_panics_in_a_downgrade(lock: Spin) {
+        let writer = lock.write();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.read());
+        drop(lock_api::RwLockWriteGuard::downgrade(writer));
+    }
+
+    a_waker_that_panics_in_a_downgrade_to_upgradable(lock: Spin) {
+        let writer = lock.write();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.read());
+        drop(lock_api::RwLockWriteGuard::downgrade_to_upgradable(writer));
+    }
+
+    a_waker_that_panics_in_a_downgrade_of_an_upgradable_reader(lock: Spin) {
+        let upgradable = lock.upgradable_read();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.upgradable_read());
+        drop(Upgradable::downgrade(upgradable));
+    }
+
+    a_waker_that_panics_while_a_reader_is_unlocked(lock: Spin) {
+        let mut reader = lock.read();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.write());
+        lock_api::RwLockReadGuard::unlocked(&mut reader, || ());
+    }
+
+    a_waker_that_panics_while_a_writer_is_unlocked(lock: Spin) {
+        let mut writer = lock.write();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.read());
+        lock_api::RwLockWriteGuard::unlocked(&mut writer, || ());
+    }
+
+    a_waker_that_panics_while_an_upgradable_reader_is_unlocked(lock: Spin) {
+        let mut upgradable = lock.upgradable_read();
+        // SAFETY: nobody is unlocked by it.
+        let _request = bomb!(unsafe { lock.raw() }.upgradable_read());
+        Upgradable::unlocked(&mut upgradable, || ());
+    }
+
+    a_wait_that_panics_when_a_reader_comes_back(lock: Panics) {
+        let mut reader = lock.read();
+        lock_api::RwLockReadGuard::unlocked(&mut reader, || core::mem::forget(lock.write()));
+    }
+
+    a_wait_that_panics_when_a_writer_comes_back(lock: Panics) {
+        let mut writer = lock.write();
+        lock_api::RwLockWriteGuard::unlocked(&mut writer, || core::mem::forget(lock.write()));
+    }
+
+    a_wait_that_panics_when_an_upgradable_reader_comes_back(lock: Panics) {
+        let mut upgradable = lock.upgradable_read();
+        Upgradable::unlocked(&mut upgradable, || core::mem::forget(lock.write()));
+    }
 }
