@@ -40,7 +40,7 @@ pub use permit::OwnedSemaphorePermit;
 pub use permit::SemaphorePermit;
 pub use state::MAX_PERMITS;
 
-use crate::sync::{Acquire as Acquiring, Relaxed, Release, const_unless_loom};
+use crate::sync::{Acquire as Acquiring, Relaxed, Release, const_unless_loom, spin_loop};
 use crate::wait::{Post, Slots, Storage, Waiters};
 use core::fmt;
 use core::marker::PhantomData;
@@ -217,16 +217,17 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
         });
         let Some(before) = found else { return 0 };
         let found = before.available().min(n);
-        // permits:count - Relaxed: a sum, which stands for nothing else.
+        // permits:count - Relaxed: a guess for the compare-and-swap.
         let mut target = permits.target.load(Relaxed);
         let taken = loop {
             let taken = found.min(target);
-            match permits.target.compare_exchange_weak(target, target - taken, Relaxed, Relaxed) {
+            // permits:fewer - Release: as in `shrink`.
+            match permits.target.compare_exchange_weak(target, target - taken, Release, Relaxed) {
                 Ok(_) => break taken,
                 Err(now) => target = now,
             }
         };
-        // permits:lower - Release: as in `retarget`.
+        // permits:lower - Release: as in `shrink`.
         permits.total.fetch_sub(taken, Release);
         if taken < found {
             // A resize has taken the others off already.
@@ -238,6 +239,14 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     /// Makes it `total` permits, those in use included.
     ///
     /// If more than that are in use, the rest is owed: releases pay it off before anybody gets a permit again.
+    ///
+    /// There are never more than some call has said there may be. So what is to go counts as in use from the beginning of a call
+    /// that makes it fewer; if another call changes the number first, it is free again for a moment, and then the call looks anew.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free as all here, with one exception: while calls that have begun, and not ended, are to take off more than
+    /// [`MAX_PERMITS`](Self::MAX_PERMITS) together, one of them may wait until another is done.
     ///
     /// # Errors
     ///
@@ -349,28 +358,50 @@ impl<P: Policy, W: Storage> Semaphore<P, W> {
     /// Moves the number of permits to what `change` says.
     fn retarget(&self, change: impl Fn(usize) -> Option<usize>) -> Option<()> {
         let permits = self.waiters.primitive();
-        // permits:count - Relaxed: sums, which stand for nothing else; each caller adds its own difference. `total` is
-        // raised first and lowered last, so that it is never less than there are.
-        let mut before = permits.target.load(Relaxed);
-        let after = loop {
+        loop {
+            // permits:count - Relaxed: a guess for the compare-and-swap; each caller adds or takes its own difference.
+            let before = permits.target.load(Relaxed);
             let after = change(before)?;
-            match permits.target.compare_exchange_weak(before, after, Relaxed, Relaxed) {
-                Ok(_) => break after,
-                Err(now) => before = now,
+            if after < before {
+                if self.shrink(before, before - after) {
+                    return Some(());
+                }
+                continue;
             }
-        };
-        if after >= before {
-            // permits:count - Relaxed: as above.
-            permits.total.fetch_add(after - before, Relaxed);
-            self.put(after - before);
-        } else {
-            let less = before - after;
-            // permits:count - Relaxed: as above; permits go, and nobody learns anything by it.
-            permits.word.fetch_sub(in_word(less), Relaxed);
-            // permits:lower - Release: permits:lower reads it, and then the word is as low.
-            permits.total.fetch_sub(less, Release);
+            // permits:more - Acquire, Relaxed if it fails: reads permits:fewer, so what went is off the word before we add to
+            // it. With a weaker one, our addition could come first in the word, and what was to go could be taken.
+            if permits.target.compare_exchange(before, after, Acquiring, Relaxed).is_ok() {
+                // permits:count - Relaxed: a sum; raised before the word, so that it is never less than there are.
+                permits.total.fetch_add(after - before, Relaxed);
+                self.put(after - before);
+                return Some(());
+            }
         }
-        Some(())
+    }
+
+    /// Makes the number of permits `less` than `target`, if that is what it is.
+    fn shrink(&self, target: usize, less: usize) -> bool {
+        let permits = self.waiters.primitive();
+        // Off the word first: were the number lowered first, somebody could raise it again, and add permits beside those
+        // that are still to go.
+        let taken = permits.update(|seen| {
+            // One call never comes so low; several at a time, one of which can be right, could.
+            let has_room = seen.balance() - less as isize >= -(MAX_PERMITS as isize);
+            has_room.then(|| State(seen.0.wrapping_sub(in_word(less))))
+        });
+        if taken.is_none() {
+            spin_loop();
+            return false;
+        }
+        // permits:fewer - Release: permits:more reads it, and then the word is as low.
+        if permits.target.compare_exchange(target, target - less, Release, Relaxed).is_err() {
+            // Somebody else was first, and what he has made of it is what there should be.
+            self.put(less);
+            return false;
+        }
+        // permits:lower - Release: permits:lower reads it, and then the word is as low.
+        permits.total.fetch_sub(less, Release);
+        true
     }
 }
 

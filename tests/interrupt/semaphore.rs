@@ -3,7 +3,7 @@
 use super::harness::{self, Run, Subject, interrupted};
 use super::tasks::{Asked, Tasks};
 use aqueduct_core::semaphore::{
-    AcquireError, Fair, Greedy, Policy, Semaphore, SemaphorePermit, TryAcquireError,
+    AcquireError, Fair, Greedy, MAX_PERMITS, Policy, Semaphore, SemaphorePermit, TryAcquireError,
 };
 use aqueduct_core::wait::Slots;
 use std::cell::{Cell, RefCell};
@@ -54,6 +54,8 @@ struct Object<P: Policy + 'static> {
     total: Cell<usize>,
     /// Whether a `resize` was told a number that others' changes may race with.
     resized: Cell<bool>,
+    /// The most permits that were in use at once.
+    peak: Cell<usize>,
 }
 
 struct Semaphores<P> {
@@ -70,6 +72,7 @@ impl<P: Policy + 'static> Object<P> {
     fn got(&self, guard: Guard<P>) -> Outcome {
         let permits = guard.num_permits();
         self.guards.borrow_mut().push(guard);
+        self.peak.set(self.peak.get().max(self.held()));
         Outcome::Got(permits)
     }
 
@@ -145,6 +148,7 @@ impl<P: Policy + std::fmt::Debug + 'static> Subject for Semaphores<P> {
             asked: Default::default(),
             total: Cell::new(self.permits),
             resized: Cell::new(false),
+            peak: Cell::new(self.held),
         }
     }
 
@@ -205,6 +209,16 @@ impl<P: Policy + std::fmt::Debug + 'static> Subject for Semaphores<P> {
     fn check(&self, object: Object<P>, run: &Run<'_, Self>) -> Result<(), String> {
         object.settle();
         object.sleeper()?;
+        let numbers = run.calls.iter().filter_map(|call| match *call.op {
+            Op::Resize(n) => Some(n),
+            _ => None,
+        });
+        let added: usize =
+            run.calls.iter().map(|call| if let Op::Add(n) = *call.op { n } else { 0 }).sum();
+        let (peak, most) = (object.peak.get(), numbers.fold(self.permits, usize::max) + added);
+        if peak > most {
+            return Err(format!("{peak} were in use, and there were never more than {most}"));
+        }
         if object.resized.get() {
             // The last one to have begun may have been overtaken by one that is done; each leaves the number
             // that it was told, give or take what the others added.
@@ -212,8 +226,6 @@ impl<P: Policy + std::fmt::Debug + 'static> Subject for Semaphores<P> {
                 Op::Resize(n) => Some(n),
                 _ => None,
             });
-            let added: usize =
-                run.calls.iter().map(|call| if let Op::Add(n) = *call.op { n } else { 0 }).sum();
             let total = object.semaphore.available_permits() + object.held();
             let most = told.max().unwrap_or(0) + added;
             object.tasks.cancel(0);
@@ -251,6 +263,9 @@ fn handlers() -> Vec<Vec<Op>> {
         vec![ForgetPermits(1)],
         vec![Resize(1)],
         vec![Resize(3)],
+        vec![Resize(1), Try(1), Try(1)],
+        vec![Add(1), Try(1), Try(1)],
+        vec![Resize(0), Resize(2), Try(2), Try(1)],
         vec![Close],
         vec![Try(1), Release],
         vec![Release, Try(1)],
@@ -281,6 +296,7 @@ fn preempted() -> Vec<Vec<Op>> {
         vec![ForgetAndRelease],
         vec![Add(2)],
         vec![ForgetPermits(2)],
+        vec![Resize(0)],
         vec![Resize(1)],
         vec![Resize(3)],
         vec![Close],
@@ -376,6 +392,32 @@ fn permits_are_forgotten_while_they_are_made_fewer() {
         }
     }
     println!("interrupt: semaphore, forget: {combinations} combinations");
+}
+
+/// The number goes from the most to none, and back meanwhile: what was added is there, and no more.
+#[test]
+fn all_permits_go_and_come_back() {
+    const ALL: usize = MAX_PERMITS;
+    let mut combinations = 0;
+    for step in 1.. {
+        let semaphore = Semaphore::new(ALL);
+        let mut expected = 0;
+        let mut add = || {
+            if semaphore.add_permits(ALL).is_ok() {
+                expected = ALL;
+                let all = semaphore.try_acquire_many(ALL).expect("they were added");
+                assert!(semaphore.try_acquire().is_err(), "@{step}");
+                drop(all);
+            }
+        };
+        let (_, fired) = interrupted(step, &mut add, || semaphore.resize(0).unwrap());
+        if !fired {
+            break;
+        }
+        assert_eq!(semaphore.available_permits(), expected, "@{step}");
+        combinations += 1;
+    }
+    println!("interrupt: semaphore, all of them: {combinations} combinations");
 }
 
 /// A woken waiter loses, and another one takes its slot before it can stand in line again: who stood behind it is served.

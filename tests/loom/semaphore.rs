@@ -194,3 +194,26 @@ fn a_release_while_permits_go() {
         );
     }
 }
+
+/// What a resize takes is off the word before its number is there: who makes it one again adds nothing that is still to go.
+#[test]
+fn permits_that_go_meet_permits_that_come() {
+    model(
+        "semaphore: resize against resize",
+        &["none in use", "one in use", "none left", "one left"],
+        || Guarded::new(Fair, 1),
+        |guarded, seen| {
+            let other = thread::spawn(move || guarded.semaphore.resize(0).unwrap());
+            guarded.semaphore.resize(1).unwrap();
+            let first = guarded.semaphore.try_acquire();
+            let second = guarded.semaphore.try_acquire();
+            assert!(first.is_err() || second.is_err(), "there was one at most");
+            let count = if first.is_ok() || second.is_ok() { "one" } else { "none" };
+            seen.record(format!("{count} in use"));
+            other.join().unwrap();
+            drop((first, second));
+            let left = guarded.semaphore.available_permits();
+            seen.record(format!("{} left", ["none", "one"][left]));
+        },
+    );
+}
