@@ -523,11 +523,11 @@ macro_rules! channel_of {
                 self.parts.senders.notify(1);
             }
 
-            fn senders(&self) -> &WaitQueue<$waiters> {
+            fn senders(&self, _: future::Key) -> &WaitQueue<$waiters> {
                 &self.parts.senders
             }
 
-            fn receivers(&self) -> &WaitQueue<$waiters> {
+            fn receivers(&self, _: future::Key) -> &WaitQueue<$waiters> {
                 &self.parts.receivers
             }
         }

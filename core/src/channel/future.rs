@@ -9,6 +9,14 @@ use core::task::{Context, Poll};
 
 /// A channel of this crate, as the futures of this module see it: [`StaticChannel`](super::StaticChannel)
 /// or [`Channel`](super::Channel). Not to be implemented elsewhere.
+///
+/// The lines in which those wait are the channel's own. This does not compile:
+///
+/// ```compile_fail,E0061
+/// fn close<C: aqueduct_core::channel::AnyChannel>(channel: &C) {
+///     channel.receivers().close();
+/// }
+/// ```
 pub trait AnyChannel: Operations {}
 
 /// What the futures do with a channel.
@@ -26,18 +34,20 @@ pub trait Operations {
     fn may_send(&self) -> bool;
 
     /// Claims a place; the ticket goes to `send_reserved` or to `give_up` of this channel, once. That only a
-    /// [`Permit`] does, for only this module can make the [`Key`].
+    /// [`Permit`] does: it has the [`Key`].
     fn try_reserve(&self) -> Result<usize, TrySendError<()>>;
     fn send_reserved(&self, ticket: usize, value: Self::Item, key: Key) -> Result<(), Self::Item>;
     fn give_up(&self, ticket: usize, key: Key);
 
-    fn senders(&self) -> &WaitQueue<Self::Waiters>;
-    fn receivers(&self) -> &WaitQueue<Self::Waiters>;
+    /// Where senders wait. Nobody else may close it, nor notify without a cause.
+    fn senders(&self, key: Key) -> &WaitQueue<Self::Waiters>;
+    /// Where receivers wait; likewise.
+    fn receivers(&self, key: Key) -> &WaitQueue<Self::Waiters>;
 }
 
-/// The right to use a ticket. What is generic over [`AnyChannel`] can call every function of [`Operations`], though it
-/// cannot name the trait.
-pub struct Key(());
+/// The right to use a ticket, or the lines of those who wait. What is generic over [`AnyChannel`] can call every function of
+/// [`Operations`], though it cannot name the trait; but only the channel's own modules can make this.
+pub struct Key(pub(super) ());
 
 /// One sleeper: `attempt` decides, the wait queue tells when to try again.
 struct Sleeper<'a, W: wait::Storage> {
@@ -109,7 +119,7 @@ impl<C: AnyChannel> Future for Send<'_, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { channel, value, sleeper } = &mut *self;
-        sleeper.poll_until(channel.senders(), cx, || {
+        sleeper.poll_until(channel.senders(Key(())), cx, || {
             let item = value.take().expect("polled after it was ready");
             match channel.try_send(item) {
                 Ok(()) => Some(Ok(())),
@@ -141,7 +151,7 @@ impl<C: AnyChannel> Future for Recv<'_, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { channel, sleeper } = &mut *self;
-        sleeper.poll_until(channel.receivers(), cx, || match channel.try_recv() {
+        sleeper.poll_until(channel.receivers(Key(())), cx, || match channel.try_recv() {
             Ok(value) => Some(Ok(value)),
             Err(TryRecvError::Closed) => Some(Err(RecvError)),
             Err(TryRecvError::Empty) => None,
@@ -175,7 +185,7 @@ impl<C: AnyChannel, F: FnMut(C::Item)> Future for RecvMany<'_, C, F> {
         if *max == 0 {
             return Poll::Ready(Ok(0));
         }
-        sleeper.poll_until(channel.receivers(), cx, || {
+        sleeper.poll_until(channel.receivers(Key(())), cx, || {
             // Asked first: nothing comes in after the channel was closed.
             let is_closed = channel.is_closed();
             match channel.try_recv_many(*max, &mut *f) {
@@ -212,7 +222,7 @@ impl<'a, C: AnyChannel> Future for Reserve<'a, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { channel, sleeper } = &mut *self;
         let channel = *channel;
-        sleeper.poll_until(channel.senders(), cx, || match Permit::try_new(channel) {
+        sleeper.poll_until(channel.senders(Key(())), cx, || match Permit::try_new(channel) {
             Ok(permit) => Some(Ok(permit)),
             Err(TrySendError::Closed(())) => Some(Err(ReserveError)),
             Err(TrySendError::Full(())) => None,

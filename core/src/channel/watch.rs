@@ -1,6 +1,6 @@
 //! Standing in line without taking anything: for whoever waits for several channels at once.
 
-use super::future::{AnyChannel, Permit};
+use super::future::{AnyChannel, Key, Permit};
 use super::{TryRecvError, TrySendError};
 use crate::wait::{self, Wait, WaitQueue};
 use core::fmt;
@@ -99,7 +99,7 @@ pub struct RecvWatch<'a, C: AnyChannel> {
 
 impl<'a, C: AnyChannel> RecvWatch<'a, C> {
     pub(super) fn new(channel: &'a C) -> Self {
-        Self { channel, watch: Watch::new(channel.receivers()) }
+        Self { channel, watch: Watch::new(channel.receivers(Key(()))) }
     }
 
     /// Stands in line, with this waker. `Pending`: registered, now look again, then sleep. `Ready`: something may have
@@ -143,7 +143,7 @@ pub struct SendWatch<'a, C: AnyChannel> {
 
 impl<'a, C: AnyChannel> SendWatch<'a, C> {
     pub(super) fn new(channel: &'a C) -> Self {
-        Self { channel, watch: Watch::new(channel.senders()) }
+        Self { channel, watch: Watch::new(channel.senders(Key(()))) }
     }
 
     /// Stands in line, with this waker. `Pending`: registered, now look again, then sleep. `Ready`: something may have
