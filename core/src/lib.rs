@@ -44,6 +44,11 @@
 //! Either way interrupts are held off for a single read-modify-write, some ten instructions, and never for an operation of this
 //! crate: an interrupt handler still finishes wherever it came in. Without the feature such a target does not
 //! build, and the error says what to do.
+//!
+//! # Targets of 16 bits
+//!
+//! `usize` has to have 32 bits or more. On AVR and MSP430 it has 16, too few for the numbers that tell one lap of a ring from another: there
+//! this crate does not build, and says so.
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -23,6 +23,12 @@ compile_error!(
      mode). See \"Targets without compare-and-swap\" in the documentation of aqueduct-core"
 );
 
+#[cfg(target_pointer_width = "16")]
+compile_error!(
+    "aqueduct-core needs a `usize` of 32 bits or more: in 16, the numbers with which it tells one lap of a ring from another \
+     come round after a few hundred, and its counts of readers, permits and waiters are too small to be of use"
+);
+
 pub(crate) use floor::{AtomicUsize, UnsafeCell, spin_loop};
 
 #[cfg(feature = "alloc")]
