@@ -5,6 +5,7 @@
 mod channel;
 mod crew;
 mod harness;
+mod panics;
 mod queue;
 mod rwlock;
 mod semaphore;

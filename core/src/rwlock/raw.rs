@@ -328,20 +328,24 @@ impl Request {
             let class = if self.lost < P::PATIENCE { self.kind as usize } else { LOSERS };
             // No second look at the lock is needed: whoever registers asks for a drain, and the drainer looks.
             let answer = raw.waiters.poll(&mut self.place, waker, class, self.kind as usize);
+            let given = answer.map(Given::of);
+            let handed = match given {
+                Poll::Ready(Given::Lock(kind)) => Some(Handed { raw, kind }),
+                _ => None,
+            };
             // Only now, when it stands in line again, so that nobody slips in whom a waiting writer keeps out.
             self.decline(raw);
-            match answer {
+            core::mem::forget(handed);
+            match given {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(grant) => match Given::of(grant) {
-                    Given::Woken(kind) => {
-                        self.woken = kind != Read;
-                        if self.try_enter(raw) {
-                            return Poll::Ready(());
-                        }
-                        self.lost += 1;
+                Poll::Ready(Given::Lock(_) | Given::Upgraded) => return Poll::Ready(()),
+                Poll::Ready(Given::Woken(kind)) => {
+                    self.woken = kind != Read;
+                    if self.try_enter(raw) {
+                        return Poll::Ready(());
                     }
-                    Given::Lock(_) | Given::Upgraded => return Poll::Ready(()),
-                },
+                    self.lost += 1;
+                }
             }
         }
     }
@@ -372,6 +376,18 @@ impl Request {
             Some(Given::Upgraded) | None => {}
         }
         self.decline(raw);
+    }
+}
+
+/// The lock that was handed to a request; left again, if a waker panics before the request has said so.
+struct Handed<'a, P: Policy, W: Storage, R: Relax> {
+    raw: &'a RawRwLock<P, W, R>,
+    kind: Kind,
+}
+
+impl<P: Policy, W: Storage, R: Relax> Drop for Handed<'_, P, W, R> {
+    fn drop(&mut self) {
+        self.raw.leave(self.kind);
     }
 }
 

@@ -41,7 +41,9 @@ impl Request {
             let class = if self.lost < P::PATIENCE { COMPETE } else { HAND_OVER };
             // No second look at the permits is needed: whoever registers asks for a drain, and the drainer looks.
             let polled = semaphore.waiters.poll(&mut self.place, waker, class, self.permits);
-            if self.place.is_some() {
+            // It stands in line again, or did and has been served; what is left was looked at by whoever drained then. In
+            // the second case nobody may be woken any more: a waker that panics would take what was granted with it.
+            if self.place.is_some() || polled.is_ready() {
                 core::mem::forget(turn.take());
             }
             let Poll::Ready(grant) = polled else { return Poll::Pending };
