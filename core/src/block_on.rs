@@ -9,6 +9,10 @@ use core::task::{Context, Poll, Waker};
 /// When `relax` returns, the future is polled again, so that one which waits for an interrupt handler's
 /// `notify` needs no waker at all.
 ///
+/// Nor is one used: to be woken ends no wait. A future that wakes itself in order to be polled again, as one does that lets others go
+/// first, or has found no slot to wait in, is polled again when `relax` comes back, and with `wfe` that is at the next event, whatever it
+/// is. For such futures, let `relax` come back by itself now and then.
+///
 /// Threads have something better: `aqueduct::park::block_on`.
 ///
 /// # Examples

@@ -43,6 +43,9 @@ pub trait Progress {
     const LOCK_FREE: bool;
 
     /// Lets others run, after a first moment of spinning has not helped. Called only where `LOCK_FREE` is false.
+    ///
+    /// It must not panic, nor use the channel. It is called in the middle of an operation, which a panic would end there: a place or a
+    /// value that it has claimed by then would stay claimed, and whoever comes to need it would wait for ever.
     fn give_way();
 }
 
