@@ -155,17 +155,18 @@ fn permits_that_are_granted_at_once_are_kept() {
         }
         assert!(ask(&mut behind, &bomb()).is_pending());
         let held = Cell::new(Some(held));
-        let froze = thread::scope(|scope| {
+        let (permit, froze) = thread::scope(|scope| {
             let other = Other::spawn(scope, step, || two, drop);
             let froze = Cell::new(false);
             let release = || drop(held.take());
             let polled = ask_with(&mut loser, &release, &|| froze.set(other.run()));
             other.thaw();
-            let permit = polled.expect("nobody is woken by it").expect("it is open");
-            assert_eq!(permit.num_permits(), 1, "@{step}");
-            froze.get()
+            (polled.expect("nobody is woken by it").expect("it is open"), froze.get())
         });
-        drop((loser, behind));
+        // First the one who would panic.
+        drop((behind, loser));
+        assert_eq!((permit.num_permits(), semaphore.available_permits()), (1, 2), "@{step}");
+        drop(permit);
         assert_eq!(semaphore.available_permits(), 3, "@{step}");
         if !froze {
             break;
