@@ -67,14 +67,14 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     /// Comes in as a reader, if that is possible at once.
     ///
     /// Refused while somebody writes, or (but under [`ReaderPriority`](super::ReaderPriority)) a writer waits, or anybody who was
-    /// woken in vain too often, or [`MAX_READERS`](super::MAX_READERS) are inside.
+    /// woken in vain too often, or [`MAX_READERS`] are inside.
     #[inline]
     pub fn try_read(&self) -> bool {
         self.lock().enter(Read)
     }
 
     /// Comes in as a reader beside other readers, whoever waits: for a task that reads already, and would wait for
-    /// itself behind a writer. Refused only while somebody writes or [`MAX_READERS`](super::MAX_READERS) are inside.
+    /// itself behind a writer. Refused only while somebody writes or [`MAX_READERS`] are inside.
     ///
     /// Who uses it for more than that starves the writers.
     pub fn try_read_recursive(&self) -> bool {
