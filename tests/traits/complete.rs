@@ -16,7 +16,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("std-adapter/src/pipeline/cap.rs", &["Capped"]),
     ("std-adapter/src/pipeline/desk.rs", &["Desk"]),
     ("std-adapter/src/pipeline/parcel.rs", &["Parcel"]),
-    ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch"]),
+    ("std-adapter/src/pipeline/flow.rs", &["Below", "Launch", "Order"]),
     ("std-adapter/src/pipeline/keyed.rs", &["Unkeyed", "ByKey"]),
     ("std-adapter/src/pipeline/machine.rs", &["Scan", "Batching", "Pace", "Quiet"]),
     ("std-adapter/src/pipeline/order.rs", &["Ordered", "OnCommit"]),
