@@ -158,7 +158,7 @@ impl Rent {
 /// Tries again and again, a moment in between, until it is time to sleep: what the last try had. Tries once at the least.
 ///
 /// For those who are not in line yet, where nobody is wronged by that. Whoever stands in line is patient there, by
-/// [`Impatience`].
+/// [`Impatience`](super::Impatience).
 pub(crate) fn patiently<R>(
     deadline: Option<Instant>,
     mut attempt: impl FnMut() -> Option<R>,
