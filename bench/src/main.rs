@@ -4,8 +4,9 @@
 //! From the outside in: [`family`] lists what can be measured, [`queue`], [`channel`], [`rwlock`] and
 //! so on each bring their cells, [`measure`] runs a cell's candidates in turn, [`team`] (or [`tasks`],
 //! or [`go`]) runs one candidate once, [`watch`] sees that it ends, [`check`] decides whether it did its work, [`record`] keeps the
-//! rows, [`report`] and [`plot`] show them. [`instructions`] counts instead of measuring.
+//! rows, [`report`] and [`plot`] show them, [`aims`] holds them against what we want to reach. [`instructions`] counts instead of measuring.
 
+mod aims;
 mod channel;
 mod channel_async;
 mod check;
@@ -79,6 +80,12 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// What we want to reach, and in which of these runs it was (Markdown on standard output)
+    Aims {
+        /// What `--json` has written, a file for each run
+        #[arg(value_name = "RUN.json", required = true)]
+        runs: Vec<PathBuf>,
+    },
     /// Instructions per operation of our uncontended paths, held against the recorded ones
     Instructions(instructions::Args),
 }
@@ -87,6 +94,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Report { out }) => write_report(&out.unwrap_or_else(results)),
+        Some(Command::Aims { runs }) => aims::print(&runs),
         Some(Command::Instructions(args)) => instructions::run(&args),
         None => run(&cli),
     };
@@ -216,6 +224,7 @@ mod tests {
         assert!(parse("bench --pin").unwrap().pin && parse("bench --both").unwrap().both);
         assert!(parse("bench --both --pin").is_err());
         assert!(parse("bench report").is_ok());
+        assert!(parse("bench aims a.json b.json").is_ok() && parse("bench aims").is_err());
         assert!(parse("bench no-such-family").is_err());
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `empty` | a job that only signs for having run; one thread submits all, and waits until the last has run |
 //! | `busy1us` | the same, and each job keeps its CPU busy for a microsecond |
-//! | `results` | a job that returns a number; one thread submits all, and adds up what they return |
+//! | `results` | a job that sends a number into a channel; one thread submits all, and adds up what comes out |
+//! | `handles` | a job that returns a number; one thread submits all, and adds up what it gets through the handle of each |
 //! | `nested` | a job submitted by a job: a tree, in which each submits two more |
 //! | `start` | from the submission to a pool at rest until the job begins, `p50` and `p99` |
 //!
@@ -42,14 +43,17 @@ pub(crate) trait Pool: Send + Sync + Sized + 'static {
     /// Submits a job that nobody waits for.
     fn spawn(&self, job: impl FnOnce() + Send + 'static);
 
-    /// Submits `jobs` jobs, job `n` returning [`result_of`]`(n)`, and adds up what they return, wrapping.
-    fn results(&self, jobs: u64) -> u64;
-
     /// Submits `job`, which gets from its pool what it needs to submit more: [`branch`] of its children, in the same way.
     fn grow(&self, n: u64, ledger: &'static Ledger);
 
     /// Once all jobs have run: sends the workers home, and waits until they have gone where the pool lets one wait for that.
     fn end(self);
+}
+
+/// A pool whose jobs have handles, by which one gets what each returns.
+pub(crate) trait Handles: Pool {
+    /// Submits `jobs` jobs, job `n` returning [`result_of`]`(n)`, and adds up what they return, wrapping.
+    fn join_all(&self, jobs: u64) -> u64;
 }
 
 /// The children of job `n` in a tree of so many jobs.
@@ -58,7 +62,7 @@ pub(crate) fn branch(n: u64, ledger: &Ledger) -> impl Iterator<Item = u64> + use
     [2 * n + 1, 2 * n + 2].into_iter().filter(move |&child| child < jobs)
 }
 
-/// What job `n` returns.
+/// What comes of job `n`.
 #[inline]
 pub(crate) fn result_of(n: u64) -> u64 {
     n.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ n
@@ -69,7 +73,9 @@ pub(crate) fn cells() -> Vec<Cell> {
         .iter()
         .map(|&(name, shape)| {
             let mut candidates = candidates::all(shape);
-            candidates.extend(go::candidate("pool", name.into()));
+            if !matches!(shape, Shape::Handles) {
+                candidates.extend(go::candidate("pool", name.into()));
+            }
             let latency = matches!(shape, Shape::Start);
             let unit = if latency { "start" } else { "job" };
             Cell { latency, ..Cell::new("pool", name.into(), unit, candidates) }
@@ -82,15 +88,17 @@ enum Shape {
     Empty,
     Busy,
     Results,
+    Handles,
     Nested,
     Start,
 }
 
 impl Shape {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("empty", Self::Empty),
         ("busy1us", Self::Busy),
         ("results", Self::Results),
+        ("handles", Self::Handles),
         ("nested", Self::Nested),
         ("start", Self::Start),
     ];
@@ -100,10 +108,15 @@ fn candidate<P: Pool>(shape: Shape) -> Candidate {
     Candidate::new(P::NAME, move |ops| match shape {
         Shape::Empty => run::<P>(ops, submit_empty),
         Shape::Busy => run::<P>(ops, submit_busy),
-        Shape::Results => results::<P>(ops),
+        Shape::Results => add_up::<P>(ops, through_a_channel),
+        Shape::Handles => unreachable!("a shape for those who have some"),
         Shape::Nested => run::<P>(ops, |pool, ledger| pool.grow(0, ledger)),
         Shape::Start => start::<P>(ops),
     })
+}
+
+fn with_handles<P: Handles>() -> Candidate {
+    Candidate::new(P::NAME, |ops| add_up::<P>(ops, P::join_all))
 }
 
 /// One that has run something on every worker, as a pool in use has.
@@ -160,11 +173,23 @@ fn spin_and_sign(ledger: &Ledger, n: u64) {
     ledger.sign(n);
 }
 
-fn results<P: Pool>(ops: u64) -> Sample {
+/// The same channel for every pool: one that nobody waits to send into.
+#[inline(never)]
+fn through_a_channel<P: Pool>(pool: &P, jobs: u64) -> u64 {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    for n in 0..jobs {
+        let sender = sender.clone();
+        pool.spawn(move || sender.send(result_of(n)).expect("somebody adds up"));
+    }
+    drop(sender);
+    receiver.into_iter().fold(0, u64::wrapping_add)
+}
+
+fn add_up<P: Pool>(ops: u64, results: fn(&P, u64) -> u64) -> Sample {
     let pool = warm::<P>();
     let job: team::Job<u64> = Box::new({
         let pool = pool.clone();
-        move || pool.results(ops)
+        move || results(&pool, ops)
     });
     let (sample, sums) = race(ops, vec![job]);
     end(pool);
@@ -246,11 +271,6 @@ mod tests {
             self.jobs.send(Box::new(job)).unwrap();
         }
 
-        fn results(&self, jobs: u64) -> u64 {
-            let all = (0..jobs).map(result_of).fold(0, u64::wrapping_add);
-            if FAULT == ALTERS { all ^ 1 } else { all }
-        }
-
         fn grow(&self, n: u64, ledger: &'static Ledger) {
             let mut todo = vec![n];
             while let Some(n) = todo.pop() {
@@ -265,11 +285,19 @@ mod tests {
         }
     }
 
+    impl<const FAULT: u8> Handles for Planted<FAULT> {
+        fn join_all(&self, jobs: u64) -> u64 {
+            let all = (0..jobs).map(result_of).fold(0, u64::wrapping_add);
+            if FAULT == ALTERS { all ^ 1 } else { all }
+        }
+    }
+
     #[test]
     fn a_pool_that_works_passes() {
         run::<Planted<NONE>>(1000, submit_empty);
         run::<Planted<NONE>>(1000, |pool, ledger| pool.grow(0, ledger));
-        results::<Planted<NONE>>(1000);
+        add_up::<Planted<NONE>>(1000, through_a_channel);
+        add_up::<Planted<NONE>>(1000, Handles::join_all);
         let sample = start::<Planted<NONE>>(10);
         let [p50, p99] = sample.latency.unwrap();
         assert!(0.0 < p50 && p50 <= p99);
@@ -284,7 +312,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "has lost a result")]
     fn a_pool_that_alters_a_result_fails() {
-        results::<Planted<ALTERS>>(1000);
+        add_up::<Planted<ALTERS>>(1000, Handles::join_all);
+    }
+
+    #[test]
+    #[should_panic(expected = "has lost a result")]
+    fn a_pool_that_loses_a_result_fails() {
+        add_up::<Planted<FORGETS>>(1000, through_a_channel);
     }
 
     /// Such a run would wait for a minute, and fail; here it is ended before.

@@ -51,9 +51,9 @@ impl Row {
         (self.q3 - self.q1) / self.ns_per_op
     }
 
-    /// Whether this run has not told the two apart: the middle halves of their repetitions meet.
-    pub(crate) fn is_as_good_as(&self, other: &Row) -> bool {
-        self.q1 <= other.q3 && other.q1 <= self.q3
+    /// Whether this run has not told it from `factor` times the other: the middle halves of their repetitions meet.
+    pub(crate) fn is_about(&self, factor: f64, other: &Row) -> bool {
+        self.q1 <= factor * other.q3 && factor * other.q1 <= self.q3
     }
 }
 
@@ -81,6 +81,11 @@ impl Run {
 /// The array that scripts read.
 pub(crate) fn save_rows(file: &Path, rows: &[Row]) -> Result<(), String> {
     write(file, &json(rows))
+}
+
+/// What [`save_rows`] has written.
+pub(crate) fn load_rows(file: &Path) -> Result<Vec<Row>, String> {
+    load(file)
 }
 
 fn load<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
@@ -170,9 +175,10 @@ pub(crate) mod tests {
         let rows = run().rows;
         let (ours, slow, fast) = (&rows[0], &rows[1], &rows[2]);
         assert!((ours.noise() - 0.1).abs() < 1e-9);
-        assert!(ours.is_as_good_as(ours) && !ours.is_as_good_as(slow) && !slow.is_as_good_as(ours));
-        assert!(!ours.is_as_good_as(fast));
-        assert!(ours.is_as_good_as(&Row { q3: 11.4, ..fast.clone() }));
+        assert!(ours.is_about(1.0, ours) && !ours.is_about(1.0, slow) && !slow.is_about(1.0, ours));
+        assert!(!ours.is_about(1.0, fast));
+        assert!(ours.is_about(1.0, &Row { q3: 11.4, ..fast.clone() }));
+        assert!(ours.is_about(1.2, fast) && slow.is_about(4.0, ours));
     }
 
     #[test]

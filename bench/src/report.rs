@@ -199,7 +199,7 @@ fn comparison(grid: &Grid<'_>, workload: &str) -> Option<Comparison> {
     let ours = grid.get(workload, OURS)?;
     Some(Comparison {
         ratio: ours.ns_per_op / peer.ns_per_op,
-        within_noise: ours.is_as_good_as(peer),
+        within_noise: ours.is_about(1.0, peer),
     })
 }
 
@@ -272,7 +272,7 @@ fn nothing() -> String {
     "–".into()
 }
 
-fn table(text: &mut String, header: &[String], body: impl Iterator<Item = Vec<String>>) {
+pub(crate) fn table(text: &mut String, header: &[String], body: impl Iterator<Item = Vec<String>>) {
     let rule = header.iter().enumerate().map(|(at, _)| if at == 0 { "---" } else { "--:" });
     let rule: Vec<String> = rule.map(Into::into).collect();
     for line in [header.to_vec(), rule].into_iter().chain(body) {

@@ -4,13 +4,21 @@
 mod by_hand;
 
 use super::ledger::Ledger;
-use super::{Pool, Shape, WORKERS, branch, candidate, result_of};
+use super::{Handles, Pool, Shape, WORKERS, branch, candidate, result_of, with_handles};
 use crate::family::{Candidate, OURS};
 use aqueduct::pool as ours;
 use by_hand::{ByHand, Task};
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
-    let mut all = vec![
+    if let Shape::Handles = shape {
+        return vec![
+            with_handles::<Aqueduct>(),
+            with_handles::<RustyPool>(),
+            with_handles::<Tokio>(),
+            with_handles::<TokioBlocking>(),
+        ];
+    }
+    vec![
         candidate::<Aqueduct>(shape),
         candidate::<ByHand<crossbeam_channel::Sender<Task>>>(shape),
         candidate::<ByHand<crossfire::MTx<crossfire::mpmc::List<Task>>>>(shape),
@@ -20,26 +28,8 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
         candidate::<ThreadPool>(shape),
         candidate::<Tokio>(shape),
         candidate::<TokioBlocking>(shape),
-    ];
-    if let Shape::Results = shape {
-        all.push(candidate::<AqueductChannel>(shape));
-    }
-    all
+    ]
 }
-
-/// Results by a channel, the same one for all that hand out no handles. A macro, since each closure has a type of its own.
-macro_rules! results_by_channel {
-    ($jobs:expr, $spawn:expr) => {{
-        let (sender, receiver) = crossbeam_channel::unbounded();
-        for n in 0..$jobs {
-            let sender = sender.clone();
-            $spawn(move || sender.send(result_of(n)).expect("somebody adds up"));
-        }
-        drop(sender);
-        receiver.into_iter().fold(0, u64::wrapping_add)
-    }};
-}
-use results_by_channel;
 
 /// What programs use: bounded at the default capacity, so that a submitter that is faster than the workers waits.
 struct Aqueduct(ours::Pool);
@@ -55,13 +45,6 @@ impl Pool for Aqueduct {
     #[inline]
     fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.0.execute(job).expect("nobody shuts it down");
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        let submit = |n| self.0.submit(move || result_of(n)).expect("nobody shuts it down");
-        let handles: Vec<_> = (0..jobs).map(submit).collect();
-        let values = handles.into_iter().map(|job| job.join().expect("it returns").value);
-        values.fold(0, u64::wrapping_add)
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
@@ -80,31 +63,12 @@ impl Pool for Aqueduct {
     }
 }
 
-/// The same pool, its results sent by its jobs, as where there are no handles.
-struct AqueductChannel(Aqueduct);
-
-impl Pool for AqueductChannel {
-    const NAME: &'static str = "aqueduct-channel";
-
-    fn new() -> Self {
-        Self(Pool::new())
-    }
-
-    #[inline]
-    fn spawn(&self, job: impl FnOnce() + Send + 'static) {
-        self.0.spawn(job);
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        results_by_channel!(jobs, |job| self.spawn(job))
-    }
-
-    fn grow(&self, n: u64, ledger: &'static Ledger) {
-        self.0.grow(n, ledger);
-    }
-
-    fn end(self) {
-        self.0.end();
+impl Handles for Aqueduct {
+    fn join_all(&self, jobs: u64) -> u64 {
+        let submit = |n| self.0.submit(move || result_of(n)).expect("nobody shuts it down");
+        let handles: Vec<_> = (0..jobs).map(submit).collect();
+        let values = handles.into_iter().map(|job| job.join().expect("it returns").value);
+        values.fold(0, u64::wrapping_add)
     }
 }
 
@@ -121,10 +85,6 @@ impl Pool for Rayon {
     #[inline]
     fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.0.spawn(job);
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        results_by_channel!(jobs, |job| self.0.spawn(job))
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
@@ -155,11 +115,6 @@ impl Pool for RustyPool {
         self.0.execute(job);
     }
 
-    fn results(&self, jobs: u64) -> u64 {
-        let handles: Vec<_> = (0..jobs).map(|n| self.0.evaluate(move || result_of(n))).collect();
-        handles.into_iter().map(|job| job.await_complete()).fold(0, u64::wrapping_add)
-    }
-
     fn grow(&self, n: u64, ledger: &'static Ledger) {
         work(&self.0, n, ledger);
 
@@ -178,6 +133,13 @@ impl Pool for RustyPool {
     }
 }
 
+impl Handles for RustyPool {
+    fn join_all(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> = (0..jobs).map(|n| self.0.evaluate(move || result_of(n))).collect();
+        handles.into_iter().map(|job| job.await_complete()).fold(0, u64::wrapping_add)
+    }
+}
+
 /// As rusty_pool, a job takes a handle along.
 struct ThreadPool(threadpool::ThreadPool);
 
@@ -191,10 +153,6 @@ impl Pool for ThreadPool {
     #[inline]
     fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.0.execute(job);
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        results_by_channel!(jobs, |job| self.0.execute(job))
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {
@@ -231,14 +189,6 @@ impl Pool for Tokio {
         drop(self.0.spawn(async move { job() }));
     }
 
-    fn results(&self, jobs: u64) -> u64 {
-        let handles: Vec<_> =
-            (0..jobs).map(|n| self.0.spawn(async move { result_of(n) })).collect();
-        let values =
-            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
-        values.fold(0, u64::wrapping_add)
-    }
-
     fn grow(&self, n: u64, ledger: &'static Ledger) {
         drop(self.0.spawn(async move { work(n, ledger) }));
 
@@ -251,6 +201,16 @@ impl Pool for Tokio {
     }
 
     fn end(self) {}
+}
+
+impl Handles for Tokio {
+    fn join_all(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> =
+            (0..jobs).map(|n| self.0.spawn(async move { result_of(n) })).collect();
+        let values =
+            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
+        values.fold(0, u64::wrapping_add)
+    }
 }
 
 struct TokioBlocking(tokio::runtime::Runtime);
@@ -269,14 +229,6 @@ impl Pool for TokioBlocking {
         drop(self.0.spawn_blocking(job));
     }
 
-    fn results(&self, jobs: u64) -> u64 {
-        let handles: Vec<_> =
-            (0..jobs).map(|n| self.0.spawn_blocking(move || result_of(n))).collect();
-        let values =
-            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
-        values.fold(0, u64::wrapping_add)
-    }
-
     fn grow(&self, n: u64, ledger: &'static Ledger) {
         drop(self.0.spawn_blocking(move || work(n, ledger)));
 
@@ -289,4 +241,14 @@ impl Pool for TokioBlocking {
     }
 
     fn end(self) {}
+}
+
+impl Handles for TokioBlocking {
+    fn join_all(&self, jobs: u64) -> u64 {
+        let handles: Vec<_> =
+            (0..jobs).map(|n| self.0.spawn_blocking(move || result_of(n))).collect();
+        let values =
+            handles.into_iter().map(|job| futures_lite::future::block_on(job).expect("it returns"));
+        values.fold(0, u64::wrapping_add)
+    }
 }

@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::thread::{self, JoinHandle, LocalKey};
 
-use super::{Ledger, Pool, WORKERS, branch, result_of, results_by_channel};
+use super::{Ledger, Pool, WORKERS, branch};
 
 /// One boxed closure; none sends the worker home that takes it.
 pub(super) type Task = Option<Box<dyn FnOnce() + Send>>;
@@ -127,10 +127,6 @@ impl<S: Tasks> Pool for ByHand<S> {
     #[inline]
     fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.sender.send(Some(Box::new(job)));
-    }
-
-    fn results(&self, jobs: u64) -> u64 {
-        results_by_channel!(jobs, |job| self.spawn(job))
     }
 
     fn grow(&self, n: u64, ledger: &'static Ledger) {

@@ -107,7 +107,7 @@ impl<'a, T> RecvArm<'a, T> {
         let line = match &receiver.channel.flavor {
             Flavor::Ring(ring) => RecvLine::Ring(ring.watch_recv()),
             Flavor::Locked(channel) => {
-                RecvLine::Locked(RecvStand { channel, key: None, promise: None, watcher: None })
+                RecvLine::Locked(RecvStand { channel, key: None, watcher: None })
             }
         };
         Self { receiver, line, received: None }
@@ -128,7 +128,7 @@ impl<'a, T> RecvArm<'a, T> {
             Err(RecvError) => Some(Err(RecvError)),
             Ok(Received::Promised(key)) => {
                 if let RecvLine::Locked(stand) = &mut self.line {
-                    stand.promise = Some(key);
+                    stand.key = Some(key);
                 }
                 None
             }
@@ -200,7 +200,7 @@ impl<T> Arm for RecvArm<'_, T> {
 
     fn settle(&mut self) -> bool {
         if let RecvLine::Locked(stand) = &mut self.line
-            && let Some(key) = stand.promise.take()
+            && let Some(key) = stand.key.take()
         {
             self.received = stand.channel.wait_for_promised(key).map(Ok);
         }
@@ -232,9 +232,8 @@ impl<'a, T> Again<'a> for RecvArm<'a, T> {
 /// A place in line at a channel under a lock, for an arm.
 struct RecvStand<'a, T> {
     channel: &'a Locked<T>,
+    /// Its place; once the arm is chosen, the one into which a promised value will come.
     key: Option<Key>,
-    /// The place into which a promised value will come.
-    promise: Option<Key>,
     watcher: Option<u64>,
 }
 
@@ -250,7 +249,7 @@ impl<T> Drop for RecvStand<'_, T> {
     fn drop(&mut self) {
         self.unwatch();
         // Only if a panic has come between standing and withdrawing, or between a promise and the wait for it.
-        for key in [self.key.take(), self.promise.take()].into_iter().flatten() {
+        if let Some(key) = self.key.take() {
             self.channel.cancel_recv(key);
         }
     }

@@ -56,31 +56,26 @@ where
         if !is_biased {
             shuffle(arms);
         }
-        arms.iter_mut().find_map(|(index, arm)| arm.attempt().then_some(*index))
+        arms.iter_mut().position(|(_, arm)| arm.attempt())
     };
-    while let Some(chosen) = attempt(arms) {
-        if settle(arms, chosen) {
-            return Some(chosen);
+    while let Some(place) = attempt(arms) {
+        let (index, chosen) = &mut arms[place];
+        if chosen.settle() {
+            return Some(*index);
         }
     }
     let limit = limit.deadline()?;
     loop {
-        let chosen = wait(arms, limit, &mut attempt);
+        let place = wait(arms, limit, &mut attempt);
         arms.iter_mut().for_each(|(_, arm)| arm.leave());
-        let chosen = chosen?;
-        if settle(arms, chosen) {
-            return Some(chosen);
+        let (index, chosen) = &mut arms[place?];
+        if chosen.settle() {
+            return Some(*index);
         }
     }
 }
 
-fn settle<D>(arms: &mut [(usize, D)], chosen: usize) -> bool
-where
-    D: DerefMut<Target: Arm>,
-{
-    arms.iter_mut().any(|(index, arm)| *index == chosen && arm.settle())
-}
-
+/// The place of the arm that was chosen.
 fn wait<D>(
     arms: &mut [(usize, D)],
     limit: Option<Instant>,
@@ -126,9 +121,9 @@ where
             is_in_time = !stands || parker.look(deadline) || parker.sleep(deadline);
             token.take_back();
             let mut chosen = None;
-            for (index, arm) in &mut *arms {
+            for (place, (_, arm)) in arms.iter_mut().enumerate() {
                 if arm.withdraw() {
-                    chosen = Some(*index);
+                    chosen = Some(place);
                 }
             }
             if chosen.is_some() {
