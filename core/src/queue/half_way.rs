@@ -185,12 +185,8 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     fn find_room(&self, tail: usize, head: usize, voids: usize) -> Found<'_, S::Item> {
         let geometry = self.geometry();
         let mut ticket = tail;
-        for _ in 1..geometry.capacity {
+        for _ in 1..geometry.may_be_free(head, tail, voids) {
             ticket = geometry.after(ticket);
-            // Without void tickets, the slot of every ticket from head to tail is occupied.
-            if voids == 0 && !is_before(ticket.wrapping_sub(geometry.lap), head) {
-                break;
-            }
             let slot = self.slot(ticket);
             // push:enter - SeqCst: as in claim_tail.
             let state = State(slot.state.load(SeqCst));

@@ -308,12 +308,8 @@ impl<S: Storage, P: Progress> Ring<S, P> {
     fn is_any_free(&self, tail: usize, head: usize, voids: usize) -> bool {
         let geometry = self.geometry();
         let mut ticket = tail;
-        for _ in 1..geometry.capacity {
+        for _ in 1..geometry.may_be_free(head, tail, voids) {
             ticket = geometry.after(ticket);
-            // Without void tickets, the slot of every ticket from head to tail is occupied.
-            if voids == 0 && !is_before(ticket.wrapping_sub(geometry.lap), head) {
-                return false;
-            }
             // push:enter - SeqCst: as in claim_tail.
             if self.slot(ticket).state.load(SeqCst) == State::free(geometry.lap_of(ticket)).0 {
                 return true;

@@ -118,6 +118,15 @@ impl Geometry {
         let laps = self.lap_of(to).wrapping_sub(self.lap_of(from)) / self.lap;
         (laps * self.capacity).wrapping_add(self.index_of(to)).wrapping_sub(self.index_of(from))
     }
+
+    /// How many slots, from that of `tail` on, may be without a value that has yet to be popped, when so many tickets from `head` to
+    /// `tail` are void at most.
+    pub(super) const fn may_be_free(self, head: usize, tail: usize, voids: usize) -> usize {
+        // Each ticket that is not void has a slot of its own.
+        let free = (self.capacity + voids).saturating_sub(self.distance(head, tail));
+        // Those of the void ones are anywhere.
+        if voids == 0 || free == 0 { free } else { self.capacity }
+    }
 }
 
 /// Whether word `a` (a lap, or a ticket without its closed bit) lies behind word `b`, across the wrap.
@@ -332,6 +341,23 @@ mod tests {
             let laps = (usize::MAX / Geometry::new(capacity).lap) + 1;
             assert!(laps >= 128 && laps * capacity >= least, "capacity {capacity}");
         }
+    }
+
+    #[test]
+    fn a_full_ring_is_seen_to_be_full_without_a_look_at_its_slots() {
+        let geometry = Geometry::new(5);
+        let head = geometry.ticket(geometry.lap * 7, 3);
+        let mut tail = head;
+        for taken in 0..5 {
+            assert_eq!(geometry.may_be_free(head, tail, 0), 5 - taken);
+            assert_eq!(geometry.may_be_free(head, tail, 2), 5, "anywhere");
+            tail = geometry.after(tail);
+        }
+        assert_eq!(geometry.may_be_free(head, tail, 0), 0);
+        assert_eq!(geometry.may_be_free(head, tail, 1), 5, "the void one may have been let go");
+        tail = geometry.after(tail);
+        assert_eq!(geometry.may_be_free(head, tail, 1), 0, "the others are five");
+        assert_eq!(geometry.may_be_free(geometry.after(tail), tail, 0), 0, "an old tail");
     }
 
     #[test]

@@ -62,16 +62,16 @@ impl Light {
     /// Runs it on a thread that submitted it, or that ends the pool.
     pub(super) fn run_here(self, shared: &Arc<Shared>) {
         if let Err(light) = run_on_this_worker(shared, self) {
-            light.run_timed(shared, &shared.outside);
+            light.run_timed(shared, &shared.outside, |took| took);
             shared.tell_quiet();
         }
     }
 
-    /// Runs it, with two readings of the clock for it alone.
-    pub(super) fn run_timed(self, shared: &Shared, desk: &Slot) {
+    /// Runs it, with two readings of the clock for it alone; `own` says how much of the time between them is to be told of it.
+    pub(super) fn run_timed(self, shared: &Shared, desk: &Slot, own: impl FnOnce(u64) -> u64) {
         let (began, submitted) = (shared.now(), self.submitted);
         if let Some(done) = self.run(desk, None) {
-            let ran = shared.now().saturating_sub(began);
+            let ran = own(shared.now().saturating_sub(began));
             desk.end_light(Some(done), |books| books.light(began.saturating_sub(submitted), ran));
         }
     }

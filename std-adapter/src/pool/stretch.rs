@@ -21,6 +21,9 @@ pub(super) struct Stretch {
     /// When they were submitted, those that are over.
     submitted: [u64; MOST],
     jobs: usize,
+    /// How much time has been told, of all jobs; and how much it was when the first of these began.
+    told: u64,
+    told_before: u64,
     /// How many short jobs there were since the last long one.
     in_a_row: u32,
     /// What a job took on the average, the last time.
@@ -36,6 +39,7 @@ impl Stretch {
     /// The next job begins now.
     pub(super) fn open(&mut self, now: u64) {
         self.began = Some(now);
+        self.told_before = self.told;
     }
 
     /// One job more is over. True if it is time to [read](Self::read) the clock.
@@ -50,9 +54,11 @@ impl Stretch {
     /// Together they ran as long as the stretch was. If that is too long for short jobs, one of them was not, and the first
     /// one is taken for it: what the others waited is too long then, rather than too short.
     pub(super) fn read(&mut self, now: u64, mut says: impl FnMut(u64, u64)) {
-        let mut begun = self.began.replace(now).unwrap_or(now);
+        let mut begun = self.began.unwrap_or(now);
         let jobs = std::mem::take(&mut self.jobs) as u64;
-        let all = now.saturating_sub(begun);
+        let all = now.saturating_sub(begun).saturating_sub(self.told - self.told_before);
+        self.told += all;
+        self.open(now);
         let Some(each) = all.checked_div(jobs) else { return };
         let is_short = each <= SHORT;
         let usual = if is_short { each } else { self.pace.min(each) };
@@ -63,7 +69,26 @@ impl Stretch {
             ran = usual;
         }
         self.pace = each;
-        self.in_a_row = if is_short { self.in_a_row.saturating_add(jobs as u32) } else { 0 };
+        self.count(is_short, jobs as u32);
+    }
+
+    /// How much time has been told. A job that runs inside of another and cannot share a reading has two of its own: this is asked
+    /// with the first, and [`tell`](Self::tell) comes with the second.
+    pub(super) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// A job took so long since [`told`](Self::told) was this much: says how long without those inside of it. It counts as any other: where
+    /// each job runs two more, hardly one ends before the tree does.
+    pub(super) fn tell(&mut self, told: u64, took: u64) -> u64 {
+        let own = took.saturating_sub(self.told - told);
+        self.told += own;
+        self.count(own <= SHORT, 1);
+        own
+    }
+
+    fn count(&mut self, short: bool, jobs: u32) {
+        self.in_a_row = if short { self.in_a_row.saturating_add(jobs) } else { 0 };
     }
 
     /// Whether a job inside another one may count as one that comes after it.
@@ -150,6 +175,51 @@ mod tests {
         let (times, readings) = told(&mut stretch, &[5_000_000, 100, 5_000_000]);
         let runs: Vec<u64> = times.into_iter().map(|times| times.1).collect();
         assert_eq!((runs, readings), (vec![5_000_000, 100, 5_000_000], 4));
+    }
+
+    /// As in a tree of jobs, of which most run inside of others since the queue is full: the first one is there to the end.
+    #[test]
+    fn jobs_inside_of_one_that_does_not_end_become_short_ones() {
+        let mut stretch = Stretch::default();
+        stretch.open(1_000_000);
+        for job in 0..IN_A_ROW {
+            assert!(!stretch.may_take_in(), "after {job}");
+            // Every second one has one inside, which took 100 of its 150.
+            let told = stretch.told();
+            assert_eq!(stretch.tell(told, 100), 100);
+            if job % 2 == 1 {
+                assert_eq!(stretch.tell(told, 150), 50);
+            }
+            if stretch.is_brisk() {
+                break;
+            }
+        }
+        assert!(stretch.may_take_in());
+    }
+
+    /// However they were told, each moment is told once.
+    #[test]
+    fn the_times_of_jobs_inside_of_each_other_add_up_to_the_time_that_went_by() {
+        let mut stretch = brisk();
+        let (mut sum, mut now) = (0, 2_000_000);
+        stretch.open(now);
+        // One with readings of its own, in which two share the stretch's; then the one around it.
+        let (told, began) = (stretch.told(), now);
+        for took in [300, 400] {
+            now += took;
+            assert!(!stretch.add(0));
+        }
+        stretch.read(now, |_, run| sum += run);
+        assert_eq!(sum, 700);
+        now += 50;
+        // One that is over and waits for the reading: what it took is told of the job around it, and not again.
+        assert!(!stretch.add(0));
+        sum += stretch.tell(told, now - began);
+        assert_eq!(sum, 750);
+        now += 250;
+        assert!(!stretch.add(0));
+        stretch.read(now, |_, run| sum += run);
+        assert_eq!(sum, now - 2_000_000);
     }
 
     #[test]

@@ -415,21 +415,16 @@ impl Worker {
         // One that was not begun any more has no times.
         if self.done.get().is_some() && self.stretch.borrow_mut().add(submitted) {
             let now = self.note_times();
-            let is_brisk = self.stretch.borrow().is_brisk();
-            if !is_brisk {
-                self.shared.doubt_time(now);
-            }
-            let tick = if is_brisk { now >> TICK } else { 0 };
-            if self.shown.replace(tick) != tick {
-                self.shared.show_time(tick << TICK);
-            }
+            self.show(now);
         }
     }
 
     /// Runs a light job inside of another one that could not queue it. Among short ones it shares their readings.
     fn run_inside(&self, light: Light) {
         if !self.stretch.borrow().may_take_in() {
-            return light.run_timed(&self.shared, &self.slot);
+            let told = self.stretch.borrow().told();
+            let own = |took| self.stretch.borrow_mut().tell(told, took);
+            return light.run_timed(&self.shared, &self.slot, own);
         }
         let submitted = light.submitted;
         if let Some(done) = light.run(&self.slot, None) {
@@ -440,6 +435,22 @@ impl Worker {
                     stretch.read(now, |wait, run| books.light(wait, run));
                 }
             });
+            drop(stretch);
+            if let Some(now) = now {
+                self.show(now);
+            }
+        }
+    }
+
+    /// The clock was read: shows it, where one short job comes after the other.
+    fn show(&self, now: u64) {
+        let is_brisk = self.stretch.borrow().is_brisk();
+        if !is_brisk {
+            self.shared.doubt_time(now);
+        }
+        let tick = if is_brisk { now >> TICK } else { 0 };
+        if self.shown.replace(tick) != tick {
+            self.shared.show_time(tick << TICK);
         }
     }
 
