@@ -43,7 +43,7 @@
 //!
 //! A queue takes 64 bytes for each place, when its priority is first used. A job of [`Pool::execute`] takes nothing more, if its closure has four
 //! words or fewer; one with a handle takes 128 bytes besides, if its closure and its result are as small (with the feature `tracing`, some 180). A worker that rests has touched about 14 KiB, most of it its
-//! stack. (Resident memory on Linux, x86-64, of a million queued jobs and of 64 workers; a test holds it to that.)
+//! stack, and some more where the allocator gives its thread a heap of its own. (Resident memory on Linux, x86-64, of a million queued jobs and of 64 workers; a test holds it to that.)
 //!
 //! # What instruments see
 //!

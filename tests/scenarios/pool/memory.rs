@@ -22,8 +22,11 @@ const WITH_HANDLE: usize = if cfg!(feature = "tracing") { 64 + 184 } else { 64 +
 /// The queue's and the allocator's own, per job.
 const SLACK: usize = 8;
 
-/// A million queued jobs take 64 bytes each if nobody waits for them, and 128 more with a handle; a worker that rests has touched about
-/// 14 KiB, which are four pages.
+/// What a worker that rests has touched: about 14 KiB, which are four pages; and up to two more where the threads, started at the same time, met in
+/// the allocator, and it made a heap of their own for some.
+const AT_REST: usize = 6 * 4096;
+
+/// A million queued jobs take 64 bytes each if nobody waits for them, and 128 more with a handle; a worker that rests, a few pages.
 #[test]
 fn a_million_queued_jobs_take_what_is_stated() {
     alone("pool::memory::a_million_queued_jobs_take_what_is_stated", || {
@@ -52,6 +55,6 @@ fn a_million_queued_jobs_take_what_is_stated() {
         while pool.metrics().idle < WORKERS {
             std::thread::yield_now();
         }
-        per("a worker that rests", before, WORKERS, 16 * 1024);
+        per("a worker that rests", before, WORKERS, AT_REST);
     });
 }
