@@ -1,4 +1,4 @@
-//! Channels, locks, contexts, threads and pipelines for std programs, on the lock-free core of aqueduct.
+//! Channels, locks, contexts, threads, pools and pipelines for std programs, on the lock-free core of aqueduct.
 #![forbid(unsafe_code)]
 
 pub use aqueduct_core as core;

@@ -19,7 +19,7 @@
 //! # Which jobs run when
 //!
 //! Each [`Priority`] has a bounded queue. A worker takes the most urgent job, first in, first out; one dispatch in [`AGING`] begins at
-//! each of the lower priorities. A worker that has nothing to do takes whatever there is: no job waits beside a worker that rests.
+//! each of the lower priorities. What was [set aside](Full::CallerRuns) for want of room comes before all queues, but for those dispatches. A worker that has nothing to do takes whatever there is: no job waits beside a worker that rests.
 //!
 //! # How many workers there are
 //!
@@ -481,7 +481,8 @@ impl Pool {
     /// there is no limit.
     ///
     /// Where the system has refused all threads, what is in is run by whoever shuts down. No job is begun then after that time, but one that
-    /// has begun is not left.
+    /// has begun is not left. Nor are threads that have nothing left to run: if all jobs are over in time, their destructors of thread-local values
+    /// are waited for, however long they take.
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
         self.shared().drain_or_abort(timeout)
     }

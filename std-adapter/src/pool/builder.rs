@@ -116,7 +116,8 @@ impl Builder {
         self
     }
 
-    /// How many jobs of each priority may wait; 1024 unless said otherwise. With 0 a job is accepted only for a worker that is
+    /// How many jobs of each priority may wait; 1024 unless said otherwise. As many again, with [keys](super::Job::key), may wait for their
+    /// turn, and what is [set aside](super::Full::CallerRuns) comes on top. With 0 a job is accepted only for a worker that is
     /// free, or can be started.
     ///
     /// A queue takes its memory, 64 bytes per place, when its priority is first used.

@@ -325,7 +325,7 @@ impl JobContext<'_> {
         self.job.meta().id
     }
 
-    /// Which worker runs it; `None` on the thread that submitted it.
+    /// Which worker runs it, or thread in a worker's place; `None` on one that submitted it, waits for it, or shuts the pool down.
     pub fn worker(&self) -> Option<WorkerId> {
         self.worker
     }

@@ -33,7 +33,7 @@ pub struct JobResult<R> {
     pub queued_for: Duration,
     /// From the start to the end, all attempts together.
     pub ran_for: Duration,
-    /// Which worker ran it; `None` if it was the thread that submitted it.
+    /// Which worker ran it, or thread in a worker's place; `None` if it was one that submitted it, waits for it, or shuts the pool down.
     pub worker: Option<WorkerId>,
     /// Which attempt it was, from 1.
     pub attempt: u32,

@@ -42,7 +42,7 @@ pub struct ShutdownReport {
     pub cancelled: usize,
     /// Jobs whose functions had not returned when the call did.
     pub running: Vec<RunningJob>,
-    /// Workers whose threads had not ended when the call returned.
+    /// Workers that had not gone when the call returned. (The thread of one that has may still run destructors of thread-local values.)
     pub workers: usize,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for ShutdownReport {
             }
             match job.worker {
                 Some(worker) => write!(f, " runs on {worker}")?,
-                None => f.write_str(" runs where it was submitted")?,
+                None => f.write_str(" runs on a thread that is no worker")?,
             }
         }
         Ok(())
@@ -78,7 +78,7 @@ pub struct RunningJob {
     pub id: JobId,
     /// What it is called, if it has a name.
     pub name: Option<Arc<str>>,
-    /// Where it runs: which worker, or thread in a worker's place; `None` for one that submitted it, or waits for it.
+    /// Where it runs: which worker, or thread in a worker's place; `None` for one that submitted it, waits for it, or shuts the pool down.
     pub worker: Option<WorkerId>,
 }
 

@@ -27,7 +27,7 @@ pub enum Full {
     ///
     /// A job with a [key](Job::key) may be run by nobody before its turn. A worker waits until there is room for it among those
     /// that wait for theirs, and another may come in its place meanwhile; where none [may](super::Builder::max_compensation), or the worker
-    /// is inside of a job with a key itself, for which those may wait, it is handed back, as under [`Reject`](Self::Reject).
+    /// is inside of a job with a key itself, for which those may wait, and in a pool without a queue, it is handed back, as under [`Reject`](Self::Reject).
     #[default]
     Block,
     /// It is handed back.
