@@ -7,7 +7,7 @@
 const MOST: usize = 8;
 
 /// Jobs up to this long, in nanoseconds, may share one.
-const SHORT: u64 = 1_000;
+const SHORT: u64 = 2_000;
 
 /// After so many short jobs in a row the next ones share readings. Where long ones come oftener, hardly ever two of them meet
 /// in one stretch.
