@@ -463,7 +463,7 @@ impl Pool {
     /// up to the [bound](Builder::max_compensation), as before.
     ///
     /// May be called again, from several threads at once, and after the other ways of shutting down. A worker that calls it only lets
-    /// the end begin, and does not wait: the [report](ShutdownReport) says what still runs.
+    /// the end begin, and does not wait, nor does a job with a key that runs where it was submitted: the [report](ShutdownReport) says what still runs.
     pub fn shutdown(&self) -> ShutdownReport {
         self.shared().drain()
     }

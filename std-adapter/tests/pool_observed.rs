@@ -1,8 +1,10 @@
 //! What a program's own instruments see of a pool: Prometheus's page, the `metrics` facade, and spans.
 
-use aqueduct::pool::{Histogram, Job, Pool, PoolMetrics, Priority, prometheus};
+use aqueduct::pool::{Histogram, Job, JobError, Pool, PoolMetrics, Priority, prometheus};
 use metrics_util::debugging::DebugValue;
 use observed::{Spans, parse, told};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 mod observed;
 
@@ -103,4 +105,53 @@ fn a_job_runs_in_a_span_whose_parent_is_where_it_was_submitted() {
     assert_eq!(job.fields["priority"], "\"normal\"");
     assert_eq!(job.fields["outcome"], "\"completed\"");
     assert_eq!(of(light).parent, job.parent, "a light job has a span, too");
+}
+
+/// Where it panics.
+#[derive(Clone, Copy, PartialEq)]
+enum Grumpy {
+    AtTheOutcome,
+    AtTheEnd,
+}
+
+impl Subscriber for Grumpy {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {
+        assert!(*self != Self::AtTheOutcome, "on purpose");
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {
+        assert!(*self != Self::AtTheEnd, "on purpose");
+    }
+}
+
+/// It costs nobody an outcome, and no line its next job.
+#[test]
+fn a_subscriber_that_panics_is_outlived() {
+    for grumpy in [Grumpy::AtTheOutcome, Grumpy::AtTheEnd] {
+        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let jobs = tracing::subscriber::with_default(grumpy, || {
+            [1, 2].map(|n| pool.submit_job(Job::new(move || n).key("k")).unwrap())
+        });
+        for (job, n) in jobs.into_iter().zip([1, 2]) {
+            match grumpy {
+                Grumpy::AtTheOutcome => assert_eq!(job.join().unwrap().value, n),
+                Grumpy::AtTheEnd => assert!(matches!(job.join(), Err(JobError::Panicked(_)))),
+            }
+        }
+        assert!(pool.shutdown().is_complete());
+    }
 }

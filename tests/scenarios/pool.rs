@@ -4,6 +4,7 @@ mod chains;
 mod destructors;
 mod futures;
 mod groups;
+mod hands;
 mod jobs;
 mod latency;
 mod light;

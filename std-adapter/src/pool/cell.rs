@@ -15,7 +15,7 @@ use super::trace::Trace;
 use super::worker::Slot;
 use crate::core::semaphore::{Fair, OwnedSemaphorePermit};
 use crate::core::wait::Growable;
-use crate::foreign::discard;
+use crate::foreign::{call, discard};
 use crate::timer;
 use crate::{Context, lock};
 use std::mem;
@@ -275,7 +275,7 @@ impl<W: Work> Cell<W> {
         drop(stage);
         // The function, with all that it holds; its destructor is foreign code.
         discard(body);
-        self.meta.trace.over(end.label());
+        call(|| self.meta.trace.over(end.label()));
         told.tell();
         if late.is_some() {
             shared.replace_overdue();
@@ -394,8 +394,9 @@ impl<W: Work> Runnable for Cell<W> {
             deadline: run_timeout.and_then(|limit| began.checked_add(limit)),
         };
         // The function, and all that is dropped with it.
-        let result =
-            self.meta.trace.run(|| try_once(|| work.run(&mut context)).unwrap_or_else(Err));
+        let run = || try_once(|| work.run(&mut context)).unwrap_or_else(Err);
+        // Whoever listens to spans may panic, too.
+        let result = try_once(|| self.meta.trace.run(run)).unwrap_or_else(Err);
         let ran_for = began.elapsed();
         let began = shared.age_at(began);
         let outcome = match result {
@@ -423,7 +424,7 @@ impl<W: Work> Runnable for Cell<W> {
             let (body, told) = stage.settle(outcome, began, false);
             drop(stage);
             drop((entry, body));
-            self.meta.trace.over(end.label());
+            call(|| self.meta.trace.over(end.label()));
             told.tell();
         } else {
             let overdue = mem::take(&mut stage.overdue);

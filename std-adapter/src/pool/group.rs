@@ -77,7 +77,9 @@ struct State<R> {
 }
 
 enum Member<R> {
-    /// Itself, for whoever waits on a worker, once the submission has returned and until somebody has begun it.
+    /// It is being submitted, and may wait for room in the pool.
+    Coming,
+    /// Itself, for whoever waits on a worker, until somebody has begun it.
     OnItsWay(Option<Entry>),
     Over(Outcome<R>),
 }
@@ -118,7 +120,8 @@ impl<R: Send + 'static> Group<R> {
     ///
     /// # Errors
     ///
-    /// The function, handed back, if the group has ended, or as [`Pool::submit`](super::Pool::submit).
+    /// The function, handed back, if the group has ended, or as [`Pool::submit`](super::Pool::submit); on a worker, also as [full](Refusal::Full), while the group is at
+    /// its limit and another thread waits for room in the pool with a job for it, if no worker [may](super::Builder::max_compensation) come in the place of this one.
     pub fn submit<F>(&self, f: F) -> Result<usize, SubmitError<F>>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -137,15 +140,18 @@ impl<R: Send + 'static> Group<R> {
         job: Job<W>,
     ) -> Result<usize, SubmitError<Job<W>>> {
         // Taken where it is seen to be free, lest another take it meanwhile.
-        let number = self.wait_for(|state| {
+        let number = match self.wait_for(|state| {
             (state.in_flight < self.tally.limit).then(|| {
                 let number = state.next;
                 state.next += 1;
                 state.in_flight += 1;
-                state.jobs.insert(number, Member::OnItsWay(None));
+                state.jobs.insert(number, Member::Coming);
                 number
             })
-        });
+        }) {
+            Ok(number) => number,
+            Err(reason) => return Err(SubmitError { job, reason }),
+        };
         if self.tally.context.is_done() {
             self.tally.withdraw(number);
             return Err(SubmitError { job, reason: Refusal::Cancelled });
@@ -156,8 +162,8 @@ impl<R: Send + 'static> Group<R> {
         match self.pool.accept(work, &options, Some(&self.tally.context), Some(sink)) {
             Ok(handle) => {
                 let mut state = lock(&self.tally.state);
-                if let Some(Member::OnItsWay(job)) = state.jobs.get_mut(&number) {
-                    *job = Some(handle.entry());
+                if let Some(member @ Member::Coming) = state.jobs.get_mut(&number) {
+                    *member = Member::OnItsWay(Some(handle.entry()));
                 }
                 let is_wanted = state.helpers > 0;
                 drop(state);
@@ -214,21 +220,27 @@ impl<R: Send + 'static> Group<R> {
     }
 
     /// Waits until `look` finds something. On a worker of the pool, jobs of the group that nobody has begun are run meanwhile.
-    fn wait_for<T>(&self, mut look: impl FnMut(&mut State<R>) -> Option<T>) -> T {
-        let is_worker = worker::is_worker_of(&self.pool);
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] on a worker, while another thread submits to the group, and waits perhaps until this very worker makes room: if none may come in its
+    /// place.
+    fn wait_for<T>(&self, mut look: impl FnMut(&mut State<R>) -> Option<T>) -> Result<T, Refusal> {
+        let is_worker = worker::may_help(&self.pool);
         loop {
             // Of all that happens from here on it hears at the end of the round.
             let (news, turns) = (self.tally.news.wait(), self.pool.lines.news.wait());
             let mut from = 0;
-            loop {
+            let is_one_coming = loop {
                 let mut state = lock(&self.tally.state);
                 if let Some(found) = look(&mut state) {
-                    return found;
+                    return Ok(found);
                 }
+                let is_one_coming = is_worker && state.is_one_coming();
                 let next = if is_worker { state.to_help(from) } else { None };
                 state.helpers += usize::from(is_worker && next.is_none());
                 drop(state);
-                let Some((number, job)) = next else { break };
+                let Some((number, job)) = next else { break is_one_coming };
                 worker::help(&self.pool, &job);
                 // One that stands in the line of its key, behind one that runs, can be helped later.
                 if job.line().is_none() {
@@ -236,6 +248,11 @@ impl<R: Send + 'static> Group<R> {
                 }
                 discard(job);
                 from = number + 1;
+            };
+            let section = if is_one_coming { self.pool.begin_blocking_here() } else { None };
+            if section.as_ref().is_some_and(|section| !section.is_made_up_for()) {
+                lock(&self.tally.state).helpers -= 1;
+                return Err(Refusal::Full);
             }
             let (mut news, mut turns) = (pin!(news), pin!(turns));
             let heard = poll_fn(|context| {
@@ -256,8 +273,12 @@ impl<R> State<R> {
     fn to_help(&self, from: usize) -> Option<(usize, Entry)> {
         self.jobs.range(from..).find_map(|(&number, member)| match member {
             Member::OnItsWay(job) => job.as_ref().map(|job| (number, Arc::clone(job))),
-            Member::Over(_) => None,
+            Member::Coming | Member::Over(_) => None,
         })
+    }
+
+    fn is_one_coming(&self) -> bool {
+        self.jobs.values().any(|member| matches!(member, Member::Coming))
     }
 
     /// Somebody has begun the job of this number.
@@ -301,6 +322,9 @@ impl<R> fmt::Debug for Group<R> {
     }
 }
 
+/// Whoever has the group's outcomes has the group.
+const NOBODY_SUBMITS: &str = "nobody else has the group, to submit to it";
+
 /// Outcomes as they come. Made by [`Group::completed`].
 #[derive(Debug)]
 #[must_use = "iterators do nothing unless they are asked"]
@@ -312,13 +336,14 @@ impl<R: Send + 'static> Iterator for Completed<R> {
     type Item = (usize, Outcome<R>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.group.wait_for(|state| match state.arrived.pop_front() {
+        let found = self.group.wait_for(|state| match state.arrived.pop_front() {
             Some(number) => match state.jobs.remove(&number) {
                 Some(Member::Over(outcome)) => Some(Some((number, outcome))),
                 _ => unreachable!("what has arrived is kept until it is taken"),
             },
             None => (state.in_flight == 0).then_some(None),
-        })
+        });
+        found.expect(NOBODY_SUBMITS)
     }
 }
 
@@ -337,18 +362,19 @@ impl<R: Send + 'static> Iterator for InOrder<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = &mut self.next;
-        self.group.wait_for(|state| {
+        let found = self.group.wait_for(|state| {
             // Numbers of jobs that were not accepted are missing.
             let Some((&number, member)) = state.jobs.range_mut(*next..).next() else {
                 return Some(None);
             };
-            if matches!(member, Member::OnItsWay(_)) {
+            if !matches!(member, Member::Over(_)) {
                 return None;
             }
             let Some(Member::Over(outcome)) = state.jobs.remove(&number) else { return None };
             *next = number + 1;
             Some(Some(outcome))
-        })
+        });
+        found.expect(NOBODY_SUBMITS)
     }
 }
 

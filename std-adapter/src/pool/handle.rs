@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::places;
 use super::queue::Entry;
 use super::shared::Shared;
-use super::worker::{help, is_worker_of};
+use super::worker::{help, may_help};
 use crate::park::{self, deadline_after};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -142,7 +142,7 @@ impl<R> JobHandle<R> {
     where
         R: 'static,
     {
-        if is_worker_of(&self.pool)
+        if may_help(&self.pool)
             && let Some(outcome) = self.wait_in_line(deadline)
         {
             return outcome;

@@ -74,6 +74,11 @@ impl Lines {
         Some(job)
     }
 
+    /// Whether nobody stands in a line.
+    pub(super) fn are_empty(&self) -> bool {
+        lock(&self.lines).values().all(|line| line.behind.is_empty())
+    }
+
     /// Everybody who stands in a line.
     pub(super) fn take_all(&self) -> Vec<Entry> {
         let mut lines = lock(&self.lines);

@@ -72,7 +72,10 @@ impl Light {
         let (began, submitted) = (shared.now(), self.submitted);
         if let Some(done) = self.run(desk, None) {
             let ran = own(shared.now().saturating_sub(began));
-            desk.end_light(Some(done), |books| books.light(began.saturating_sub(submitted), ran));
+            let waited = began.saturating_sub(submitted);
+            if desk.end_light(Some(done), |books| books.light(waited, ran)) {
+                shared.tell_quiet();
+            }
         }
     }
 

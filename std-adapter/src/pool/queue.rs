@@ -5,9 +5,10 @@ use super::job::Priority;
 use super::light::Light;
 use super::outcome::JobError;
 use super::shared::Shared;
-use super::worker::{Inside, run_here};
+use super::worker::{Inside, run_inside};
 use crate::core::channel::{Channel, TrySendError};
 use crate::core::crew::Notice;
+use crate::foreign::discard;
 use crate::lock;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -41,7 +42,11 @@ impl Queued {
     pub(super) fn run_here(self, shared: &Arc<Shared>) {
         let _inside = Inside::one_more();
         match self {
-            Self::Job(job) => run_here(shared, &job),
+            Self::Job(job) => {
+                run_inside(shared, &job);
+                // What it returned has a destructor of the user's.
+                discard(job);
+            }
             Self::Light(light) => light.run_here(shared),
         }
     }
@@ -49,7 +54,11 @@ impl Queued {
     /// Ends it unrun; false if it was over, or runs.
     pub(super) fn end(self, shared: &Arc<Shared>, error: JobError) -> bool {
         match self {
-            Self::Job(job) => job.end_queued(shared, error),
+            Self::Job(job) => {
+                let is_ended = job.end_queued(shared, error);
+                discard(job);
+                is_ended
+            }
             Self::Light(light) => {
                 light.end(shared, &error);
                 true

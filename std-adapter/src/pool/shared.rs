@@ -9,7 +9,8 @@ use super::phase::End;
 use super::places::Away;
 use super::queue::{Entry, Queued, Queues};
 use super::roster::Roster;
-use super::worker::Slot;
+use super::shutdown::Clearing;
+use super::worker::{Slot, is_worker_of};
 use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
@@ -91,6 +92,8 @@ impl Shared {
 
     /// The turn of the key was taken from a job that is over.
     pub(super) fn pass_turn_on(self: &Arc<Self>, key: u64) {
+        // While the next is in the line, or in these hands, nobody says that all is done.
+        let _clearing = (!is_worker_of(self)).then(|| Clearing::begin(self));
         if let Some(next) = self.next_of_key(key) {
             self.run_or_set_aside(Queued::Job(next));
         }

@@ -7,6 +7,7 @@ use super::queue::Entry;
 use super::roster::Life;
 use super::shared::Shared;
 use super::worker::{Slot, is_thread_of};
+use crate::foreign::discard;
 use crate::park::deadline_after;
 use crate::{lock, timer};
 use std::cell::RefCell;
@@ -123,6 +124,7 @@ impl Shared {
         let all_gone = || {
             // Before the roster: whoever has taken a job out is down there until it has run.
             let nothing_is_in = self.queues.is_empty();
+            let nobody_is_in_line = self.lines.are_empty();
             let roster = lock(&self.roster);
             let gone = roster.live == 0 && roster.leaving == 0 && roster.hiring == 0;
             let aborted = roster.life == Life::Aborted;
@@ -140,7 +142,8 @@ impl Shared {
                 }
                 return false;
             }
-            at_rest && (aborted || nothing_is_in)
+            // Somebody in a line comes when the one before is over, and is run by whoever has that.
+            at_rest && (aborted || (nothing_is_in && nobody_is_in_line))
         };
         let is_done = places::wait(self, || self.wait_until(deadline, all_gone));
         if !is_done {
@@ -171,7 +174,10 @@ impl Shared {
         let cancelled =
             waiting.map(|job| usize::from(job.end(self, JobError::Cancelled))).sum::<usize>();
         let cancelled = cancelled + self.cancel_lines();
-        running.iter().for_each(|job| job.stop());
+        for job in running {
+            job.stop();
+            discard(job);
+        }
         self.tell_quiet();
         self.report(cancelled)
     }
@@ -195,8 +201,12 @@ impl Shared {
 
     /// Cancels all that wait for the turn of their key; says how many.
     pub(super) fn cancel_lines(self: &Arc<Self>) -> usize {
-        let waiting = self.lines.take_all();
-        waiting.iter().filter(|job| job.end_queued(self, JobError::Cancelled)).count()
+        let end = |job: Entry| {
+            let is_ended = job.end_queued(self, JobError::Cancelled);
+            discard(job);
+            is_ended
+        };
+        self.lines.take_all().into_iter().filter_map(|job| end(job).then_some(())).count()
     }
 
     /// Waits for the threads, which have nothing left to do, so that they are gone when this returns, whoever else waits for them.
@@ -222,11 +232,10 @@ impl Shared {
         drop(roster);
         let mut running = Vec::new();
         let mut add = |slot: &Slot, worker| {
-            running.extend(slot.jobs().iter().map(|job| RunningJob {
-                id: job.meta().id,
-                name: job.name(),
-                worker,
-            }));
+            for job in slot.jobs() {
+                running.push(RunningJob { id: job.meta().id, name: job.name(), worker });
+                discard(job);
+            }
             running.extend(slot.lights().into_iter().map(|id| RunningJob {
                 id,
                 name: None,
@@ -285,11 +294,12 @@ thread_local! {
     static CLEARED: RefCell<Vec<*const Shared>> = const { RefCell::new(Vec::new()) };
 }
 
-/// While it lives, a thread that is no worker takes jobs out of the queues and runs them, and the pool is not at rest.
-struct Clearing<'a>(&'a Shared);
+/// While it lives, a thread that is no worker has a job in its hands that somebody may wait for, or takes jobs out of the queues and runs them;
+/// and the pool is not at rest.
+pub(super) struct Clearing<'a>(&'a Shared);
 
 impl<'a> Clearing<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    pub(super) fn begin(shared: &'a Shared) -> Self {
         // The list is gone while the thread's own destructors run.
         let _ = CLEARED.try_with(|pools| pools.borrow_mut().push(shared));
         lock(&shared.roster).clearing += 1;
@@ -297,7 +307,7 @@ impl<'a> Clearing<'a> {
     }
 
     /// Whether this very thread is at it: a job that it runs may shut the pool down.
-    fn is_here(shared: &Shared) -> bool {
+    pub(super) fn is_here(shared: &Shared) -> bool {
         let is_listed = |pools: &RefCell<Vec<_>>| pools.borrow().contains(&ptr::from_ref(shared));
         CLEARED.try_with(is_listed).unwrap_or(false)
     }

@@ -7,9 +7,11 @@ use super::outcome::{JobError, Outcome, Rejection};
 use super::places;
 use super::queue::{Entry, Queued};
 use super::shared::Shared;
+use super::shutdown::Clearing;
 use super::worker::{Inside, has_turn_here, is_worker_of};
 use crate::Context;
 use crate::core::channel::TrySendError;
+use crate::foreign::discard;
 use crate::park;
 use std::error::Error;
 use std::fmt;
@@ -244,6 +246,8 @@ impl Shared {
                 return Ok(Placed::Settled);
             }
             Full::DropOldest => {
+                // The oldest is nowhere else than in these hands for a moment.
+                let _clearing = (!is_worker_of(self)).then(|| Clearing::begin(self));
                 return match self.queues.level(priority).force_send(job) {
                     Ok(displaced) => {
                         if let Some(displaced) = displaced {
@@ -303,6 +307,7 @@ impl Shared {
         if let Some(key) = job.take_turn() {
             self.pass_turn_on(key);
         }
+        discard(job);
     }
 
     /// Queues a job whose turn among those of its key has come, or lets it stand in their line.

@@ -8,6 +8,7 @@ use super::phase::End;
 use super::queue::{Entry, Queued};
 use super::roster::{Exit, Rest};
 use super::shared::Shared;
+use super::shutdown::Clearing;
 use super::stretch::Stretch;
 use crate::foreign::{self, discard};
 use crate::lock;
@@ -99,12 +100,14 @@ impl Slot {
     }
 
     /// Takes a light job down, if there is one, and notes times.
-    pub(super) fn end_light(&self, done: Option<Done>, times: impl FnOnce(&mut Tally)) {
+    /// Says whether it ran inside of a job with an outcome, which may be over.
+    pub(super) fn end_light(&self, done: Option<Done>, times: impl FnOnce(&mut Tally)) -> bool {
         let mut desk = lock(&self.desk);
         if let Some(done) = done {
             desk.end_light(done);
         }
         times(&mut desk.tally);
+        !desk.jobs.is_empty()
     }
 
     /// The light jobs that run here.
@@ -215,18 +218,25 @@ fn current(shared: &Arc<Shared>) -> Option<Rc<Worker>> {
     worker.filter(|worker| Arc::ptr_eq(&worker.shared, shared))
 }
 
-/// On a worker of this pool: runs the job that it is about to wait for, if nobody has begun it. If that stands in the line of
+/// Whether this thread runs jobs of this pool that it is about to wait for: a worker, or one that does what there is no worker for.
+pub(super) fn may_help(shared: &Arc<Shared>) -> bool {
+    is_worker_of(shared) || Clearing::is_here(shared)
+}
+
+/// Where this thread [may](may_help): runs the job that it is about to wait for, if nobody has begun it. If that stands in the line of
 /// its key, those before it come first, as far as nobody has begun them.
 pub(super) fn help(shared: &Arc<Shared>, job: &Entry) {
-    let Some(worker) = current(shared) else { return };
+    if !may_help(shared) {
+        return;
+    }
     while let Some(first) = job.line().and_then(|key| shared.lines.first(key)) {
-        let has_gone_on = worker.run(&first);
+        let has_gone_on = run_inside(shared, &first);
         discard(first);
         if !has_gone_on {
             return;
         }
     }
-    worker.run(job);
+    run_inside(shared, job);
 }
 
 /// Whether this thread is a worker of this pool that runs a job with a key.
@@ -251,16 +261,24 @@ pub(super) fn run_on_this_worker(shared: &Arc<Shared>, light: Light) -> Result<(
     }
 }
 
-/// Runs a job on the thread that submitted it.
-pub(super) fn run_here(shared: &Arc<Shared>, job: &Entry) {
+/// Runs a job on this thread, inside of another one if it is a worker; false if it can be neither begun nor passed over.
+pub(super) fn run_inside(shared: &Arc<Shared>, job: &Entry) -> bool {
     match current(shared) {
-        Some(worker) => worker.run(job),
+        Some(worker) => {
+            let has_gone_on = worker.run(job);
+            // The one around it may be over, and its function may run on for hours.
+            shared.tell_quiet();
+            has_gone_on
+        }
         None => run(shared, job, None),
-    };
+    }
 }
 
 /// Runs a job, if it can be begun, and passes the turn of its key on, if that can be taken. False if neither.
 fn run(shared: &Arc<Shared>, job: &Entry, worker: Option<&Slot>) -> bool {
+    // Those behind it wait for it; and it may itself shut the pool down.
+    let is_alone = worker.is_none() && job.meta().is_keyed;
+    let _clearing = is_alone.then(|| Clearing::begin(shared));
     let begun = run_one(shared, job, worker);
     let key = job.take_turn();
     let mut next = key.and_then(|key| shared.next_of_key(key));
@@ -318,9 +336,12 @@ impl Worker {
         let exit = catch(|| {
             settings.thread_started();
             started = true;
+            // The hook may have run a job, after all others were over.
+            worker.shared.tell_quiet();
             worker.serve()
         });
         worker.write_up();
+        worker.shared.tell_quiet();
         foreign::call(|| settings.thread_stopped());
         WORKER.with(|current| current.borrow_mut().take());
         let exit = exit.unwrap_or_else(|panicked| {
@@ -430,12 +451,15 @@ impl Worker {
         if let Some(done) = light.run(&self.slot, None) {
             let mut stretch = self.stretch.borrow_mut();
             let now = stretch.add(submitted).then(|| self.shared.now());
-            self.slot.end_light(Some(done), |books| {
+            let is_in_a_job = self.slot.end_light(Some(done), |books| {
                 if let Some(now) = now {
                     stretch.read(now, |wait, run| books.light(wait, run));
                 }
             });
             drop(stretch);
+            if is_in_a_job {
+                self.shared.tell_quiet();
+            }
             if let Some(now) = now {
                 self.show(now);
             }
