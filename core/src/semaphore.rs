@@ -8,7 +8,7 @@
 //! All but waiting is lock-free in the sense of [`queue`](crate::queue#progress): it finishes in its own steps
 //! wherever any other context is frozen. While the one who serves the waiters is frozen, or one that is about
 //! to wait, wake-ups are delayed, and under [`Fair`] `try_acquire` may be refused. The one exception is in a corner of
-//! [`resize`](Semaphore::resize#progress).
+//! [`resize`](Semaphore::resize).
 //!
 //! # Fairness
 //!
