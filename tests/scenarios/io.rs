@@ -163,3 +163,22 @@ fn a_writer_that_fails_fails_for_all() {
         assert_eq!(*written.lock().unwrap(), [0, 1, 2]);
     }
 }
+
+/// What it had read is lost: so nothing may follow, as if it had not been there.
+#[test]
+fn blocks_end_where_a_read_panics() {
+    struct Panics(usize);
+
+    impl Read for Panics {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            assert!(self.0 != 2, "on purpose");
+            buffer[..3].fill(7);
+            Ok(3)
+        }
+    }
+
+    let mut blocks = io::blocks(Panics(0), 4);
+    assert!(thread::catch(|| blocks.next().is_some()).is_err());
+    assert!(blocks.next().is_none());
+}

@@ -104,14 +104,11 @@ impl<T> Locked<T> {
     /// by this, and makes its value now.
     #[inline(never)]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
-        loop {
-            match self.try_meet()? {
-                Received::Value(value) => return Ok(value),
-                Received::Promised(key) => {
-                    if let Some(value) = self.wait_for_promised(key) {
-                        return Ok(value);
-                    }
-                }
+        match self.try_meet()? {
+            Received::Value(value) => Ok(value),
+            // If it is broken, the next one may be, and so on: it comes to what is there.
+            Received::Promised(key) => {
+                self.wait_for_promised(key).map_or_else(|| self.try_recv_made(), Ok)
             }
         }
     }

@@ -397,7 +397,11 @@ impl<T> Sender<T> {
         match drive(Pin::new(&mut sending), deadline, self.channel.impatience()) {
             Some(sent) => sent.map_err(|closed| SendTimeoutError::Disconnected(closed.0)),
             None => match sending.into_value() {
-                Some(value) => Err(SendTimeoutError::Timeout(value)),
+                // What is free by now comes before the limit.
+                Some(value) => self.try_send(value).map_err(|refused| match refused {
+                    TrySendError::Full(value) => SendTimeoutError::Timeout(value),
+                    TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
+                }),
                 // Taken at the last moment.
                 None => Ok(()),
             },
@@ -416,7 +420,10 @@ impl<T> Sender<T> {
         let mut reserving = self.reserve_async();
         match drive(Pin::new(&mut reserving), deadline, self.channel.impatience()) {
             Some(reserved) => reserved.map_err(SendTimeoutError::from),
-            None => Err(SendTimeoutError::Timeout(())),
+            None => {
+                drop(reserving);
+                self.try_reserve().map_err(|_| SendTimeoutError::Timeout(()))
+            }
         }
     }
 

@@ -370,6 +370,15 @@ impl<T> Merge<T> {
         if self.levels.is_empty() {
             return Look::NoInputs;
         }
+        if self.until_any {
+            // Those of lower priority, too, which may not be asked for long.
+            let lower = self.levels.iter().skip(1).flat_map(|level| &level.inputs);
+            let mut ended =
+                lower.filter(|input| input.receiver.is_closed() && input.receiver.is_empty());
+            if let Some(input) = ended.next() {
+                return Look::Gone(input.id);
+            }
+        }
         for level in &mut self.levels {
             let count = level.inputs.len();
             for place in (level.turn..count).chain(0..level.turn) {

@@ -222,7 +222,7 @@ impl Scatter<'_> {
             None => parent.child(),
         };
         let _rest_is_cancelled = context.cancel_guard();
-        let mut round = Round::new(gives_up);
+        let mut round = Round::new(gives_up, context.clone());
         let mut jobs = jobs.into_iter();
         while let Some(job) = jobs.next() {
             match self.pool.submit_job_ctx(&context, job) {
@@ -262,6 +262,8 @@ impl Scatter<'_> {
 
 /// One round of questions.
 struct Round<R> {
+    /// Ends those that are asked.
+    context: Context,
     count: usize,
     need: usize,
     gives_up: bool,
@@ -293,8 +295,9 @@ impl Wake for Note {
 }
 
 impl<R> Round<R> {
-    fn new(gives_up: bool) -> Self {
+    fn new(gives_up: bool, context: Context) -> Self {
         Self {
+            context,
             count: 0,
             need: 0,
             gives_up,
@@ -341,6 +344,8 @@ impl<R> Round<R> {
     fn settle(&mut self, nth: usize, outcome: Outcome<R>) {
         match outcome {
             Ok(JobResult { value, .. }) => self.values.push((nth, value)),
+            // It has not failed: the time was up.
+            Err(JobError::Cancelled) if self.context.is_done() => self.left_out.push(nth),
             Err(error) => {
                 self.has_failed = true;
                 self.failed.push((nth, Unanswered::Failed(error)));
@@ -418,8 +423,8 @@ impl<R> Round<R> {
     }
 
     fn end(self, end: GatherEnd) -> Result<Gathered<R>, Gathered<R>> {
-        // Whoever was left out comes behind all who were asked.
-        let unfinished = self.pending.into_keys().chain(self.left_out).collect();
+        let mut unfinished: Vec<_> = self.pending.into_keys().chain(self.left_out).collect();
+        unfinished.sort_unstable();
         let gathered = Gathered { values: self.values, failed: self.failed, unfinished, end };
         match end {
             GatherEnd::Complete | GatherEnd::Enough => Ok(gathered),

@@ -61,11 +61,13 @@ impl<R: Read> Iterator for Blocks<R> {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        let source = self.source.as_mut()?;
+        // Not there while it reads: after a panic in between, what it had read would be missing.
+        let mut source = self.source.take()?;
         let bytes = self.home.pop().unwrap_or_else(|| vec![0; self.size]);
         let mut block = Block { bytes, len: 0, home: Arc::clone(&self.home) };
         let end = loop {
             if block.len == self.size {
+                self.source = Some(source);
                 return Some(Ok(block));
             }
             match source.read(&mut block.bytes[block.len..]) {
@@ -75,7 +77,6 @@ impl<R: Read> Iterator for Blocks<R> {
                 Err(error) => break Some(error),
             }
         };
-        self.source = None;
         if block.len == 0 {
             return end.map(Err);
         }

@@ -5,7 +5,7 @@ use super::edge::Bell;
 use super::error::{BoxError, Cause, StageError};
 use super::metrics::{AtWork, PipelineMetrics, at_work};
 use crate::channel::{self, Receiver, Sender};
-use crate::context::StopHandle;
+use crate::context::{self, StopHandle};
 use crate::core::wait::Growable;
 use crate::foreign::discard;
 use crate::park::{Impatience, drive};
@@ -56,6 +56,10 @@ pub(super) struct Ending {
     pub(super) aborted: bool,
     /// The source came to its end by itself.
     pub(super) exhausted: bool,
+    /// The source made its last item while nothing was aborted: it came to its end, was drained or stopped.
+    pub(super) was_let_end: bool,
+    /// How it was when the last thread had ended: whether it was aborted, and why it was cancelled.
+    pub(super) at_the_end: Option<(bool, Option<context::Cause>)>,
 }
 
 impl Control {
@@ -206,9 +210,22 @@ impl Control {
         }
     }
 
+    /// The source makes no more items.
+    pub(super) fn end_source(&self) {
+        let was_let_end = !self.work.is_done();
+        lock(&self.ending).was_let_end = was_let_end;
+    }
+
     /// The source has come to its end by itself.
     pub(super) fn exhaust(&self) {
         lock(&self.ending).exhausted = true;
+    }
+
+    /// All threads have ended: whoever cancels from now on stops nothing.
+    pub(super) fn has_ended(&self) {
+        let cause = self.work.cause();
+        let mut ending = lock(&self.ending);
+        ending.at_the_end = Some((ending.aborted, cause));
     }
 
     /// Once all threads are done: whoever reads errors has read the last.

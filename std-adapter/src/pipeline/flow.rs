@@ -192,7 +192,9 @@ impl<'scope, 'env> Launch<'scope, 'env> {
     /// Waits for all that were started. The rows are in the order of the stages.
     pub(super) fn join_workers(self) -> Vec<Row> {
         // Launched from the last to the first, and joined from the first to the last.
-        self.crews.into_iter().rev().map(|crew| crew.join()).collect()
+        let rows = self.crews.into_iter().rev().map(|crew| crew.join()).collect();
+        self.control.has_ended();
+        rows
     }
 
     /// As [`join_workers`](Self::join_workers), and for the source on its own thread.

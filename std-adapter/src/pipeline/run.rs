@@ -216,8 +216,12 @@ impl<N: Flow> Pipeline<N> {
                 let deliver = Deliver { sender, control, progress, total, is_shut: false };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
                 let _ = ready.send(());
-                of_stages.stage(source::NAME, 0).within(pump);
-                Ok(launch.join_workers())
+                let pumped = of_stages.stage(source::NAME, 0).within(|| thread::catch(pump));
+                let mut rows = launch.join_workers();
+                if let (Some(row), Err(panicked)) = (rows.first_mut(), pumped) {
+                    row.lost = Some(panicked);
+                }
+                Ok(rows)
             });
             run.end_of_errors();
             rows
@@ -265,8 +269,15 @@ pub(super) fn conclude(
     report.exhausted = ending.exhausted;
     report.errors.extend(errors.try_iter());
     report.elapsed = control.began.elapsed();
-    let (cause, is_cut) = (control.work().cause(), ending.cut.is_some());
-    let is_over = lost.is_some() || ending.refusal.is_some() || ending.aborted || cause.is_some();
+    // A cancellation changes nothing that came when all was done and delivered, were the threads still about to end.
+    let is_too_late = ending.was_let_end && report.cancelled() == 0 && report.undelivered == 0;
+    let (aborted, cause) = match ending.at_the_end.take() {
+        _ if is_too_late => (false, None),
+        Some(end) if report.undelivered == 0 => end,
+        _ => (ending.aborted, control.work().cause()),
+    };
+    let is_cut = ending.cut.is_some();
+    let is_over = lost.is_some() || ending.refusal.is_some() || aborted || cause.is_some();
     if is_over {
         // What is returned says something else, so the failure that stopped the run is told beside the others.
         report.errors.extend(ending.cut.take());
@@ -278,11 +289,11 @@ pub(super) fn conclude(
     if let Some(cause) = ending.refusal {
         return Err(PipelineError::Output { cause, report: Box::new(report) });
     }
-    // A cancellation that came when all was done changes nothing.
+    // Nor does one that came while the last threads ended.
     if report.is_complete() && !is_cut {
         return Ok(report);
     }
-    if ending.aborted {
+    if aborted {
         return Err(PipelineError::Aborted { report: Box::new(report) });
     }
     if let Some(cause) = cause {

@@ -1,7 +1,7 @@
 //! Steps that see the items one after the other and remember: running sums, batches, paces, quiet times.
 
 use super::control::{AbortOnUnwind, Control};
-use super::desk::{Count, Desk};
+use super::desk::{Count, Desk, Staff};
 use super::edge::{Exit, Taken, edge};
 use super::error::{BuildError, Cause, StageError};
 use super::flow::{Below, Fare, Flow, Launch, Order, Pump};
@@ -127,7 +127,7 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         S: Sink<M::Out> + 'scope,
     {
         let Self { upstream, machine, plan } = self;
-        let crew = launch.open(&plan.name, plan.buffer, plan.staff(), true);
+        let crew = launch.open(&plan.name, plan.buffer, Staff::fixed(1), true);
         let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(), 1);
         let in_order = below.every_number || below.in_order;
         let out_of_order = || BuildError::StepOutOfOrder { stage: plan.name.to_string() };

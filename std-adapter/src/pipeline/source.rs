@@ -231,6 +231,7 @@ where
     makes(0);
     let outcome = thread::catch(|| origin.produce(&mut Emitter { send: &mut send, control }));
     desk.is_between();
+    control.end_source();
     let cause = match outcome {
         Ok(Ok(())) => {
             control.exhaust();

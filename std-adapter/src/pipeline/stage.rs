@@ -258,19 +258,26 @@ where
     /// It is asked in front of each item, and not when one waits too long: whoever takes an item may be busy for an hour, and nobody else here
     /// could call.
     fn call_another(&self) {
-        let mut staff = lock(&self.crew.office.staff);
+        let staff = lock(&self.crew.office.staff);
+        let (workers, min, max) = (staff.workers, staff.min, staff.max);
+        drop(staff);
         let (queued, idle) = self.exit.load();
-        let too_few = staff.workers < staff.min;
-        if staff.workers >= staff.max || (idle > 0 && !too_few) {
+        let too_few = workers < min;
+        if workers >= max || (idle > 0 && !too_few) {
             return;
         }
         let load = Load::of(|load| {
             (load.now, load.queued) = (self.shared.control.began.elapsed(), queued);
-            (load.workers, load.min, load.max) = (staff.workers, staff.min, staff.max);
+            (load.workers, load.min, load.max) = (workers, min, max);
         });
-        // One that panics has said no: this worker has an item in its hands.
+        // With nothing locked: it may look at the run. One that panics has said no: this worker has an item in its hands.
         let wants_more = || ask(|| self.shared.scaling.on_submit(&load)).unwrap_or(false);
         if !too_few && !wants_more() {
+            return;
+        }
+        let mut staff = lock(&self.crew.office.staff);
+        if staff.workers != workers || staff.workers >= staff.max {
+            // Another was as quick, or the stage was changed: with the next item it is asked again.
             return;
         }
         staff.workers += 1;

@@ -233,7 +233,8 @@ impl Condvar {
             }
             let result;
             (guard, result) = self.wait_until(guard, deadline);
-            timed_out = result.timed_out;
+            // Notified again and again, nobody would come to his limit.
+            timed_out = result.timed_out || deadline.is_some_and(|at| Instant::now() >= at);
         }
         (guard, WaitTimeoutResult { timed_out: false })
     }

@@ -268,3 +268,22 @@ fn the_waker_of_a_sender_may_use_the_channel() {
     assert_eq!(poll(&mut send, &waker), Poll::Ready(Ok(())), "it was sent before the close");
     assert!(sender.is_closed() && sender.is_empty());
 }
+
+/// Though a task was told of it that nobody polls.
+#[test]
+fn what_is_there_when_the_time_is_up_is_received() {
+    for capacity in [1, 8] {
+        let (_, waker) = Counter::new();
+        let (sender, receiver) = bounded(capacity);
+        let mut told = receiver.recv_async();
+        assert!(poll(&mut told, &waker).is_pending());
+        thread::scope(|scope| {
+            let late = scope.spawn(|| receiver.recv_timeout(Duration::from_secs(1))).unwrap();
+            // It comes to stand behind the task, and hears of nothing; if it was later, it finds the value.
+            (0..200).for_each(|_| std::thread::yield_now());
+            sender.send(7).unwrap();
+            assert_eq!(late.join().unwrap(), Ok(7));
+        })
+        .unwrap();
+    }
+}

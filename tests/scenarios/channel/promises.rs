@@ -182,3 +182,33 @@ fn a_selection_whose_promise_is_broken_chooses_again() {
     input.send(6).unwrap();
     assert_eq!(selector.unwrap().join().unwrap(), Ok(6));
 }
+
+/// A task promises a value, breaks the promise, and stands in line again, each time before anybody else looks.
+#[test]
+fn promises_that_are_broken_for_ever_hold_up_nobody() {
+    let (sender, receiver) = bounded::<u8>(0);
+    let end = Context::background();
+    let over = end.clone();
+    let breaks = aqueduct::thread::spawn(move || {
+        block_on(async {
+            while !over.is_done() {
+                let mut reserve = sender.reserve_async();
+                drop(futures_util::future::select(&mut reserve, pin!(over.done())).await);
+            }
+        });
+    });
+    for _ in 0..50 {
+        assert!(receiver.try_recv().is_err());
+        select! {
+            recv(receiver) -> value => panic!("{value:?}"),
+            default => {}
+        }
+        let set = select! {
+            recv(receiver) -> value => value.is_ok(),
+            default(Duration::from_millis(1)) => false,
+        };
+        assert!(!set);
+    }
+    end.cancel();
+    breaks.unwrap().join().unwrap();
+}

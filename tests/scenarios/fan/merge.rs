@@ -303,3 +303,15 @@ fn a_comparison_that_panics_loses_nothing() {
         }
     }
 }
+
+/// Though it is not its turn for as long as the others have something.
+#[test]
+fn any_end_is_seen_at_once_whatever_its_priority() {
+    let (sender, low) = channel::bounded::<u8>(1);
+    let (_high_sender, high) = channel::bounded(3);
+    (0..3).for_each(|n| _high_sender.send(n).unwrap());
+    let mut merge = fan::merge([low]).with(1, high).until_any();
+    assert_eq!(merge.recv(), Ok(0));
+    drop(sender);
+    assert!(merge.recv().is_err());
+}

@@ -221,3 +221,17 @@ fn the_rest_is_not_submitted_and_counts_as_unfinished() {
     let run = pool.metrics().completed + pool.metrics().failed;
     assert!(run < u64::from(2 * SOON), "{run} were run");
 }
+
+/// The only worker runs one for too long, and the others are cancelled in the queue, one after the other.
+#[test]
+fn who_was_cancelled_with_the_time_has_not_failed() {
+    let pool = Pool::builder().max_workers(1).queue_capacity(1).build().unwrap();
+    let gate = Gate::default();
+    let jobs = (0..3).map(|_| Job::new(gate.job()));
+    let scatter = fan::scatter(&pool).timeout(Duration::from_millis(20));
+    let gathered = scatter.all(jobs).unwrap_err();
+    assert_eq!(gathered.end, GatherEnd::Done(ContextError::DeadlineExceeded), "{gathered:?}");
+    assert!(gathered.failed.is_empty(), "{gathered:?}");
+    assert_eq!(gathered.unfinished, [0, 1, 2]);
+    gate.open();
+}

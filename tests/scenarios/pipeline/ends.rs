@@ -471,3 +471,33 @@ fn an_abort_leaves_no_gap_in_the_output() {
         assert_error_adds_up(&running.wait().unwrap_err());
     }
 }
+
+/// All was delivered before: what was cancelled afterwards has stopped nothing. Not so what lies in the output yet.
+///
+/// R22
+#[test]
+fn a_cancellation_behind_a_drain_or_a_stop_changes_nothing() {
+    for is_aborted in [false, true] {
+        let context = Context::background();
+        let running = Pipeline::from_iter(0_u64..).context(&context).spawn().unwrap();
+        running.output().recv().unwrap();
+        running.drain();
+        running.output().iter().for_each(drop);
+        if is_aborted {
+            running.abort()
+        } else {
+            context.cancel()
+        }
+        assert_adds_up(&running.wait().unwrap());
+    }
+    let context = Context::background();
+    let fails = |n: u64| if n == 5 { Err("on purpose") } else { Ok(n) };
+    let stages = Pipeline::from_iter(0_u64..).stage("fails", fails).context(&context);
+    let running = stages.spawn().unwrap();
+    assert_eq!(running.output().iter().count(), 5);
+    // The threads have ended when their last has closed the list of errors.
+    running.errors().iter().for_each(drop);
+    context.cancel();
+    let error = running.wait().unwrap_err();
+    assert!(matches!(error, PipelineError::Stopped { .. }), "{error:?}");
+}

@@ -334,3 +334,11 @@ fn waits_between_attempts_grow_and_differ() {
         assert!(waits.len() > 10, "{waits:?}");
     }
 }
+
+/// It remembers, so that it has one worker, and says so.
+#[test]
+fn a_step_with_a_memory_says_that_it_has_one_worker() {
+    let batches = Pipeline::from_iter(0..9).batch("rows", Batch::of(3)).concurrency(4);
+    let report = batches.run(drop).unwrap();
+    assert_eq!(report.stages()[1].concurrency(), 1);
+}

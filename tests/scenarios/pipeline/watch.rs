@@ -5,7 +5,7 @@ use crate::support::eventually;
 use aqueduct::Context;
 use aqueduct::channel;
 use aqueduct::context::ContextError;
-use aqueduct::pipeline::{BuildError, Pipeline, PipelineError, PipelineMetrics};
+use aqueduct::pipeline::{BuildError, Controller, Pipeline, PipelineError, PipelineMetrics};
 use aqueduct::pool::{Decision, Load, ScalePolicy};
 use aqueduct::thread;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -511,4 +511,39 @@ fn a_scale_policy_that_panics_has_said_no() {
         .unwrap();
     assert_eq!((report.delivered(), report.stages()[1].concurrency()), (100, 1));
     assert_adds_up(&report);
+}
+
+/// It is asked with nothing locked.
+#[test]
+fn a_scale_policy_may_look_at_its_run() {
+    struct Looks(Arc<Mutex<Option<Controller>>>);
+
+    impl ScalePolicy for Looks {
+        fn on_submit(&self, load: &Load) -> bool {
+            let controller = self.0.lock().unwrap().clone().expect("the run has started");
+            let stage = &controller.metrics().stages[1];
+            assert_eq!(stage.workers, load.workers);
+            true
+        }
+
+        fn on_check(&self, _: &Load) -> Decision {
+            Decision::Hold
+        }
+    }
+
+    let slot = Arc::default();
+    let (looks, filled) = (Looks(Arc::clone(&slot)), Arc::clone(&slot));
+    let (go, wait) = channel::bounded::<u64>(100);
+    (0..100).for_each(|n| go.send(n).unwrap());
+    drop(go);
+    let report = Pipeline::from_receiver(wait)
+        .map("stage", |n| {
+            eventually("it has started", || slot.lock().unwrap().is_some());
+            n
+        })
+        .concurrency_auto(1..=3)
+        .scale_policy(looks)
+        .on_start(move |controller| *filled.lock().unwrap() = Some(controller))
+        .run(drop);
+    assert_adds_up(&report.unwrap());
 }

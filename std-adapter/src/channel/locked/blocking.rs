@@ -73,7 +73,11 @@ impl<T> Locked<T> {
         };
         match received {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
-            None => receiving.give_up().ok_or(RecvTimeoutError::Timeout),
+            // What is there by now comes before the limit.
+            None => {
+                let given = receiving.give_up().or_else(|| self.try_recv_made().ok());
+                given.ok_or(RecvTimeoutError::Timeout)
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What must not happen under the lock: foreign code.
 
+use crate::foreign::{call, discard};
 use std::mem;
 use std::task::Waker;
+use std::thread::panicking;
 
 /// What is left to be done outside the lock. Mostly one waker is to be woken, or none: more than that is put on the heap.
 #[derive(Default)]
@@ -54,8 +56,13 @@ impl Errands {
 }
 
 impl Drop for Errands {
-    /// A waker has panicked: the others are woken all the same.
+    /// If a waker has panicked, the others are woken all the same, and of their panics nobody hears: a second one would end the program.
     fn drop(&mut self) {
-        self.wake_all();
+        if panicking() {
+            while self.wake.is_some() || !self.others.is_empty() {
+                call(|| self.wake_all());
+            }
+            discard(self.drop.take());
+        }
     }
 }

@@ -20,6 +20,11 @@ pub trait Arm {
     /// Does what the arm is for, if that can be done now; what came of it stays in the arm.
     fn attempt(&mut self) -> bool;
 
+    /// As [`attempt`](Self::attempt), if nothing is to be waited for [afterwards](Self::settle).
+    fn attempt_made(&mut self) -> bool {
+        self.attempt()
+    }
+
     /// Whether an attempt may go on; leaves everything as it is.
     fn is_ready(&mut self) -> bool;
 
@@ -146,6 +151,16 @@ impl<T> Arm for RecvArm<'_, T> {
         };
         match received {
             Ok(received) => self.keep(Ok(received)),
+            Err(TryRecvError::Disconnected) => self.keep(Err(RecvError)),
+            Err(TryRecvError::Empty) => return false,
+        }
+        true
+    }
+
+    fn attempt_made(&mut self) -> bool {
+        let RecvLine::Locked(stand) = &mut self.line else { return self.attempt() };
+        match stand.channel.try_recv_made() {
+            Ok(value) => self.keep(Ok(Received::Value(value))),
             Err(TryRecvError::Disconnected) => self.keep(Err(RecvError)),
             Err(TryRecvError::Empty) => return false,
         }

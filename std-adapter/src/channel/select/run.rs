@@ -13,7 +13,8 @@
 //! on, has used it: else those who sleep at an empty channel would wake each other in turn for ever.
 //!
 //! The arm that is chosen may have been promised a value that is still to be made. That is waited for last, when nobody is kept from anything by
-//! us: whoever makes it may wait at another of the channels. If the promise is broken, it is 1. again.
+//! us: whoever makes it may wait at another of the channels. If the promise is broken, it is 1. again, for once without promises: others may
+//! make and break them for ever.
 
 use super::arm::Arm;
 use crate::channel::locked::Token;
@@ -58,20 +59,24 @@ where
         }
         arms.iter_mut().position(|(_, arm)| arm.attempt())
     };
-    while let Some(place) = attempt(arms) {
-        let (index, chosen) = &mut arms[place];
-        if chosen.settle() {
-            return Some(*index);
-        }
-    }
-    let limit = limit.deadline()?;
+    let limit = limit.deadline();
+    let mut place = attempt(arms);
     loop {
-        let place = wait(arms, limit, &mut attempt);
-        arms.iter_mut().for_each(|(_, arm)| arm.leave());
-        let (index, chosen) = &mut arms[place?];
-        if chosen.settle() {
-            return Some(*index);
+        if let Some(place) = place {
+            let (index, chosen) = &mut arms[place];
+            if chosen.settle() {
+                return Some(*index);
+            }
+            // The next promise may be broken as well, and so on. So what can be had without one comes first now, and then the limit.
+            let made =
+                arms.iter_mut().find_map(|(index, arm)| arm.attempt_made().then_some(*index));
+            if made.is_some() || limit.is_none_or(is_over) {
+                return made;
+            }
         }
+        place = wait(arms, limit?, &mut attempt);
+        arms.iter_mut().for_each(|(_, arm)| arm.leave());
+        place?;
     }
 }
 
@@ -253,6 +258,76 @@ mod tests {
         fn leave(&mut self) {
             self.stands = false;
         }
+    }
+
+    /// Promises something each time, and breaks it.
+    struct Faithless {
+        promises: u32,
+    }
+
+    impl Arm for Faithless {
+        fn attempt(&mut self) -> bool {
+            self.promises += 1;
+            assert!(self.promises < 100, "the limit is never looked at, nor anybody else");
+            true
+        }
+
+        fn attempt_made(&mut self) -> bool {
+            false
+        }
+
+        fn is_ready(&mut self) -> bool {
+            true
+        }
+
+        fn watch(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn leave(&mut self) {}
+
+        fn settle(&mut self) -> bool {
+            false
+        }
+    }
+
+    /// Always ready.
+    struct Ready;
+
+    impl Arm for Ready {
+        fn attempt(&mut self) -> bool {
+            true
+        }
+
+        fn is_ready(&mut self) -> bool {
+            true
+        }
+
+        fn watch(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn leave(&mut self) {}
+    }
+
+    #[test]
+    fn broken_promises_hold_up_neither_the_limit_nor_those_behind() {
+        for limit in [Limit::Now, Limit::At(Instant::now()), Limit::After(Duration::from_millis(1))]
+        {
+            let mut faithless = Faithless { promises: 0 };
+            let until = Instant::now() + Duration::from_millis(2);
+            if matches!(limit, Limit::After(_)) {
+                while Instant::now() < until {
+                    std::thread::yield_now();
+                }
+            }
+            let is_now = !matches!(limit, Limit::After(_));
+            let limit = if is_now { limit } else { Limit::At(until) };
+            assert_eq!(select(&mut [(0, &mut faithless)], true, limit), None);
+        }
+        let (mut faithless, mut ready) = (Faithless { promises: 0 }, Ready);
+        let arms: &mut [(usize, &mut dyn Arm)] = &mut [(0, &mut faithless), (1, &mut ready)];
+        assert_eq!(select(arms, true, Limit::None), Some(1));
     }
 
     #[test]
