@@ -579,15 +579,3 @@ fn waits_that_give_up_leave_nothing() {
         }
     });
 }
-
-/// In front stands a task that nobody polls: the mutex is free, and would be to anybody who came now.
-#[test]
-fn what_is_free_when_the_time_is_up_is_had() {
-    let (_, waker) = Counter::new();
-    let mutex = Mutex::new(0);
-    let held = mutex.try_lock().unwrap();
-    let mut sleepy = pin!(mutex.lock());
-    assert!(poll(&mut sleepy, &waker).is_pending());
-    drop(held);
-    assert!(mutex.lock_timeout(Duration::from_millis(1)).is_ok());
-}

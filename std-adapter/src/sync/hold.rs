@@ -52,16 +52,14 @@ pub(super) fn until<F: Future>(
 fn wait<F: Future>(
     manner: Manner,
     deadline: Option<Instant>,
-    mut attempt: impl FnMut() -> Option<F::Output>,
+    attempt: impl FnMut() -> Option<F::Output>,
     line_up: impl FnOnce() -> F,
 ) -> Option<F::Output> {
-    let lined_up = || {
+    linger(manner, deadline, attempt).or_else(|| {
         #[cfg(test)]
         tests::report(manner);
         drive(pin!(line_up()), deadline, Impatience::GiveWay)
-    };
-    // What is free by now comes before the limit: whoever is in front may be a task that nobody polls.
-    linger(manner, deadline, &mut attempt).or_else(lined_up).or_else(attempt)
+    })
 }
 
 /// Until `attempt` has something, or the future is ready.
