@@ -312,17 +312,8 @@ mod tests {
 
     #[test]
     fn broken_promises_hold_up_neither_the_limit_nor_those_behind() {
-        for limit in [Limit::Now, Limit::At(Instant::now()), Limit::After(Duration::from_millis(1))]
-        {
+        for limit in [Limit::Now, Limit::At(Instant::now()), Limit::After(Duration::ZERO)] {
             let mut faithless = Faithless { promises: 0 };
-            let until = Instant::now() + Duration::from_millis(2);
-            if matches!(limit, Limit::After(_)) {
-                while Instant::now() < until {
-                    std::thread::yield_now();
-                }
-            }
-            let is_now = !matches!(limit, Limit::After(_));
-            let limit = if is_now { limit } else { Limit::At(until) };
             assert_eq!(select(&mut [(0, &mut faithless)], true, limit), None);
         }
         let (mut faithless, mut ready) = (Faithless { promises: 0 }, Ready);
