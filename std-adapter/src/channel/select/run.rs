@@ -53,30 +53,50 @@ pub(super) fn select<D>(arms: &mut [(usize, D)], is_biased: bool, limit: Limit) 
 where
     D: DerefMut<Target: Arm>,
 {
-    let mut attempt = |arms: &mut [(usize, D)]| {
+    let attempt = |arms: &mut [(usize, D)]| {
         if !is_biased {
             shuffle(arms);
         }
         arms.iter_mut().position(|(_, arm)| arm.attempt())
     };
+    let Some(place) = attempt(arms) else {
+        return wait_and_settle(arms, limit.deadline()?, attempt);
+    };
+    let (index, chosen) = &mut arms[place];
+    if chosen.settle() {
+        return Some(*index);
+    }
     let limit = limit.deadline();
-    let mut place = attempt(arms);
+    take_made(arms, limit)?.or_else(|| wait_and_settle(arms, limit?, attempt))
+}
+
+/// What can be had without a promise, after one that was broken: the next may be as well, and so on. `None` if it is time to give up.
+fn take_made<D>(arms: &mut [(usize, D)], limit: Option<Option<Instant>>) -> Option<Option<usize>>
+where
+    D: DerefMut<Target: Arm>,
+{
+    let made = arms.iter_mut().find_map(|(index, arm)| arm.attempt_made().then_some(*index));
+    (made.is_some() || !limit.is_none_or(is_over)).then_some(made)
+}
+
+fn wait_and_settle<D>(
+    arms: &mut [(usize, D)],
+    limit: Option<Instant>,
+    mut attempt: impl FnMut(&mut [(usize, D)]) -> Option<usize>,
+) -> Option<usize>
+where
+    D: DerefMut<Target: Arm>,
+{
     loop {
-        if let Some(place) = place {
-            let (index, chosen) = &mut arms[place];
-            if chosen.settle() {
-                return Some(*index);
-            }
-            // The next promise may be broken as well, and so on. So what can be had without one comes first now, and then the limit.
-            let made =
-                arms.iter_mut().find_map(|(index, arm)| arm.attempt_made().then_some(*index));
-            if made.is_some() || limit.is_none_or(is_over) {
-                return made;
-            }
-        }
-        place = wait(arms, limit?, &mut attempt);
+        let place = wait(arms, limit, &mut attempt);
         arms.iter_mut().for_each(|(_, arm)| arm.leave());
-        place?;
+        let (index, chosen) = &mut arms[place?];
+        if chosen.settle() {
+            return Some(*index);
+        }
+        if let Some(index) = take_made(arms, Some(limit))? {
+            return Some(index);
+        }
     }
 }
 
