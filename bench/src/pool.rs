@@ -69,18 +69,15 @@ pub(crate) fn result_of(n: u64) -> u64 {
 }
 
 pub(crate) fn cells() -> Vec<Cell> {
-    Shape::ALL
-        .iter()
-        .map(|&(name, shape)| {
-            let mut candidates = candidates::all(shape);
-            if !matches!(shape, Shape::Handles) {
-                candidates.extend(go::candidate("pool", name.into()));
-            }
-            let latency = matches!(shape, Shape::Start);
-            let unit = if latency { "start" } else { "job" };
-            Cell { latency, ..Cell::new("pool", name.into(), unit, candidates) }
-        })
-        .collect()
+    let of_all = Shape::ALL.iter().map(|&(name, shape)| {
+        let mut candidates = candidates::all(shape);
+        candidates.extend(go::candidate("pool", name.into()));
+        let latency = matches!(shape, Shape::Start);
+        let unit = if latency { "start" } else { "job" };
+        Cell { latency, ..Cell::new("pool", name.into(), unit, candidates) }
+    });
+    let handles = Cell::new("pool", "handles".into(), "job", candidates::with_handles());
+    of_all.chain([handles]).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -88,17 +85,15 @@ enum Shape {
     Empty,
     Busy,
     Results,
-    Handles,
     Nested,
     Start,
 }
 
 impl Shape {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("empty", Self::Empty),
         ("busy1us", Self::Busy),
         ("results", Self::Results),
-        ("handles", Self::Handles),
         ("nested", Self::Nested),
         ("start", Self::Start),
     ];
@@ -109,13 +104,12 @@ fn candidate<P: Pool>(shape: Shape) -> Candidate {
         Shape::Empty => run::<P>(ops, submit_empty),
         Shape::Busy => run::<P>(ops, submit_busy),
         Shape::Results => add_up::<P>(ops, through_a_channel),
-        Shape::Handles => unreachable!("a shape for those who have some"),
         Shape::Nested => run::<P>(ops, |pool, ledger| pool.grow(0, ledger)),
         Shape::Start => start::<P>(ops),
     })
 }
 
-fn with_handles<P: Handles>() -> Candidate {
+fn joining<P: Handles>() -> Candidate {
     Candidate::new(P::NAME, |ops| add_up::<P>(ops, P::join_all))
 }
 

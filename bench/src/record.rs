@@ -57,6 +57,11 @@ impl Row {
     }
 }
 
+/// The one who is quickest.
+pub(crate) fn best<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<&'a Row> {
+    rows.min_by(|a, b| a.ns_per_op.total_cmp(&b.ns_per_op))
+}
+
 /// A whole run, as `results/last.json` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::family::{OURS, PERCENTILES, is_ours};
 use crate::go;
-use crate::record::{Row, Run};
+use crate::record::{self, Row, Run};
 use crate::stats::{median, short};
 
 /// The grids of a run, in its order: one for each family, free and pinned.
@@ -73,8 +73,7 @@ impl<'a> Grid<'a> {
 
     pub(crate) fn best(&self, workload: &str, among: impl Fn(&Row) -> bool) -> Option<&'a Row> {
         let rows = self.rows.iter().copied();
-        rows.filter(|row| row.workload == workload && among(row))
-            .min_by(|a, b| a.ns_per_op.total_cmp(&b.ns_per_op))
+        record::best(rows.filter(|row| row.workload == workload && among(row)))
     }
 }
 
@@ -182,6 +181,11 @@ fn times(text: &mut String, grid: &Grid<'_>) {
     table(text, &header, body);
 }
 
+/// Whether it is neither ours nor in another language.
+pub(crate) fn is_rust_peer(candidate: &str) -> bool {
+    !is_ours(candidate) && candidate != go::NAME
+}
+
 /// Ours beside the best Rust peer.
 struct Comparison {
     ratio: f64,
@@ -194,8 +198,7 @@ fn comparison(grid: &Grid<'_>, workload: &str) -> Option<Comparison> {
     if !grid.is_a_race(workload) {
         return None;
     }
-    let rust_peer = |row: &Row| !is_ours(&row.candidate) && row.candidate != go::NAME;
-    let peer = grid.best(workload, rust_peer)?;
+    let peer = grid.best(workload, |row| is_rust_peer(&row.candidate))?;
     let ours = grid.get(workload, OURS)?;
     Some(Comparison {
         ratio: ours.ns_per_op / peer.ns_per_op,

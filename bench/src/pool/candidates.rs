@@ -4,20 +4,12 @@
 mod by_hand;
 
 use super::ledger::Ledger;
-use super::{Handles, Pool, Shape, WORKERS, branch, candidate, result_of, with_handles};
+use super::{Handles, Pool, Shape, WORKERS, branch, candidate, joining, result_of};
 use crate::family::{Candidate, OURS};
 use aqueduct::pool as ours;
 use by_hand::{ByHand, Task};
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
-    if let Shape::Handles = shape {
-        return vec![
-            with_handles::<Aqueduct>(),
-            with_handles::<RustyPool>(),
-            with_handles::<Tokio>(),
-            with_handles::<TokioBlocking>(),
-        ];
-    }
     vec![
         candidate::<Aqueduct>(shape),
         candidate::<ByHand<crossbeam_channel::Sender<Task>>>(shape),
@@ -28,6 +20,15 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
         candidate::<ThreadPool>(shape),
         candidate::<Tokio>(shape),
         candidate::<TokioBlocking>(shape),
+    ]
+}
+
+pub(super) fn with_handles() -> Vec<Candidate> {
+    vec![
+        joining::<Aqueduct>(),
+        joining::<RustyPool>(),
+        joining::<Tokio>(),
+        joining::<TokioBlocking>(),
     ]
 }
 

@@ -397,8 +397,8 @@ impl<T> Receiver<T> {
             Some(received) => received.map_err(|RecvError| RecvTimeoutError::Disconnected),
             // What is there by now comes before the limit: a task that was told of it may be one that nobody polls.
             None => {
-                let given = receiving.give_up().or_else(|| self.try_recv_made().ok());
-                given.ok_or(RecvTimeoutError::Timeout)
+                drop(receiving);
+                self.try_recv().map_err(|_| RecvTimeoutError::Timeout)
             }
         }
     }

@@ -190,7 +190,7 @@ impl<'scope, 'env> Launch<'scope, 'env> {
     }
 
     /// Waits for all that were started. The rows are in the order of the stages.
-    pub(super) fn join_workers(self) -> Vec<Row> {
+    fn join_workers(self) -> Vec<Row> {
         // Launched from the last to the first, and joined from the first to the last.
         let rows = self.crews.into_iter().rev().map(|crew| crew.join()).collect();
         self.control.has_ended();
@@ -200,6 +200,11 @@ impl<'scope, 'env> Launch<'scope, 'env> {
     /// As [`join_workers`](Self::join_workers), and for the source on its own thread.
     pub(super) fn join(self, source: ScopedJoinHandle<'scope, ()>) -> Vec<Row> {
         let ended = source.join();
+        self.join_behind(ended)
+    }
+
+    /// As [`join_workers`](Self::join_workers), after a source that has ended so.
+    pub(super) fn join_behind(self, ended: Result<(), Panicked>) -> Vec<Row> {
         let mut rows = self.join_workers();
         if let (Some(row), Err(panicked)) = (rows.first_mut(), ended) {
             row.lost = Some(panicked);

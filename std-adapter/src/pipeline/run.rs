@@ -217,11 +217,7 @@ impl<N: Flow> Pipeline<N> {
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
                 let _ = ready.send(());
                 let pumped = of_stages.stage(source::NAME, 0).within(|| thread::catch(pump));
-                let mut rows = launch.join_workers();
-                if let (Some(row), Err(panicked)) = (rows.first_mut(), pumped) {
-                    row.lost = Some(panicked);
-                }
-                Ok(rows)
+                Ok(launch.join_behind(pumped))
             });
             run.end_of_errors();
             rows

@@ -10,7 +10,7 @@ use super::places::Away;
 use super::queue::{Entry, Queued, Queues};
 use super::roster::Roster;
 use super::shutdown::Clearing;
-use super::worker::{Slot, is_worker_of};
+use super::worker::Slot;
 use crate::core::crew::{Crew, Notice, Numbers};
 use crate::core::semaphore::{Fair, Semaphore};
 use crate::core::wait::{Growable, WaitQueue};
@@ -93,7 +93,7 @@ impl Shared {
     /// The turn of the key was taken from a job that is over.
     pub(super) fn pass_turn_on(self: &Arc<Self>, key: u64) {
         // While the next is in the line, or in these hands, nobody says that all is done.
-        let _clearing = (!is_worker_of(self)).then(|| Clearing::begin(self));
+        let _clearing = Clearing::unless_worker(self);
         if let Some(next) = self.next_of_key(key) {
             self.run_or_set_aside(Queued::Job(next));
         }

@@ -6,7 +6,7 @@ use super::places;
 use super::queue::Entry;
 use super::roster::Life;
 use super::shared::Shared;
-use super::worker::{Slot, is_thread_of};
+use super::worker::{Slot, is_thread_of, is_worker_of};
 use crate::foreign::discard;
 use crate::park::deadline_after;
 use crate::{lock, timer};
@@ -304,6 +304,11 @@ impl<'a> Clearing<'a> {
         let _ = CLEARED.try_with(|pools| pools.borrow_mut().push(shared));
         lock(&shared.roster).clearing += 1;
         Self(shared)
+    }
+
+    /// The same, but on a worker of the pool, which is down as one.
+    pub(super) fn unless_worker(shared: &'a Arc<Shared>) -> Option<Self> {
+        (!is_worker_of(shared)).then(|| Self::begin(shared))
     }
 
     /// Whether this very thread is at it: a job that it runs may shut the pool down.

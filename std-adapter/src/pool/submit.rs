@@ -247,7 +247,7 @@ impl Shared {
             }
             Full::DropOldest => {
                 // The oldest is nowhere else than in these hands for a moment.
-                let _clearing = (!is_worker_of(self)).then(|| Clearing::begin(self));
+                let _clearing = Clearing::unless_worker(self);
                 return match self.queues.level(priority).force_send(job) {
                     Ok(displaced) => {
                         if let Some(displaced) = displaced {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// It panics when it is dropped.
 #[derive(Debug)]
-struct Bomb;
+pub(super) struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {

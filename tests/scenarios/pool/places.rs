@@ -237,6 +237,15 @@ fn ends(pool: &Pool) {
     assert!(report.is_complete(), "{report}");
 }
 
+/// Shut down while jobs wait at the gate, it ends all the same.
+fn ends_before_it_opens(pool: &Pool, gate: &Gate) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| ends(pool));
+        eventually("it is shut down", || pool.is_shut_down());
+        gate.open();
+    });
+}
+
 /// R02: What is queued when the pool is shut down is run, also if the only worker waits for it, and begins to do so only then. The same of one
 /// that is run so, and waits for the next.
 #[test]
@@ -255,11 +264,7 @@ fn a_shutdown_runs_what_those_who_block_wait_for() {
     let second = Job::with_context(move |job| again.send(job.blocking(|| receive.recv()).unwrap()));
     let second = pool.submit_job(second).unwrap();
     let third = pool.submit(move || send.send(7)).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| ends(&pool));
-        eventually("it is shut down", || pool.is_shut_down());
-        gate.open();
-    });
+    ends_before_it_opens(&pool, &gate);
     assert_eq!(joined(first), Ok(7));
     joined(second).unwrap();
     joined(third).unwrap();
@@ -283,11 +288,7 @@ fn a_shutdown_runs_what_a_worker_was_lost_before() {
         let first = pool.submit_job(first).unwrap();
         gate.until_waiting(1);
         let second = pool.submit(move || send.send(7)).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(|| ends(&pool));
-            eventually("it is shut down", || pool.is_shut_down());
-            gate.open();
-        });
+        ends_before_it_opens(&pool, &gate);
         assert_eq!(joined(first), Ok(7));
         joined(second).unwrap();
     }
@@ -307,11 +308,7 @@ fn a_shutdown_runs_what_those_who_are_late_or_pending_wait_for() {
     });
     gate.until_waiting(1);
     pending.execute(move || sender.send(7).unwrap()).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| ends(&pending));
-        eventually("it is shut down", || pending.is_shut_down());
-        gate.open();
-    });
+    ends_before_it_opens(&pending, &gate);
     assert_eq!(joined(first.unwrap()), Ok(7));
 
     let late = pool();

@@ -280,20 +280,21 @@ mod tests {
         }
     }
 
-    /// Promises something each time, and breaks it.
-    struct Faithless {
-        promises: u32,
+    /// Promises something each time, and keeps it or not.
+    struct Promises {
+        are_kept: bool,
+        count: u32,
     }
 
-    impl Arm for Faithless {
+    impl Arm for Promises {
         fn attempt(&mut self) -> bool {
-            self.promises += 1;
-            assert!(self.promises < 100, "the limit is never looked at, nor anybody else");
+            self.count += 1;
+            assert!(self.count < 100, "the limit is never looked at, nor anybody else");
             true
         }
 
         fn attempt_made(&mut self) -> bool {
-            false
+            self.are_kept
         }
 
         fn is_ready(&mut self) -> bool {
@@ -307,37 +308,19 @@ mod tests {
         fn leave(&mut self) {}
 
         fn settle(&mut self) -> bool {
-            false
+            self.are_kept
         }
-    }
-
-    /// Always ready.
-    struct Ready;
-
-    impl Arm for Ready {
-        fn attempt(&mut self) -> bool {
-            true
-        }
-
-        fn is_ready(&mut self) -> bool {
-            true
-        }
-
-        fn watch(&mut self, _: &mut Context<'_>) -> Poll<()> {
-            Poll::Ready(())
-        }
-
-        fn leave(&mut self) {}
     }
 
     #[test]
     fn broken_promises_hold_up_neither_the_limit_nor_those_behind() {
         for limit in [Limit::Now, Limit::At(Instant::now()), Limit::After(Duration::ZERO)] {
-            let mut faithless = Faithless { promises: 0 };
+            let mut faithless = Promises { are_kept: false, count: 0 };
             assert_eq!(select(&mut [(0, &mut faithless)], true, limit), None);
         }
-        let (mut faithless, mut ready) = (Faithless { promises: 0 }, Ready);
-        let arms: &mut [(usize, &mut dyn Arm)] = &mut [(0, &mut faithless), (1, &mut ready)];
+        let [mut faithless, mut faithful] =
+            [false, true].map(|are_kept| Promises { are_kept, count: 0 });
+        let arms = &mut [(0, &mut faithless), (1, &mut faithful)];
         assert_eq!(select(arms, true, Limit::None), Some(1));
     }
 
