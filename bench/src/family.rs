@@ -64,6 +64,8 @@ pub(crate) struct Cell {
     /// What is measured is how long single operations took, not how many there were: the cell has a
     /// row for each of [`PERCENTILES`].
     pub(crate) latency: bool,
+    /// How many operations a run has, where that is part of the workload; else as many as fill the time.
+    pub(crate) ops: Option<u64>,
     pub(crate) candidates: Vec<Candidate>,
 }
 
@@ -77,7 +79,7 @@ impl Cell {
         unit: &'static str,
         candidates: Vec<Candidate>,
     ) -> Self {
-        Self { family, workload, unit, latency: false, candidates }
+        Self { family, workload, unit, latency: false, ops: None, candidates }
     }
 
     /// The workloads of its rows.

@@ -15,11 +15,13 @@ use crate::watch::Watch;
 pub(crate) struct Plan {
     pub(crate) reps: usize,
     pub(crate) target: Duration,
+    /// Whether runs are as long as their [cells](Cell::ops) say, and not as the time.
+    pub(crate) whole: bool,
 }
 
 impl Plan {
-    pub(crate) const FULL: Self = Self { reps: 7, target: Duration::from_millis(30) };
-    pub(crate) const QUICK: Self = Self { reps: 3, target: Duration::from_millis(5) };
+    pub(crate) const FULL: Self = Self { reps: 7, target: Duration::from_millis(30), whole: true };
+    pub(crate) const QUICK: Self = Self { reps: 3, target: Duration::from_millis(5), whole: false };
 }
 
 /// One run of one candidate.
@@ -80,7 +82,7 @@ pub(crate) struct Measured {
 /// How often peers may fail in one cell.
 const FAILURES: usize = 3;
 
-/// Measures one cell. The runs that find out how many operations fill the time are thrown away:
+/// Measures one cell. The runs that find out how many operations fill the time, or the first whole one, are thrown away:
 /// they warm up code, allocator and clock.
 ///
 /// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it. (One that
@@ -104,8 +106,12 @@ pub(crate) fn measure(cell: &mut Cell, plan: Plan) -> Measured {
             Err(panic) => failures.push(format!("{what}: {}", said(&*panic))),
         }
     };
+    let whole = cell.ops.filter(|_| plan.whole);
     let ops: Vec<u64> = (cell.candidates.iter_mut())
-        .map(|candidate| calibrate(plan.target, |ops| run(candidate, ops)))
+        .map(|candidate| match whole {
+            Some(ops) => run(candidate, ops).ops,
+            None => calibrate(plan.target, |ops| run(candidate, ops)),
+        })
         .collect();
     let mut samples = vec![Vec::with_capacity(plan.reps); ops.len()];
     for rep in 0..plan.reps {
@@ -192,6 +198,8 @@ mod tests {
 
     use super::*;
 
+    const BRIEF: Plan = Plan { reps: 2, target: Duration::from_nanos(1), whole: false };
+
     fn sample(ops: u64, ns: u64) -> Sample {
         let wall = Duration::from_nanos(ns);
         Sample { cpu: None, ..Sample::of(ops, wall, wall, 2) }
@@ -209,7 +217,9 @@ mod tests {
         };
         let candidates = vec![candidate("A"), candidate("B"), candidate("C")];
         let mut cell = Cell::new("f", "w".into(), "item", candidates);
-        let rows = measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1) }).rows;
+        let rows =
+            measure(&mut cell, Plan { reps: 2, target: Duration::from_micros(1), whole: true })
+                .rows;
         assert_eq!(rows.len(), 3);
         let turns = turns.borrow();
         assert_eq!(turns[turns.len() - 6..], ["A", "B", "C", "B", "C", "A"]);
@@ -239,7 +249,7 @@ mod tests {
         let mut ns = [300, 100, 200, 0, 400].into_iter().cycle();
         let candidate = Candidate::new("a", move |_| sample(10, ns.next().expect("for ever")));
         let mut cell = Cell::new("f", "w".into(), "item", vec![candidate]);
-        let plan = Plan { reps: 5, target: Duration::from_nanos(1) };
+        let plan = Plan { reps: 5, ..BRIEF };
         let [row] = &measure(&mut cell, plan).rows[..] else { panic!("one candidate, one row") };
         assert_eq!(
             (row.min, row.q1, row.ns_per_op, row.q3, row.max),
@@ -254,7 +264,7 @@ mod tests {
         let late = move |ops| Sample { latency: Some([7.0, 70.0]), passage, ..sample(ops, ops) };
         let mut cell = Cell::new("f", "w".into(), "wait", vec![Candidate::new("a", late)]);
         cell.latency = true;
-        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) }).rows;
+        let rows = measure(&mut cell, Plan { reps: 3, ..BRIEF }).rows;
         let seen: Vec<_> = rows.iter().map(|row| (row.workload.as_str(), row.ns_per_op)).collect();
         assert_eq!(seen, [("w/p50", 7.0), ("w/p99", 70.0)]);
         assert!(rows.iter().all(|row| (row.got_in, row.overtaken) == (Some(9.0), Some(3.0))));
@@ -265,7 +275,7 @@ mod tests {
         let mut shares = [0.5, 0.1, 0.9].into_iter().cycle();
         let lossy = move |ops| Sample { delivered: shares.next(), ..sample(ops, ops) };
         let mut cell = Cell::new("f", "w".into(), "item", vec![Candidate::new("a", lossy)]);
-        let rows = measure(&mut cell, Plan { reps: 3, target: Duration::from_nanos(1) }).rows;
+        let rows = measure(&mut cell, Plan { reps: 3, ..BRIEF }).rows;
         assert_eq!(rows[0].delivered, Some(0.5));
     }
 
@@ -279,8 +289,6 @@ mod tests {
         };
         Cell::new("f", "w".into(), "item", vec![Candidate::new(name, run)])
     }
-
-    const BRIEF: Plan = Plan { reps: 2, target: Duration::from_nanos(1) };
 
     #[test]
     fn a_run_of_a_peer_that_fails_is_made_again_and_told_of() {
@@ -299,6 +307,17 @@ mod tests {
     #[should_panic(expected = "planted in run 4")]
     fn a_run_of_ours_that_fails_fails_the_cell() {
         measure(&mut fails_at("aqueduct-fair", 4..5), BRIEF);
+    }
+
+    #[test]
+    fn a_workload_of_so_many_operations_has_them_unless_it_is_to_be_quick() {
+        for (whole, expected) in [(true, 1_000), (false, 128)] {
+            let candidate = Candidate::new("a", |ops| sample(ops, ops * 1_000_000));
+            let mut cell = Cell::new("f", "w".into(), "item", vec![candidate]);
+            cell.ops = Some(1_000);
+            let rows = measure(&mut cell, Plan { whole, ..BRIEF }).rows;
+            assert_eq!(rows[0].ops, expected);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Family `pipeline`: three steps of two threads each between a source and a consumer, buffers of 64 items.
 //!
-//! An operation is one item, from the source to the consumer. `cheap` steps are a multiplication; `heavy` ones some 2 us of
-//! arithmetic. Under `ordered` the consumer gets the items in the order of the source. Under `fused` one
+//! An operation is one item, from the source to the consumer. `cheap` steps are a multiplication, and a full run has a million items; `heavy` ones are
+//! some 2 us of arithmetic, for a hundred thousand. Under `ordered` the consumer gets the items in the order of the source. Under `fused` one
 //! stage of two threads does all three steps, which is also all that rayon can do. Who works item by item over bounded channels
 //! is written by hand here, once for all channels: a thread per worker, and for the order a map at the consumer. Threads are started
 //! and joined inside the measurement, as a program would. What is not a chain is told in `fan`.
@@ -26,7 +26,8 @@ pub(crate) fn cells() -> Vec<Cell> {
     let cell = |shape: Shape| {
         let mut candidates = candidates::all(shape);
         candidates.extend(go::candidate("pipeline", shape.name()));
-        Cell::new("pipeline", shape.name(), "item", candidates)
+        let ops = Some(if shape.heavy { 100_000 } else { 1_000_000 });
+        Cell { ops, ..Cell::new("pipeline", shape.name(), "item", candidates) }
     };
     Shape::all().into_iter().map(cell).chain(fan::cells()).collect()
 }
