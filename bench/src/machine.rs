@@ -52,7 +52,7 @@ impl Machine {
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             allowed_cpus: sys::allowed_cpus(),
             virtual_machine: cpuinfo_field(&cpuinfo, "flags").contains("hypervisor"),
-            kernel: read("/proc/sys/kernel/osrelease").trim().into(),
+            kernel: release(&read("/proc/sys/kernel/osrelease")),
             load_before: read("/proc/loadavg").split(' ').next().unwrap_or_default().into(),
             rustc: env!("BENCH_RUSTC").into(),
             rustflags: env!("BENCH_RUSTFLAGS").into(),
@@ -67,6 +67,11 @@ impl Machine {
     pub(crate) fn version_of(&self, candidate: &str) -> Option<&str> {
         self.peers.get(crate_of(candidate)).map(String::as_str)
     }
+}
+
+/// Of a kernel's release the first two numbers: what is behind them names a build, as often as not somebody's own.
+fn release(kernel: &str) -> String {
+    kernel.trim().split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 /// What a candidate is made of, as a rule its name.

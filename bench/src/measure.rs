@@ -85,7 +85,8 @@ const FAILURES: usize = 3;
 /// Measures one cell. The runs that find out how many operations fill the time, or the first whole one, are thrown away:
 /// they warm up code, allocator and clock.
 ///
-/// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it. (One that
+/// A run of a peer that hangs, or fails a check, is made again, and told of: the figures of all others are none the worse for it, unless the threads of one that
+/// hangs spin for ever; then they are for nothing but to see that the rest works. (One that
 /// hangs while it is made ready or taken down, on this thread, ends the program: see [`Watch`].)
 ///
 /// # Panics

@@ -299,8 +299,9 @@ macro_rules! channel_of {
 
             /// Puts `values` in while there is room, several at a time; says how many went in.
             ///
-            /// A value is taken out of `values` only when there is a place for it. Fewer than there are means that the
-            /// channel is full, or closed.
+            /// A value is taken out of `values` only when there is a place for it. Fewer than there are mean that the
+            /// channel is full, or closed; or, rarely, that many places were given back unused of late, and the iterator does not know its length:
+            /// [`try_send`](Self::try_send) finds a place then.
             ///
             /// # Examples
             ///
@@ -352,7 +353,8 @@ macro_rules! channel_of {
             /// # Cancel safety
             ///
             /// A value is taken out of `values` only when there is a place for it. So if the future is dropped, what has
-            /// not gone in is still there.
+            /// not gone in is still there; and an iterator that does not know its length is asked for its end only when there is a place, for
+            /// which the call waits. Let it be fused: after the end it may be asked once more.
             ///
             /// # Errors
             ///
@@ -429,6 +431,10 @@ macro_rules! channel_of {
             /// # Errors
             ///
             /// Closed and empty.
+            ///
+            /// # Panics
+            ///
+            /// If `f` does, in the poll that calls it. The values that were claimed and not handed over are dropped.
             pub fn recv_many<F: FnMut(T)>(&self, max: usize, f: F) -> RecvMany<'_, Self, F> {
                 RecvMany::new(self, max, f)
             }

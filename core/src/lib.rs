@@ -14,7 +14,8 @@
 //!
 //! **The contract.** Every operation that does not wait by its nature finishes in its own steps, wherever any other
 //! context is frozen: a thread that lost its processor in the middle of an operation, or the code that an interrupt
-//! handler has preempted. Each module says under *Progress* what that means for it.
+//! handler has preempted. Each module says under *Progress* what that means for it. Two exceptions are said where they are: a corner of
+//! [`Semaphore::resize`](semaphore::Semaphore::resize), and a channel whose [`Progress`](channel::Progress) is not lock-free.
 //!
 //! Nothing here knows a thread, a clock or a logger. Constructors of what needs no heap are `const`, but for that of a
 //! closure in [`job`].
@@ -23,7 +24,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `alloc` | what lives on the heap: `ArrayQueue`, `Channel`, `spsc::ring`, `Growable`, owned permits |
+//! | `alloc` | what lives on the heap: `ArrayQueue`, `Channel`, `spsc::ring`, `Growable`, `InlineFn::boxed`; owned permits, where the target has compare-and-swap (else `alloc` has no `Arc`) |
 //! | `defmt` | `defmt::Format` for errors, policies, permits and guards, and a summary of each object |
 //! | `futures` | channels as `Stream` and `Sink` |
 //! | `lock_api` | the raw traits of that crate, for `rwlock::RawRwLock` |
@@ -41,7 +42,7 @@
 //! | `portable-atomic = { version = "1", features = ["critical-section"] }` | each read-modify-write in a critical section of the crate `critical-section`, whose implementation your HAL or `cortex-m` (feature `critical-section-single-core`) brings | any chip; the only way with two cores (RP2040), under an RTOS or in unprivileged mode |
 //! | `portable-atomic = { version = "1", features = ["unsafe-assume-single-core"] }` | each read-modify-write with interrupts masked | one core, privileged mode, and no use from an NMI: wrong anywhere else, and nothing can check it. Smaller and faster |
 //!
-//! Either way interrupts are held off for a single read-modify-write, some ten instructions, and never for an operation of this
+//! Either way interrupts are held off for a single read-modify-write, a dozen instructions or two, and never for an operation of this
 //! crate: an interrupt handler still finishes wherever it came in. Without the feature such a target does not
 //! build, and the error says what to do.
 //!

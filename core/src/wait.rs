@@ -163,7 +163,7 @@ impl<W: Storage> WaitQueue<W> {
 
     /// Completes the oldest wait. If nobody waits, the next wait completes at once.
     ///
-    /// At most one notification is remembered. A wait that is dropped after this chose it and before it was
+    /// At most one notification is remembered; while another call is frozen part-way, several may be counted, and complete those who come meanwhile. A wait that is dropped after this chose it and before it was
     /// polled passes the notification on. Has no effect on a closed queue.
     pub fn notify_one(&self) {
         self.waiters.post(|word| State::of(word).notify_one());

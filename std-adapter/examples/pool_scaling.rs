@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .queue_capacity(2_000)
         .scale_policy(LatencyTarget {
             p95: Duration::from_millis(20),
-            cool_down: Duration::from_millis(300),
+            cool_down: Duration::from_secs(1),
         })
         .check_interval(Duration::from_millis(50))
         .keep_alive(Duration::from_millis(1_500))

@@ -16,7 +16,7 @@
 //! # When to use something else
 //!
 //! No thread may sleep, or there is no std: [`core::channel`](aqueduct_core::channel). Nobody ever waits:
-//! [`core::queue`](aqueduct_core::queue). Every receiver is to see every value: a broadcast, which this is not.
+//! [`core::queue`](aqueduct_core::queue). Every receiver is to see every value: [`fan::broadcast`](crate::fan::broadcast()).
 //!
 //! # Progress
 //!

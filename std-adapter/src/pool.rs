@@ -43,7 +43,7 @@
 //!
 //! A queue takes 64 bytes for each place, when its priority is first used. A job of [`Pool::execute`] takes nothing more, if its closure has four
 //! words or fewer; one with a handle takes 128 bytes besides, if its closure and its result are as small (with the feature `tracing`, some 180). A worker that rests has touched about 14 KiB, most of it its
-//! stack, and some more where the allocator gives its thread a heap of its own. (Resident memory on Linux, x86-64, of a million queued jobs and of 64 workers; a test holds it to that.)
+//! stack, and some more where the allocator gives its thread a heap of its own. (Resident memory on Linux, x86-64, of a million queued jobs and of 64 workers; a test holds the first to that, and the other to 24 KiB.)
 //!
 //! # What instruments see
 //!
@@ -201,8 +201,8 @@ impl Pool {
     /// in all else.
     ///
     /// A closure of up to four words lies in the queue itself, and costs no allocation. Its books are as complete as others'. Where one
-    /// job after the other takes less than a microsecond, eight of them share a reading of the clock: their sum is exact, and each one's
-    /// share, as its time in the queue, is right to within a few microseconds, or to what the longest of the eight took. Where all workers
+    /// job after the other takes two microseconds or less, eight of them share a reading of the clock: their sum is exact, and each one's
+    /// share, as its time in the queue, is right to within some sixteen microseconds, or to what the longest of the eight took. Where all workers
     /// go from short jobs into long ones, what is submitted during those may count as having waited since they began.
     ///
     /// # Errors

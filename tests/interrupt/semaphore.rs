@@ -209,29 +209,33 @@ impl<P: Policy + std::fmt::Debug + 'static> Subject for Semaphores<P> {
     fn check(&self, object: Object<P>, run: &Run<'_, Self>) -> Result<(), String> {
         object.settle();
         object.sleeper()?;
-        let numbers = run.calls.iter().filter_map(|call| match *call.op {
+        let resizes = run.calls.iter().filter_map(|call| match *call.op {
             Op::Resize(n) => Some(n),
             _ => None,
         });
+        let told: Vec<usize> = resizes.collect();
         let added: usize =
             run.calls.iter().map(|call| if let Op::Add(n) = *call.op { n } else { 0 }).sum();
-        let (peak, most) = (object.peak.get(), numbers.fold(self.permits, usize::max) + added);
+        let (peak, most) =
+            (object.peak.get(), told.iter().copied().fold(self.permits, usize::max) + added);
         if peak > most {
             return Err(format!("{peak} were in use, and there were never more than {most}"));
         }
         if object.resized.get() {
             // The last one to have begun may have been overtaken by one that is done; each leaves the number
             // that it was told, give or take what the others added.
-            let told = run.calls.iter().filter_map(|call| match *call.op {
-                Op::Resize(n) => Some(n),
-                _ => None,
-            });
             let total = object.semaphore.available_permits() + object.held();
-            let most = told.max().unwrap_or(0) + added;
+            let most = told.iter().max().unwrap_or(&0) + added;
             object.tasks.cancel(0);
             object.tasks.cancel(1);
             if object.held() <= most && total > most {
                 return Err(format!("{total} permits, and no resize allows more than {most}"));
+            }
+            let changes = |op: &Op| matches!(op, Op::Add(_) | Op::ForgetPermits(_));
+            object.guards.borrow_mut().clear();
+            let free = object.semaphore.available_permits();
+            if !told.contains(&free) && !run.calls.iter().any(|call| changes(call.op)) {
+                return Err(format!("{free} permits in the end, and {told:?} were told"));
             }
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use aqueduct_core::queue::{ArrayQueue, StaticQueue};
 
+use crate::bell::unless_told;
 use crate::history::{Event, Others, Step, explain};
 use crate::ledger::{Item, Ledger};
 
@@ -291,11 +292,10 @@ impl<'a, Q: BoundedQueue<Item<'a>>> Pair<'a, Q> {
         self.look();
     }
 
-    /// Ends the queue by `IntoIterator`, of which `taken` items are taken before the rest is dropped, and
-    /// says whether a drop panicked.
+    /// Ends the queue by `IntoIterator`, of which `taken` items are taken before the rest is dropped.
     pub fn finish(self, taken: usize) {
         let Self { queue, mut model, ledger, .. } = self;
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
+        unless_told(|| {
             let mut items = queue.into_items();
             for _ in 0..taken.min(model.len()) {
                 assert_eq!(items.next().map(Item::into_value), model.pop_front(), "into_iter");
@@ -303,15 +303,14 @@ impl<'a, Q: BoundedQueue<Item<'a>>> Pair<'a, Q> {
             if model.is_empty() {
                 assert!(items.next().is_none(), "into_iter: more than there was");
             }
-        }));
-        drop(dropped);
+        });
         ledger.settle().unwrap();
     }
 
     /// Drops the queue with all that is in it.
     pub fn drop_queue(self) {
         let Self { queue, ledger, .. } = self;
-        drop(catch_unwind(AssertUnwindSafe(|| drop(queue))));
+        unless_told(|| drop(queue));
         ledger.settle().unwrap();
     }
 

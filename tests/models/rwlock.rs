@@ -207,7 +207,11 @@ impl<'l, P: Policy, W: Storage> Watched<'l, P, W> {
                             assert!(alone, "upgraded beside others");
                             Guard::Write(writer)
                         }
-                        Err(guard) => Guard::Upgradable(guard),
+                        Err(guard) => {
+                            let waits = self.requests.iter().any(Option::is_some);
+                            assert!(!alone || waits, "refused: an upgrade");
+                            Guard::Upgradable(guard)
+                        }
                     });
                 }
                 other => self.guards.extend(other),
@@ -273,6 +277,11 @@ impl<'l, P: Policy, W: Storage> Watched<'l, P, W> {
         let waits = self.requests.iter().any(Option::is_some);
         let called = (0..PLACES).any(|place| self.is_called(place));
         assert!(inside || !waits || called, "all sleep beside a lock that is free");
+        let only_readers = self.requests.iter().flatten().all(|r| matches!(r, Request::Read(_)));
+        if self.inside()[1] == 0 && only_readers {
+            let sleeps = |place: usize| self.requests[place].is_some() && !self.is_called(place);
+            assert!(!(0..PLACES).any(sleeps), "a reader sleeps, and nobody keeps it out");
+        }
     }
 
     /// Was the request in this place woken since it was polled?

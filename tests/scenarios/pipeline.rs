@@ -6,6 +6,7 @@ mod ends;
 mod failures;
 mod flow;
 mod hold_ups;
+mod seen;
 mod steps;
 mod watch;
 

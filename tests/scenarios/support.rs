@@ -1,7 +1,7 @@
 //! What several scenarios need: wakers that count, polls by hand, threads that are seen to sleep, a process of one's own.
 
 use aqueduct_tests::process::LOOKS_FOR_LEAKS;
-pub(crate) use aqueduct_tests::process::{eventually, threads};
+pub(crate) use aqueduct_tests::process::{FOR_EVER, eventually, threads};
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -252,6 +252,7 @@ impl<'a, C: AnyChannel> Future for Reserve<'a, C> {
 ///     block_on(channel.reserve(), core::hint::spin_loop).unwrap()
 /// };
 /// ```
+#[must_use = "the place is given up at once if its permit is not kept"]
 pub struct Permit<'a, C: AnyChannel> {
     channel: &'a C,
     ticket: usize,

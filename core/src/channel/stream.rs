@@ -53,6 +53,7 @@ impl<C: AnyChannel> FusedStream for RecvStream<'_, C> {
 ///
 /// `poll_ready` keeps a place for the value, as [`reserve`](super::StaticChannel::reserve) does; dropping the sink,
 /// or closing it, gives the place up, or the turn in line. Closing the sink does not close the channel.
+#[must_use = "sinks do nothing unless polled"]
 pub struct SendSink<'a, C: AnyChannel> {
     reserve: Reserve<'a, C>,
     permit: Option<Permit<'a, C>>,

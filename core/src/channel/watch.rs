@@ -92,6 +92,7 @@ impl<W: wait::Storage> Drop for Watch<'_, W> {
 /// # Progress
 ///
 /// As [the channel](super#progress): nothing here waits, where the channel is lock-free.
+#[must_use = "whoever does not keep it leaves the line"]
 pub struct RecvWatch<'a, C: AnyChannel> {
     channel: &'a C,
     watch: Watch<'a, C::Waiters>,
@@ -136,6 +137,7 @@ impl<'a, C: AnyChannel> RecvWatch<'a, C> {
 /// # Progress
 ///
 /// As [the channel](super#progress): nothing here waits, where the channel is lock-free.
+#[must_use = "whoever does not keep it leaves the line"]
 pub struct SendWatch<'a, C: AnyChannel> {
     channel: &'a C,
     watch: Watch<'a, C::Waiters>,

@@ -186,7 +186,7 @@ impl<T, const N: usize> fmt::Debug for StaticRing<T, N> {
 ///
 /// # Panics
 ///
-/// If `capacity` is 0 or above `usize::MAX / 4`.
+/// If `capacity` is 0 or above `usize::MAX / 4`, or the ring would be larger than memory can be.
 ///
 /// # Examples
 ///

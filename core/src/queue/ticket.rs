@@ -31,7 +31,7 @@ const HELD: usize = 0b100;
 const KEPT: usize = 0b110;
 const SKIP: usize = 0b1000;
 
-/// The most values a ring can hold: 2^21 on 32-bit targets, 2^53 on 64-bit ones.
+/// The most values a ring can hold: 2^21 - 1 on 32-bit targets, 2^53 - 1 on 64-bit ones.
 ///
 /// It leaves at least 128 laps before the words wrap.
 pub const MAX_CAPACITY: usize = usize::MAX >> 11;

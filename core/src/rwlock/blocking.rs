@@ -120,7 +120,7 @@ unsafe impl<P: Policy + Start, W: Storage + Start, R: Relax> lock_api::RawRwLock
 {
     fn lock_shared_recursive(&self) {
         if !self.try_read_recursive() {
-            R::block_on(self.read());
+            without_unwinding(|| R::block_on(self.read()));
         }
     }
 

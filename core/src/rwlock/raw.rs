@@ -68,6 +68,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     ///
     /// Refused while somebody writes, or (but under [`ReaderPriority`](super::ReaderPriority)) a writer waits, or anybody who was
     /// woken in vain too often, or [`MAX_READERS`] are inside.
+    #[must_use = "after `true` the lock is held"]
     #[inline]
     pub fn try_read(&self) -> bool {
         self.lock().enter(Read)
@@ -77,6 +78,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     /// itself behind a writer. Refused only while somebody writes or [`MAX_READERS`] are inside.
     ///
     /// Who uses it for more than that starves the writers.
+    #[must_use = "after `true` the lock is held"]
     pub fn try_read_recursive(&self) -> bool {
         // Also past an upgrade that waits: it counts on the reader inside, and waits for us as well. Its place stays its
         // own, for it may be given up, and be a reader again.
@@ -88,12 +90,14 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     }
 
     /// Comes in as the writer, if that is possible at once.
+    #[must_use = "after `true` the lock is held"]
     #[inline]
     pub fn try_write(&self) -> bool {
         self.lock().enter(Write)
     }
 
     /// Comes in as the upgradable reader, if that is possible at once.
+    #[must_use = "after `true` the lock is held"]
     #[inline]
     pub fn try_upgradable_read(&self) -> bool {
         self.lock().enter(Upgradable)
@@ -183,6 +187,7 @@ impl<P: Policy, W: Storage, R: Relax> RawRwLock<P, W, R> {
     /// # Safety
     ///
     /// The caller came in as the upgradable reader; after `true` it is the writer.
+    #[must_use = "after `true` the lock is written"]
     pub unsafe fn try_upgrade(&self) -> bool {
         debug_assert!(
             self.lock().state().is_upgradable(),
@@ -370,12 +375,21 @@ impl Request {
 
     /// Leaves the line, and gives back what it was given.
     pub(super) fn cancel<P: Policy, W: Storage, R: Relax>(&mut self, raw: &RawRwLock<P, W, R>) {
-        match raw.waiters.cancel(&mut self.place).map(Given::of) {
+        let Declines(request, raw) = &mut Declines(self, raw);
+        match raw.waiters.cancel(&mut request.place).map(Given::of) {
             Some(Given::Lock(kind)) => raw.leave(kind),
-            Some(Given::Woken(kind)) => self.woken = kind != Read,
+            Some(Given::Woken(kind)) => request.woken = kind != Read,
             Some(Given::Upgraded) | None => {}
         }
-        self.decline(raw);
+    }
+}
+
+/// Lets somebody else be woken when it goes, also if a waker panics before.
+struct Declines<'a, 'l, P: Policy, W: Storage, R: Relax>(&'a mut Request, &'l RawRwLock<P, W, R>);
+
+impl<P: Policy, W: Storage, R: Relax> Drop for Declines<'_, '_, P, W, R> {
+    fn drop(&mut self) {
+        self.0.decline(self.1);
     }
 }
 

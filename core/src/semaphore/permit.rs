@@ -127,11 +127,19 @@ mod owned {
         }
 
         /// As [`acquire`](Self::acquire), with a guard that keeps the semaphore alive.
+        ///
+        /// # Errors
+        ///
+        /// As [`acquire`](Self::acquire).
         pub fn acquire_owned(self: Arc<Self>) -> AcquireOwned<P, W> {
             self.acquire_many_owned(1)
         }
 
         /// As [`acquire_many`](Self::acquire_many), with a guard that keeps the semaphore alive.
+        ///
+        /// # Errors
+        ///
+        /// As [`acquire_many`](Self::acquire_many).
         pub fn acquire_many_owned(self: Arc<Self>, n: usize) -> AcquireOwned<P, W> {
             AcquireOwned::new(self, n)
         }

@@ -245,6 +245,8 @@ impl<P: Primitive<CLASSES>, W: Storage, const CLASSES: usize> Waiters<P, W, CLAS
         }
         // Or it was UPDATING: a waker had panicked in an earlier poll, which did not come to its end.
         if seen != UPDATING {
+            // While the slot is still ours: should this panic, what it stands for is not lost.
+            drop(waker);
             return self.accept(place, index, Phase(seen));
         }
         // SAFETY: UPDATING, and we are the slot's future.

@@ -305,6 +305,26 @@ fn a_waker_whose_clone_panics_leaves_the_place_as_it_was() {
     assert_eq!((task.wakes(), look(&mut wait)), (1, OK));
 }
 
+#[test]
+fn a_waker_whose_drop_panics_takes_no_notification_with_it() {
+    use core::mem::ManuallyDrop;
+    use core::task::{RawWaker, RawWakerVTable};
+    static BROKEN: RawWakerVTable = RawWakerVTable::new(
+        |data| RawWaker::new(data, &BROKEN),
+        |_| (),
+        |_| (),
+        |_| panic!("as planned"),
+    );
+    // SAFETY: no function of the table touches the pointer.
+    let broken = unsafe { Waker::from_raw(RawWaker::new(core::ptr::null(), &BROKEN)) };
+    let broken = ManuallyDrop::new(broken);
+    let queue = WaitQueue::new();
+    let [mut wait] = line(&queue);
+    queue.notify_one();
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut wait, &broken))).is_err());
+    assert_eq!(look(&mut wait), OK, "it was told, and has not heard of it yet");
+}
+
 /// Registering delivers what was pending for others; if one of those wakers panics, the place is kept.
 #[test]
 fn a_panic_in_the_middle_of_a_registration_leaves_a_place_to_poll_or_to_drop() {

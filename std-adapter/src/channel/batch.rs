@@ -57,7 +57,8 @@ impl<T> Sender<T> {
     /// # Cancel safety
     ///
     /// A value is taken out of `values` only when there is a place for it, or a receiver; so when the future is dropped, what has
-    /// not been sent is still there.
+    /// not been sent is still there; and an iterator that does not know its length is asked for its end only when there is a place, for which the call
+    /// waits. Let it be fused: after the end it may be asked once more.
     ///
     /// # Errors
     ///

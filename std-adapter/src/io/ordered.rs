@@ -10,7 +10,8 @@ use std::mem;
 ///
 /// Whoever brings the block that is due writes it, and those after it that are there; the others leave theirs and go on. A block
 /// whose number is further ahead than the window waits, so that a slow one lets no more than a window of others pile up; the one that
-/// is due never waits, so this cannot deadlock as long as each number comes from somebody who is not waiting here.
+/// is due never waits, so this cannot deadlock as long as each number comes from somebody who is not waiting here; whoever cannot bring one says
+/// so to the others, by [`fail`](Self::fail).
 ///
 /// # Examples
 ///
@@ -56,7 +57,7 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
     ///
     /// # Errors
     ///
-    /// What writing has failed with, in this call or in an earlier one; `InvalidInput` for a number that has come before.
+    /// What writing has failed with, in this call or in an earlier one, or somebody [has said](Self::fail); `InvalidInput` for a number that has come before.
     pub fn put(&self, number: u64, block: B) -> io::Result<()> {
         let mut state = self.state.lock_blocking();
         while state.failed.is_none() && number.saturating_sub(state.due) >= self.window {
@@ -70,6 +71,33 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
         }
         state.early.insert(number, block);
         self.write(state)
+    }
+
+    /// Gives up: from now on each [`put`](Self::put), also one that sleeps, and [`finish`](Self::finish) fail with this, unless something has failed before. For
+    /// whoever cannot bring a block that others wait for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::{io::OrderedWriter, thread};
+    /// use std::io::{Error, ErrorKind};
+    ///
+    /// let text = OrderedWriter::new(Vec::new(), 1);
+    /// let waits = thread::scope(|scope| {
+    ///     let waits = scope.spawn(|| text.put(1, "b")).expect("a thread");
+    ///     text.fail(Error::new(ErrorKind::NotFound, "block 0 cannot be read"));
+    ///     waits.join().expect("it does not panic")
+    /// })?;
+    /// assert_eq!(waits.unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fail(&self, error: io::Error) {
+        let mut state = self.state.lock_blocking();
+        if state.failed.is_none() {
+            state.failed = Some((error.kind(), error.to_string()));
+        }
+        drop(state);
+        self.moved.notify_all();
     }
 
     /// Writes what is due. The writer is out of the lock meanwhile.
@@ -103,7 +131,7 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
     ///
     /// # Errors
     ///
-    /// What writing has failed with; `UnexpectedEof` if blocks wait for one that never came.
+    /// What writing has failed with, or somebody [has said](Self::fail); `UnexpectedEof` if blocks wait for one that never came.
     pub fn finish(self) -> io::Result<W> {
         let mut state = self.state.into_inner();
         state.check()?;

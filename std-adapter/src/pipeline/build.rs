@@ -140,6 +140,9 @@ impl<N: Flow> Pipeline<N> {
     /// while there is room. Such a one may have no end: it is run no longer than the run goes on; but if it sleeps, it cannot be woken. If it panics, the run
     /// stops at the item that it was made of, whatever the policy, which is asked about the function alone.
     ///
+    /// If something made of an item fails in a stage behind, and that [stops](Policy::Stop) the run, it stops at the item: what else was made of it may come
+    /// out or not. Whoever wants all in front of a failure makes items of it in the source.
+    ///
     /// If an ordered point follows, what is made keeps the order of the items that it was made of. If a [`commit_point`](Self::commit_point) does, an
     /// iterator is asked for its next before what it has made goes on: only so it is known which is the last.
     pub fn flat_map<Out, F>(

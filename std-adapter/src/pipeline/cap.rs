@@ -33,8 +33,8 @@ where
         self.upstream.name()
     }
 
-    fn makers(&self) -> usize {
-        self.upstream.makers()
+    fn makers(&self, is_ordered: bool) -> usize {
+        self.upstream.makers(is_ordered)
     }
 
     fn is_in_order(&self) -> bool {
@@ -93,6 +93,11 @@ pub(super) struct Cap {
 impl Cap {
     pub(super) fn most(&self) -> usize {
         self.most
+    }
+
+    /// What share of that is under way.
+    pub(super) fn fullness(&self) -> f64 {
+        self.used() as f64 / self.most as f64
     }
 
     /// How much is under way.

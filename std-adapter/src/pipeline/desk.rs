@@ -32,6 +32,9 @@ struct Page {
     alive: AtomicCell<u64>,
 }
 
+/// How often others look at a page before they take what they find.
+const LOOKS: u32 = 100;
+
 /// How long something went on, all together, in one word: whoever reads it finds no moment in which a time that has just ended is counted
 /// twice, or not at all.
 ///
@@ -70,8 +73,10 @@ pub(super) enum Count {
     Put,
     /// Put and taken back: nobody was there to take it.
     Recalled,
-    /// Left out on purpose, or absorbed by another item.
+    /// Put, and left out on purpose.
     Filtered,
+    /// Taken up by another item, before it was put.
+    Absorbed,
     /// Made beyond one for one.
     Added,
     Skipped,
@@ -155,13 +160,23 @@ impl Desk {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let count = |what: Count| self.page.counts[what as usize].load();
+        // As of one moment, if the owner lets us find one: else what is put and left out while we look would be found left out alone.
+        let read = || self.page.counts.each_ref().map(AtomicCell::load);
+        let mut counts = read();
+        for _ in 0..LOOKS {
+            let again = read();
+            if std::mem::replace(&mut counts, again) == again {
+                break;
+            }
+        }
+        let count = |what: Count| counts[what as usize];
         let [starved, blocked, busy] = self.times().map(Duration::from_nanos);
         Counts {
             received: count(Count::Received),
             put: count(Count::Put),
             recalled: count(Count::Recalled),
             filtered: count(Count::Filtered),
+            absorbed: count(Count::Absorbed),
             added: count(Count::Added),
             skipped: count(Count::Skipped),
             collected: count(Count::Collected),
@@ -213,8 +228,10 @@ impl Desk {
 pub(super) struct Office {
     pub(super) name: Arc<str>,
     pub(super) buffer: usize,
-    /// What its workers pass on their way out, if something is capped behind them.
-    pub(super) cap: Option<Cap>,
+    /// What its workers pass on their way out, where something is capped behind them.
+    pub(super) caps: Vec<Cap>,
+    /// An ordered point follows: one worker at a time hands on what all have made.
+    pub(super) has_one_way_out: bool,
     /// Items that wait in front of the stage, or lie in its workers' hands unbegun.
     pub(super) depth: Depth,
     pub(super) staff: Mutex<Staff>,
@@ -257,17 +274,12 @@ impl Staff {
 }
 
 impl Office {
-    pub(super) fn new(
-        name: &Arc<str>,
-        buffer: usize,
-        staff: Staff,
-        is_fixed: bool,
-        cap: Option<Cap>,
-    ) -> Self {
+    pub(super) fn new(name: &Arc<str>, buffer: usize, staff: Staff, is_fixed: bool) -> Self {
         Self {
             name: Arc::clone(name),
             buffer,
-            cap,
+            caps: Vec::new(),
+            has_one_way_out: false,
             is_fixed,
             keeps_order: None,
             scales: AtomicCell::new(staff.min < staff.max),

@@ -95,7 +95,7 @@ pub(super) fn edge<T>(
     takers: usize,
 ) -> (Entrance<T>, Exit<T>) {
     let buffer = (office.buffer / lanes).max(1);
-    let batch = (buffer / (makers + takers).max(1)).clamp(1, BATCH);
+    let batch = (buffer / makers.saturating_add(takers).max(1)).clamp(1, BATCH);
     // A maker that waits for room has a whole batch in its hand; one of these is its own.
     let places = buffer - (batch - 1) * makers;
     let edge = Arc::new(Edge {

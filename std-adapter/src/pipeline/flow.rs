@@ -41,9 +41,9 @@ pub trait Flow: Sized + Send {
     #[doc(hidden)]
     fn name(&self) -> Arc<str>;
 
-    /// How many parties put items out at the end, at most.
+    /// How many parties put items out at the end, at most, whether an ordered point follows or not.
     #[doc(hidden)]
-    fn makers(&self) -> usize;
+    fn makers(&self, is_ordered: bool) -> usize;
 
     /// Whether they come out in the order of their numbers.
     #[doc(hidden)]
@@ -119,7 +119,9 @@ pub struct Launch<'scope, 'env> {
     /// The position of the last stage.
     last: usize,
     /// What stands behind the part that is opened next.
-    cap: Option<Cap>,
+    caps: Vec<Cap>,
+    /// An ordered point does.
+    pub(super) has_one_way_out: bool,
     /// Why what is opened next may not have several workers, if so: it hands its items to a part that counts on their order, with no
     /// place between that restores it.
     pub(super) keeps_order: Option<BuildError>,
@@ -160,12 +162,13 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         last: usize,
     ) -> Self {
         let (scope, control, trace) = (scope.clone(), Arc::clone(control), trace.clone());
-        Self { scope, control, trace, last, cap: None, keeps_order: None, crews: Vec::new() }
+        let (caps, has_one_way_out, keeps_order, crews) = (Vec::new(), false, None, Vec::new());
+        Self { scope, control, trace, last, caps, has_one_way_out, keeps_order, crews }
     }
 
     /// The part that is opened next is the one in front of this cap.
     pub(super) fn cap_the_next(&mut self, cap: Cap) {
-        self.cap = Some(cap);
+        self.caps.push(cap);
         self.keeps_order = Some(BuildError::CapOutOfOrder);
     }
 
@@ -177,7 +180,9 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         staff: Staff,
         is_fixed: bool,
     ) -> Arc<Crew<'scope, 'env>> {
-        let mut office = Office::new(name, buffer, staff, is_fixed, self.cap.take());
+        let mut office = Office::new(name, buffer, staff, is_fixed);
+        office.caps = std::mem::take(&mut self.caps);
+        office.has_one_way_out = std::mem::take(&mut self.has_one_way_out);
         office.keeps_order.clone_from(&self.keeps_order);
         let office = Arc::new(office);
         self.control.open(&office);

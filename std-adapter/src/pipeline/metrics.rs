@@ -2,7 +2,7 @@
 
 use super::cap::Cap;
 use super::desk::{Office, Wait};
-use super::report::StageReport;
+use super::report::{Counts, StageReport};
 use crate::lock;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct PipelineMetrics {
     pub elapsed: Duration,
     /// How many items the source will make, if it says so.
     pub total: Option<u64>,
+    /// The share of the time in which whoever takes the output keeps the last stage waiting.
+    output: f64,
 }
 
 /// One stage of a run, as it is now.
@@ -33,7 +35,8 @@ pub struct StageMetrics {
     pub queued: usize,
     /// How many may wait there; 0 for the source.
     pub buffer: usize,
-    /// The bound of the [cap](super::Pipeline::max_in_flight) behind it, in items or in weight, if there is one.
+    /// The bound of the [cap](super::Pipeline::max_in_flight) behind it, in items or in weight, if there is one; of several, of that which is nearest to
+    /// its bound.
     pub cap: Option<usize>,
     /// How much of that is under way.
     pub under_cap: usize,
@@ -81,17 +84,24 @@ pub(super) fn name_all(at_work: &[AtWork], f: &mut fmt::Formatter<'_>) -> fmt::R
 pub struct Bottleneck {
     /// Its name; `source` if that is what keeps everybody waiting, `output` if it is whoever takes the output.
     pub stage: Arc<str>,
-    /// The share of the time in which it is at work, from 0 to 1; of the time in which the last stage waits for it, if it is the
-    /// output.
+    /// The share of the time in which it is at work, from 0 to 1. In a run in the background, of whose output nobody knows when it is at work, the
+    /// share in which the last stage waits for that.
     pub share: f64,
 }
 
 impl PipelineMetrics {
-    pub(super) fn new(offices: &[Arc<Office>], elapsed: Duration, total: Option<u64>) -> Self {
+    /// Of a run with these offices, and that of whoever takes the output, if it is a thread of the run.
+    pub(super) fn new(
+        offices: &[Arc<Office>],
+        output: Option<&Office>,
+        elapsed: Duration,
+        total: Option<u64>,
+    ) -> Self {
         let stages = offices.iter().enumerate().map(|(at, office)| {
             let so_far = StageReport::now(office);
             let counts = so_far.counts();
-            let waits_for = if counts.blocked > counts.starved {
+            let starved = share(counts.starved, counts.alive);
+            let waits_for = if blocked_share(office, counts, elapsed) > starved {
                 Some(
                     offices
                         .get(at + 1)
@@ -102,12 +112,13 @@ impl PipelineMetrics {
             } else {
                 None
             };
+            let cap = office.caps.iter().max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
             let waits = |wait| office.desks().iter().filter(|d| d.waits() == Some(wait)).count();
             StageMetrics {
                 queued: office.depth.items(),
                 buffer: office.buffer,
-                cap: office.cap.as_ref().map(Cap::most),
-                under_cap: office.cap.as_ref().map_or(0, Cap::used),
+                cap: cap.map(Cap::most),
+                under_cap: cap.map_or(0, Cap::used),
                 workers: lock(&office.staff).workers,
                 starved: waits(Wait::Starved),
                 blocked: waits(Wait::Blocked),
@@ -115,7 +126,15 @@ impl PipelineMetrics {
                 so_far,
             }
         });
-        Self { stages: stages.collect(), elapsed, total }
+        let output = match (output, offices.last()) {
+            (Some(output), _) => {
+                let counts = output.counts();
+                share(counts.busy(), counts.alive)
+            }
+            (None, Some(last)) => blocked_share(last, &last.counts(), elapsed),
+            (None, None) => 0.0,
+        };
+        Self { stages: stages.collect(), elapsed, total, output }
     }
 
     /// How many items have been begun and have not come to an end: made by the source, or [added](StageReport::added) on the way, and neither out of
@@ -130,24 +149,30 @@ impl PipelineMetrics {
         begun.saturating_sub(over + last.so_far.out())
     }
 
-    /// The stage that the others wait for: the one whose workers are at work for the largest share of their time. If those
-    /// of the last stage are blocked for longer than that, it is the output.
+    /// The stage that the others wait for: the one whose workers are at work for the largest share of their time; or the output, if that is for a larger
+    /// one.
     ///
     /// More workers, or a quicker function, help there, and nowhere else. `None` before anything was done.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        let share = |stage: &StageMetrics, time: Duration| {
-            let alive = stage.so_far.counts().alive;
-            if alive.is_zero() { 0.0 } else { time.as_secs_f64() / alive.as_secs_f64() }
-        };
         let stages = self.stages.iter().map(|stage| Bottleneck {
             stage: stage.so_far.shared_name(),
-            share: share(stage, stage.so_far.busy()),
+            share: share(stage.so_far.busy(), stage.so_far.counts().alive),
         });
-        let last = self.stages.last()?;
-        let output = Bottleneck { stage: OUTPUT.into(), share: share(last, last.so_far.blocked()) };
+        let output = Bottleneck { stage: OUTPUT.into(), share: self.output };
         let most = stages.chain([output]).max_by(|a, b| a.share.total_cmp(&b.share))?;
         (most.share > 0.0).then_some(most)
     }
+}
+
+fn share(part: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() { 0.0 } else { part.as_secs_f64() / whole.as_secs_f64() }
+}
+
+/// The share of the time in which what is behind a stage keeps it waiting. Of workers in front of an ordered point one at a time can be blocked, whoever hands on
+/// for all, while the others starve beside a full window.
+fn blocked_share(office: &Office, counts: &Counts, elapsed: Duration) -> f64 {
+    let whole = if office.has_one_way_out { elapsed } else { counts.alive };
+    share(counts.blocked, whole)
 }
 
 /// The name under which whoever takes the output appears.
@@ -166,4 +191,35 @@ pub(super) fn at_work(offices: &[Arc<Office>]) -> Vec<AtWork> {
         items.into_iter().map(move |item| AtWork { stage: Arc::clone(&stage), item })
     };
     offices.iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::desk::Staff;
+    use std::time::Instant;
+
+    /// Of five workers two work, one hands on for all, and two find the window full: the output is what they wait for.
+    #[test]
+    fn the_output_behind_an_ordered_stage_is_seen_to_hold_it_up() {
+        for is_ordered in [true, false] {
+            let began = Instant::now();
+            let mut office = Office::new(&"stage".into(), 1, Staff::fixed(5), true);
+            office.has_one_way_out = is_ordered;
+            let desks: Vec<_> = (0..5).map(|_| office.desk()).collect();
+            let offices = [Arc::new(office)];
+            let (bottleneck, waits_for) = desks[0].during(Wait::Blocked, || {
+                desks[1].during(Wait::Starved, || {
+                    desks[2].during(Wait::Starved, || {
+                        while began.elapsed() < Duration::from_millis(5) {}
+                        let metrics = PipelineMetrics::new(&offices, None, began.elapsed(), None);
+                        (metrics.bottleneck(), metrics.stages[0].waits_for.clone())
+                    })
+                })
+            });
+            let (stage, share) = bottleneck.map(|one| (one.stage, one.share)).unwrap();
+            assert_eq!(&*stage, if is_ordered { OUTPUT } else { "stage" }, "{share}");
+            assert_eq!(waits_for.as_deref(), is_ordered.then_some(OUTPUT));
+        }
+    }
 }

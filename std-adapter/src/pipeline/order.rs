@@ -59,7 +59,7 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
         self.upstream.name()
     }
 
-    fn makers(&self) -> usize {
+    fn makers(&self, _: bool) -> usize {
         1
     }
 
@@ -90,6 +90,7 @@ impl<P: Flow, C: Commit> Flow for Ordered<P, C> {
     {
         let (reorder, above) = Reorder::new(self.window, sink, below, self.commit, &launch.control);
         launch.keeps_order = None;
+        launch.has_one_way_out = true;
         self.upstream.launch(launch, reorder, above)
     }
 }

@@ -12,6 +12,9 @@ use std::time::Duration;
 pub enum Policy {
     /// End the run as a serial loop with `?` would: everything in front of the failed item is finished and
     /// delivered, nothing behind it is begun, and the error is what the run returns. The default.
+    ///
+    /// In front and behind are meant of the source's items. What a [`flat_map`](super::Pipeline::flat_map) has made of one stands or falls with it: of what was
+    /// made of the same item as the one that failed, something may come out, or nothing.
     #[default]
     Stop,
     /// Leave the item out, keep the error for the report, and go on.

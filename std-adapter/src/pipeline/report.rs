@@ -164,7 +164,7 @@ impl StageReport {
     /// How many items were left out on purpose: by a filter, a flat-map that made nothing, or because a batch, a sum or
     /// a later item took them up.
     pub fn filtered(&self) -> u64 {
-        self.counts.filtered
+        self.counts.filtered + self.counts.absorbed
     }
 
     /// How many items were made beyond one for one, by a flat-map.
@@ -229,6 +229,8 @@ pub(super) struct Counts {
     pub(super) put: u64,
     pub(super) recalled: u64,
     pub(super) filtered: u64,
+    /// Left out before they were put.
+    pub(super) absorbed: u64,
     pub(super) added: u64,
     pub(super) skipped: u64,
     pub(super) collected: u64,
@@ -266,6 +268,7 @@ impl AddAssign for Counts {
         self.put += other.put;
         self.recalled += other.recalled;
         self.filtered += other.filtered;
+        self.absorbed += other.absorbed;
         self.added += other.added;
         self.skipped += other.skipped;
         self.collected += other.collected;

@@ -93,9 +93,9 @@ impl<N: Flow> Pipeline<N> {
         let rows = thread::scope(|scope| -> Rows {
             let mut launch = Launch::new(scope, &control, &trace, last);
             let (name, room) = (OUTPUT.into(), settings.output_buffer);
-            let office = Arc::new(Office::new(&name, room, Staff::fixed(1), true, None));
+            let office = Arc::new(Office::new(&name, room, Staff::fixed(1), true));
             control.open_output(&office);
-            let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(), 1);
+            let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(false), 1);
             let pump = flow.launch(&mut launch, entrance, Below::default())?;
             let span = trace.stage(source::NAME, 0);
             let pump = move || span.within(pump);

@@ -90,7 +90,7 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
         Arc::clone(&self.plan.name)
     }
 
-    fn makers(&self) -> usize {
+    fn makers(&self, _: bool) -> usize {
         1
     }
 
@@ -128,7 +128,7 @@ impl<P: Flow, M: Machine<P::Item>> Flow for Serial<P, M> {
     {
         let Self { upstream, machine, plan } = self;
         let crew = launch.open(&plan.name, plan.buffer, Staff::fixed(1), true);
-        let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(), 1);
+        let (entrance, exit) = edge(&launch.control, &crew.office, 1, upstream.makers(false), 1);
         let in_order = below.every_number || below.in_order;
         let out_of_order = || BuildError::StepOutOfOrder { stage: plan.name.to_string() };
         launch.keeps_order = in_order.then(out_of_order);
@@ -277,9 +277,9 @@ impl<S> Out<S> {
         S: Sink<T>,
     {
         let several = std::mem::take(&mut self.inside);
-        self.desk.add(Count::Filtered, several.saturating_sub(1));
-        // Put, less what was filtered: one of them goes on for all.
-        self.desk.add(Count::Put, several);
+        // One of them goes on for all.
+        self.desk.add(Count::Absorbed, several.saturating_sub(1));
+        self.desk.count(Count::Put);
         self.send(self.item, Some(made), fare, control);
     }
 

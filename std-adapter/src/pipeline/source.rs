@@ -162,7 +162,7 @@ impl<O: Origin> Flow for Source<O> {
         NAME.into()
     }
 
-    fn makers(&self) -> usize {
+    fn makers(&self, _: bool) -> usize {
         1
     }
 

@@ -151,7 +151,7 @@ where
         Arc::clone(&self.plan.name)
     }
 
-    fn makers(&self) -> usize {
+    fn makers(&self, _: bool) -> usize {
         *self.plan.workers.end()
     }
 
@@ -196,7 +196,8 @@ where
         });
         // Each key has one lane for ever; without keys there is one lane for all.
         let lanes = if K::KEYED { staff.min } else { 1 };
-        let (makers, takers) = (upstream.makers(), staff.max / lanes);
+        let makers = upstream.makers(below.gate.is_some());
+        let takers = staff.max / lanes;
         let (entrances, exits): (Vec<_>, Vec<_>) =
             (0..lanes).map(|_| edge(&launch.control, &crew.office, lanes, makers, takers)).unzip();
         // The last one gets the sink itself: beside a clone for each it would be a maker more, with a shelf that nothing is ever laid on.
@@ -366,7 +367,8 @@ where
             }
             match taken {
                 Taken::Item(parcel) => {
-                    if scales {
+                    // It may have been changed while this one slept.
+                    if self.hire.crew.office.scales.load() {
                         self.hire.call_another();
                     }
                     return Some(parcel);
@@ -475,8 +477,14 @@ where
     fn bury(&self, error: StageError, copy: Option<In>, span: &trace::Item) {
         let buried = match copy {
             Some(item) => {
-                let bury = || ask(|| self.hire.shared.policy.bury(item, error));
-                span.within(bury).unwrap_or(Ok(()))
+                let shared = &*self.hire.shared;
+                let (at, attempt) = (error.item(), error.attempt());
+                let bury = || thread::catch(|| shared.policy.bury(item, error));
+                span.within(bury).unwrap_or_else(|panicked| {
+                    // Nobody knows whether it has them: that is a failure of its own.
+                    let cause = Cause::Panicked(panicked);
+                    Err(StageError::new(&shared.name, shared.index, at, cause).at(attempt, None))
+                })
             }
             None => Err(error),
         };

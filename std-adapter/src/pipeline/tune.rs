@@ -126,7 +126,7 @@ impl<N: Judged> Pipeline<N> {
     }
 
     /// Where items go that fail for good, with their errors, when the policy says [`Policy::DeadLetter`]. The function is
-    /// called on the worker; if it has a queue, let it be one that is never full, or that overwrites. Say the policy first:
+    /// called on the worker, and if it panics the run stops, since nobody knows what became of the two; if it has a queue, let it be one that is never full, or that overwrites. Say the policy first:
     /// [`on_error`](Self::on_error) takes the place of whatever was said before, of this as well.
     ///
     /// # Examples

@@ -57,10 +57,6 @@ macro_rules! as_the_stage {
             self.0.name()
         }
 
-        fn makers(&self) -> usize {
-            self.0.makers()
-        }
-
         fn is_in_order(&self) -> bool {
             self.0.is_in_order()
         }
@@ -83,6 +79,10 @@ where
     type Item = T;
 
     as_the_stage!();
+
+    fn makers(&self, is_ordered: bool) -> usize {
+        self.0.makers(is_ordered)
+    }
 
     fn launch<'scope, S>(
         self,
@@ -115,6 +115,8 @@ impl<T: Send, S: Sink<T>> Sink<Option<T>> for Sieve<S> {
             }
             load => load.flatten(),
         };
+        // What is left out is not under way any more.
+        let fare = fare.filter(|_| load.is_some());
         if load.is_some() || self.every_number {
             self.sink.put(Parcel { seq, item, done, load, fare }, desk);
         }
@@ -129,6 +131,11 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
     type Item = <P::Item as IntoIterator>::Item;
 
     as_the_stage!();
+
+    fn makers(&self, is_ordered: bool) -> usize {
+        // In front of an ordered point the lists are put in order, and one at a time is taken apart.
+        if is_ordered { 1 } else { self.0.makers(false) }
+    }
 
     fn launch<'scope, S>(
         self,
@@ -202,6 +209,9 @@ where
         let Parcel { seq, item, done, load, fare } = parcel;
         if let Some(list) = load {
             let mut made: u64 = 0;
+            // Whoever puts the lists in order takes others' apart as well.
+            let own = desk.item();
+            desk.is_at(item);
             let mut list = thread::catch(|| list.into_iter().peekable());
             let is_done = list.as_mut().map_or(Ok(false), |list| {
                 // A list may have no end: it is run as long as somebody wants what is in it.
@@ -213,6 +223,8 @@ where
                         Some((load, if is_last { done } else { item }))
                     });
                     let Some((load, done)) = next? else { return Ok(true) };
+                    // The first goes on for the item itself.
+                    desk.add(Count::Added, u64::from(made > 0));
                     made += 1;
                     let (load, fare) = (Some(load), fare.clone());
                     self.hand_on(Parcel { seq, item, done, load, fare }, desk);
@@ -229,15 +241,16 @@ where
                     Err(panicked)
                 }
             };
+            own.map_or_else(|| desk.is_between(), |own| desk.is_at(own));
             match is_done {
                 Err(panicked) => {
                     self.control.stop_at(&self.spot, item, panicked, desk);
                     // It failed, beside all that it had made.
-                    desk.add(Count::Added, made);
+                    desk.add(Count::Added, u64::from(made > 0));
                 }
                 Ok(true) if made == 0 => desk.count(Count::Filtered),
                 Ok(false) if made == 0 => desk.count(Count::Recalled),
-                Ok(_) => desk.add(Count::Added, made - 1),
+                Ok(_) => {}
             }
             if made > 0 {
                 return;

@@ -1,7 +1,7 @@
 //! Senders who are still to make their value, and stand in line for the right to send it: who meets them, who waits for them, and who
 //! does not.
 
-use crate::support::{Counter, poll};
+use crate::support::{Counter, FOR_EVER, poll};
 use aqueduct::channel::{RecvCtxError, RecvTimeoutError, bounded};
 use aqueduct::context::ContextError;
 use aqueduct::park::{block_on, block_on_timeout};
@@ -155,7 +155,7 @@ fn a_selection_that_waits_for_a_promised_value_keeps_no_wake_up() {
     let mut job = jobs.recv_async();
     assert!(poll(&mut job, &waker).is_pending());
     input.send(6).unwrap();
-    let is_woken = block_on_timeout(pin!(woken.done()), Duration::from_secs(10)).is_some();
+    let is_woken = block_on_timeout(pin!(woken.done()), FOR_EVER).is_some();
     assert!(is_woken, "the selection was told of the job, and will not take it");
     assert_eq!(poll(&mut job, &waker), Poll::Ready(Ok(6)));
     permit.send(42).unwrap();

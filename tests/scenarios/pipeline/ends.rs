@@ -1,7 +1,7 @@
 //! How runs end: by themselves, drained, aborted, cancelled, dropped; whom that wakes, and what it leaves.
 
 use super::{assert_adds_up, assert_error_adds_up};
-use crate::support::{Drops, alone, eventually, threads};
+use crate::support::{Drops, FOR_EVER, alone, eventually, threads};
 use aqueduct::Context;
 use aqueduct::channel;
 use aqueduct::context::ContextError;
@@ -10,9 +10,6 @@ use aqueduct::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
-
-/// Long enough for whatever ends at all.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// Ending a run is idempotent, in any order and from any number of threads, also when it has ended.
 ///
@@ -372,7 +369,7 @@ fn waiting_leaves_the_output_to_those_who_receive_it() {
 fn what_lies_in_the_output_outlives_the_run() {
     let running = Pipeline::from_iter(0..3).spawn().unwrap();
     let output = running.output().clone();
-    let report = running.wait_timeout(LIMIT).unwrap().unwrap();
+    let report = running.wait_timeout(FOR_EVER).unwrap().unwrap();
     assert_eq!((report.delivered(), report.undelivered()), (3, 0));
     assert_eq!(output.iter().collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -391,7 +388,7 @@ fn closing_the_output_ends_an_endless_run() {
         .unwrap();
     assert_eq!(running.output().recv(), Ok(0));
     running.output().close();
-    let error = running.wait_timeout(LIMIT).expect("nobody takes what it makes").unwrap_err();
+    let error = running.wait_timeout(FOR_EVER).expect("nobody takes what it makes").unwrap_err();
     assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
     assert_error_adds_up(&error);
     assert_eq!(error.report().unwrap().delivered(), 1);

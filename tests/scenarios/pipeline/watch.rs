@@ -8,7 +8,7 @@ use aqueduct::context::ContextError;
 use aqueduct::pipeline::{BuildError, Controller, Pipeline, PipelineError, PipelineMetrics};
 use aqueduct::pool::{Decision, Load, ScalePolicy};
 use aqueduct::thread;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
@@ -516,13 +516,14 @@ fn a_scale_policy_that_panics_has_said_no() {
 /// It is asked with nothing locked.
 #[test]
 fn a_scale_policy_may_look_at_its_run() {
-    struct Looks(Arc<Mutex<Option<Controller>>>);
+    struct Looks(Arc<Mutex<Option<Controller>>>, Arc<AtomicUsize>);
 
     impl ScalePolicy for Looks {
         fn on_submit(&self, load: &Load) -> bool {
             let controller = self.0.lock().unwrap().clone().expect("the run has started");
-            let stage = &controller.metrics().stages[1];
-            assert_eq!(stage.workers, load.workers);
+            // A panic in here is a no, of which nobody hears: so what was seen is counted.
+            let workers = controller.metrics().stages[1].workers;
+            self.1.fetch_add(usize::from((load.workers..=load.max).contains(&workers)), SeqCst);
             true
         }
 
@@ -531,8 +532,8 @@ fn a_scale_policy_may_look_at_its_run() {
         }
     }
 
-    let slot = Arc::default();
-    let (looks, filled) = (Looks(Arc::clone(&slot)), Arc::clone(&slot));
+    let (slot, seen) = (Arc::default(), Arc::default());
+    let (looks, filled) = (Looks(Arc::clone(&slot), Arc::clone(&seen)), Arc::clone(&slot));
     let (go, wait) = channel::bounded::<u64>(100);
     (0..100).for_each(|n| go.send(n).unwrap());
     drop(go);
@@ -544,6 +545,9 @@ fn a_scale_policy_may_look_at_its_run() {
         .concurrency_auto(1..=3)
         .scale_policy(looks)
         .on_start(move |controller| *filled.lock().unwrap() = Some(controller))
-        .run(drop);
-    assert_adds_up(&report.unwrap());
+        .run(drop)
+        .unwrap();
+    assert_adds_up(&report);
+    assert!(seen.load(SeqCst) > 0, "it was asked, and could look");
+    assert!(report.stages()[1].concurrency() > 1, "and it was heard");
 }

@@ -1,7 +1,7 @@
 //! Jobs that submit the next one while there is no room: none is lost, and none lies on top of all the others.
 
 use super::Gate;
-use crate::support::alone;
+use crate::support::{FOR_EVER, alone};
 use aqueduct::pool::{
     self, Decision, Full, Job, JobContext, JobError, JobHandle, Load, Pool, Priority, Refusal,
     ScalePolicy,
@@ -207,7 +207,7 @@ fn somebody_else_takes_what_is_set_aside() {
         drop(job.submit(move || send.send(7).unwrap()).unwrap());
         note.send(job.blocking(|| receive.recv())).unwrap();
     });
-    assert_eq!(seen.recv_timeout(Duration::from_secs(10)), Ok(Ok(7)));
+    assert_eq!(seen.recv_timeout(FOR_EVER), Ok(Ok(7)));
     lowest.join().unwrap();
     filler.join().unwrap();
 }

@@ -6,7 +6,7 @@ use aqueduct::pool::{AGING, Cancel, Full, Job, JobError, Limit, Pool, Priority, 
 use aqueduct::{Context, park};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// R01, R63: Every job that is accepted yields exactly one result, whatever the size of the queue.
 #[test]
@@ -182,20 +182,25 @@ fn a_result_tells_how_it_came_about() {
     let gate = Gate::default();
     let first = pool.submit(gate.job()).unwrap();
     gate.until_waiting(1);
+    let began = Instant::now();
     let job = Job::fallible(|job| match job.attempt() {
         1 | 2 => Err(format!("attempt {}", job.attempt())),
         _ => Ok(job.worker()),
     });
     let handle = pool.submit_job(job.attempts(3)).unwrap();
     let id = handle.id();
+    let submitted = Instant::now();
+    eventually("some time passes", || submitted.elapsed() > Duration::from_millis(2));
+    let (ran, queued) = (began.elapsed(), submitted.elapsed());
     gate.open();
     let (first, second) = (first.join().unwrap(), handle.join().unwrap());
     assert_eq!((second.id, second.attempt), (id, 3));
     assert_eq!(second.value, second.worker);
     assert_eq!(first.worker, second.worker);
+    assert!(first.worker.is_some(), "neither ran where it was submitted");
     assert!(first.id < second.id);
-    // The second waited, at the gate, for what the first took at the least.
-    assert!(second.queued_for > Duration::ZERO);
+    assert!(first.ran_for >= ran, "{first:?}, and it was at the gate for {ran:?}");
+    assert!(second.queued_for >= queued, "{second:?}, and it was in line for {queued:?}");
 
     let failed = pool.submit_job(Job::fallible(|_| Err::<(), _>("no"))).unwrap().join();
     assert!(matches!(failed, Err(JobError::Failed(error)) if error.to_string() == "no"));

@@ -1,7 +1,7 @@
 //! Who comes in the place of a worker that is late or waits: one each, whatever the policy says, and also while the pool ends.
 
 use super::Gate;
-use crate::support::eventually;
+use crate::support::{FOR_EVER, eventually};
 use aqueduct::pool::{
     Builder, Decision, Full, Job, JobError, JobHandle, LatencyTarget, Limit, Load, Pool,
     ScalePolicy, Thresholds,
@@ -38,7 +38,7 @@ fn reluctant() -> [Builder; 3] {
 
 /// The outcome, which would never come if nobody came to the job.
 fn joined<R: 'static>(mut job: JobHandle<R>) -> R {
-    let outcome = job.join_timeout(Duration::from_secs(10)).expect("nobody comes to it");
+    let outcome = job.join_timeout(FOR_EVER).expect("nobody comes to it");
     outcome.unwrap().value
 }
 
@@ -172,7 +172,7 @@ fn the_first_worker_beside_a_scope_comes_unasked() {
         let outcome = pool.scope(|scope| {
             let waits = scope.submit(gate.job());
             gate.until_waiting(1);
-            let outcome = pool.submit(|| 7).unwrap().join_timeout(Duration::from_secs(10));
+            let outcome = pool.submit(|| 7).unwrap().join_timeout(FOR_EVER);
             gate.open();
             waits.join().unwrap();
             outcome
@@ -233,7 +233,7 @@ fn ends(pool: &Pool) {
     let (ended, wait) = mpsc::channel();
     let inner = pool.clone();
     std::thread::spawn(move || ended.send(inner.shutdown()));
-    let report = wait.recv_timeout(Duration::from_secs(10)).expect("it does not end");
+    let report = wait.recv_timeout(FOR_EVER).expect("it does not end");
     assert!(report.is_complete(), "{report}");
 }
 

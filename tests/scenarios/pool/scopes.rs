@@ -1,7 +1,7 @@
 //! Threads of scopes, which hold the places of workers, and what they wait for.
 
 use super::Gate;
-use crate::support::{Drops, eventually};
+use crate::support::{Drops, FOR_EVER, eventually};
 use aqueduct::pool::{Full, Job, JobError, Pool, Priority, Refusal, Rejection, ScopedJob};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -131,7 +131,7 @@ fn a_job_that_its_scope_drops_is_cancelled_for_whoever_joins_it() {
         assert_eq!((metrics.cancelled, metrics.completed, metrics.in_flight), (1, 1, 0));
         told.send(is_cancelled.load(SeqCst)).unwrap();
     });
-    assert_eq!(hears.recv_timeout(Duration::from_secs(10)), Ok(true));
+    assert_eq!(hears.recv_timeout(FOR_EVER), Ok(true));
 }
 
 /// After an abort, jobs of scopes do not begin either; those that run are named, wherever that is.

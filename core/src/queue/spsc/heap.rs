@@ -4,6 +4,7 @@ use super::{HEAP, Header, Slot, drop_values, slot_at};
 use crate::sync::UnsafeCell;
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 /// # Panics
@@ -16,6 +17,11 @@ fn layout<T>(capacity: usize) -> Layout {
         .expect("a ring must fit into memory")
 }
 
+/// The slots that have to be made and dropped: not those without a size, of which there may be more than anybody can count.
+fn with_a_size<T>(capacity: usize) -> Range<usize> {
+    0..if size_of::<Slot<T>>() == 0 { 0 } else { capacity }
+}
+
 pub(super) fn new<T>(capacity: usize) -> NonNull<Header> {
     let layout = layout::<T>(capacity);
     // SAFETY: a header is not of size 0.
@@ -23,7 +29,7 @@ pub(super) fn new<T>(capacity: usize) -> NonNull<Header> {
     let Some(ring) = NonNull::new(memory.cast::<Header>()) else { handle_alloc_error(layout) };
     // SAFETY: the memory is ours, and begins with room for a header.
     unsafe { ring.write(Header::new(capacity, HEAP)) };
-    for index in 0..capacity {
+    for index in with_a_size::<T>(capacity) {
         // SAFETY: the memory goes on with room for so many slots.
         let slot = unsafe { slot_at::<T>(ring, index) };
         // SAFETY: as above.
@@ -51,7 +57,7 @@ pub(super) unsafe fn free<T>(ring: NonNull<Header>) {
     let capacity = unsafe { ring.as_ref() }.capacity;
     let _memory = Memory(ring, layout::<T>(capacity));
     drop_values::<T>(ring);
-    for index in 0..capacity {
+    for index in with_a_size::<T>(capacity) {
         // SAFETY: as in `new`.
         let slot = unsafe { slot_at::<T>(ring, index) };
         // SAFETY: `new` wrote it, and nobody uses it any more. (Only a checker's cell has anything to drop.)
