@@ -16,7 +16,6 @@
 //! - [`rwlock`]: who is inside, and that nobody sleeps beside a lock that is free.
 //! - [`channel`]: a queue with those who wait on both sides.
 
-#[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 pub mod bell;
 #[cfg(not(any(aqueduct_loom, aqueduct_interrupt)))]
 pub mod channel;
