@@ -67,12 +67,26 @@ pub(super) use state::Received;
 pub(super) use token::Token;
 
 use super::error::{SendError, TryRecvError, TrySendError};
+use crate::foreign::call;
 use crate::{lock, park};
 use errands::Errands;
 use right::Places;
 use state::{Sought, State};
+use std::mem;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
+
+/// What is promised to a receiver that may yet be lost to a waker's panic. The promise is not to be kept to nobody then.
+struct Promised<'a, T> {
+    channel: &'a Locked<T>,
+    key: Key,
+}
+
+impl<T> Drop for Promised<'_, T> {
+    fn drop(&mut self) {
+        call(|| self.channel.cancel_recv(self.key));
+    }
+}
 
 /// Where senders and receivers meet.
 pub(super) struct Locked<T> {
@@ -115,7 +129,15 @@ impl<T> Locked<T> {
 
     /// As `try_recv`, without the wait: the value may be promised only.
     pub(super) fn try_meet(&self) -> Result<Received<T>, TryRecvError> {
-        self.locked(|state, errands| state.receive(None, errands))
+        let mut errands = Errands::default();
+        let met = lock(&self.state).receive(None, &mut errands);
+        let promised = match &met {
+            Ok(Received::Promised(key)) => Some(Promised { channel: self, key: *key }),
+            Ok(Received::Value(_)) | Err(_) => None,
+        };
+        errands.run();
+        mem::forget(promised);
+        met
     }
 
     /// As `try_recv`, if the value is made: it asks nobody to make one, and so never waits.

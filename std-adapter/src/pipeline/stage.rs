@@ -479,11 +479,12 @@ where
             Some(item) => {
                 let shared = &*self.hire.shared;
                 let (at, attempt) = (error.item(), error.attempt());
+                let key = error.key().map(String::from);
                 let bury = || thread::catch(|| shared.policy.bury(item, error));
                 span.within(bury).unwrap_or_else(|panicked| {
                     // Nobody knows whether it has them: that is a failure of its own.
                     let cause = Cause::Panicked(panicked);
-                    Err(StageError::new(&shared.name, shared.index, at, cause).at(attempt, None))
+                    Err(StageError::new(&shared.name, shared.index, at, cause).at(attempt, key))
                 })
             }
             None => Err(error),

@@ -160,6 +160,7 @@ impl<P: Flow<Item: IntoIterator<Item: Send>>> Flow for Unpacked<P> {
         let unwrap = Unwrap { sink, anew, every_number, commits, control, spot };
         let behind = Below { commits, every_number: commits, ..Below::default() };
         let (reorder, above) = Reorder::new(window, unwrap, behind, (), &launch.control);
+        launch.has_one_way_out = true;
         self.0.launch(launch, reorder, above)
     }
 }

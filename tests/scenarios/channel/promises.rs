@@ -2,10 +2,11 @@
 //! does not.
 
 use crate::support::{Counter, FOR_EVER, poll};
-use aqueduct::channel::{RecvCtxError, RecvTimeoutError, bounded};
+use aqueduct::channel::{RecvCtxError, RecvTimeoutError, SendError, bounded};
 use aqueduct::context::ContextError;
 use aqueduct::park::{block_on, block_on_timeout};
-use aqueduct::{Context, fan, select};
+use aqueduct::{Context, fan, select, thread};
+use aqueduct_tests::bell::Bell;
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 use std::pin::pin;
@@ -20,6 +21,24 @@ impl Wake for Cancels {
     fn wake(self: Arc<Self>) {
         self.0.cancel();
     }
+}
+
+/// A receiver that is lost to a panic, of the waker that it wakes, is promised nothing any more: the sender waits for the next one.
+#[test]
+fn a_promise_is_not_kept_to_a_receiver_that_is_lost() {
+    let (sender, receiver) = bounded(0);
+    let mut reserve = sender.reserve_async();
+    assert!(poll(&mut reserve, &Bell::default().waker_that_panics()).is_pending());
+    assert!(thread::catch(|| receiver.try_recv()).is_err());
+    thread::scope(|scope| {
+        let next = scope.spawn(|| receiver.recv_timeout(FOR_EVER)).unwrap();
+        let sent = block_on(reserve).unwrap().send(7);
+        if let Err(SendError(value)) = sent {
+            sender.send(value).unwrap();
+        }
+        assert_eq!(next.join().unwrap(), Ok(7));
+    })
+    .unwrap();
 }
 
 /// A receive that took the thread while it waits for the sender, a task of the same thread, would never end.
