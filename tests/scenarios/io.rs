@@ -5,7 +5,8 @@ use aqueduct::iter::ParallelIterator;
 use aqueduct::pipeline::Pipeline;
 use aqueduct::thread;
 use std::io::{Error, ErrorKind, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex};
 
 /// Reads a few bytes at a time, is interrupted in between, and fails in the end if it is to.
 struct Odd<'a> {
@@ -181,4 +182,39 @@ fn blocks_end_where_a_read_panics() {
     let mut blocks = io::blocks(Panics(0), 4);
     assert!(thread::catch(|| blocks.next().is_some()).is_err());
     assert!(blocks.next().is_none());
+}
+
+/// Who gives up is heard by all, also by whoever is just writing; what was said first stands.
+#[test]
+fn who_cannot_bring_a_block_is_heard_by_all() {
+    struct Held<'a>(&'a Barrier, Arc<AtomicUsize>);
+
+    impl Write for Held<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.wait();
+            self.0.wait();
+            self.1.fetch_add(bytes.len(), SeqCst);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (held, written) = (Barrier::new(2), Arc::default());
+    let text = OrderedWriter::new(Held(&held, Arc::clone(&written)), 8);
+    thread::scope(|scope| {
+        let writes = scope.spawn(|| text.put(0, "first")).unwrap();
+        held.wait();
+        text.put(1, "second").unwrap();
+        text.fail(Error::new(ErrorKind::NotFound, "no third"));
+        text.fail(Error::other("too late"));
+        held.wait();
+        assert_eq!(writes.join().unwrap().unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(text.put(3, "fourth").unwrap_err().to_string(), "no third");
+    })
+    .unwrap();
+    assert_eq!(text.finish().map(drop).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(written.load(SeqCst), "first".len(), "nothing behind the failure");
 }

@@ -60,15 +60,18 @@ impl Sleepers {
 
     /// Waits until so many have come, and all sleep at the same time.
     pub(crate) fn until_asleep(&self, count: usize) {
+        eventually("all sleep", || self.are_asleep(count));
+    }
+
+    /// Whether so many have come, and all sleep; so they do where that cannot be told.
+    pub(crate) fn are_asleep(&self, count: usize) -> bool {
         if !Path::new(THIS_THREAD).exists() {
-            return;
+            return true;
         }
         let look = || self.0.lock().unwrap().iter().map(|thread| sleeps(thread)).collect();
-        eventually("all sleep", || {
-            let first: Option<Vec<u64>> = look();
-            // Who sleeps at both looks, and has not gone to sleep in between, has slept all the time from one to the other.
-            first.as_ref().is_some_and(|all| all.len() == count) && first == look()
-        });
+        let first: Option<Vec<u64>> = look();
+        // Who sleeps at both looks, and has not gone to sleep in between, has slept all the time from one to the other.
+        first.as_ref().is_some_and(|all| all.len() == count) && first == look()
     }
 }
 

@@ -93,9 +93,7 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
     /// ```
     pub fn fail(&self, error: io::Error) {
         let mut state = self.state.lock_blocking();
-        if state.failed.is_none() {
-            state.failed = Some((error.kind(), error.to_string()));
-        }
+        state.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
         drop(state);
         self.moved.notify_all();
     }
@@ -103,6 +101,8 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
     /// Writes what is due. The writer is out of the lock meanwhile.
     fn write<'a>(&'a self, mut state: MutexGuard<'a, State<W, B>>) -> io::Result<()> {
         loop {
+            // Somebody may have given up meanwhile.
+            state.check()?;
             let due = state.due;
             if !state.early.contains_key(&due) {
                 return Ok(());
@@ -119,7 +119,8 @@ impl<W: Write, B: AsRef<[u8]>> OrderedWriter<W, B> {
             // The lock is kept from here to the next look: nobody else writes, or fails, in between.
             state = back.give(writer);
             if let Err(error) = written {
-                state.failed = Some((error.kind(), error.to_string()));
+                // Others may have been told of an earlier failure.
+                state.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
                 drop(state);
                 self.moved.notify_all();
                 return Err(error);
@@ -171,7 +172,7 @@ impl<'a, W, B> Back<'a, W, B> {
 impl<W, B> Drop for Back<'_, W, B> {
     fn drop(&mut self) {
         let panicked = (ErrorKind::Other, "the writer panicked".to_owned());
-        self.to.state.lock_blocking().failed = Some(panicked);
+        self.to.state.lock_blocking().failed.get_or_insert(panicked);
         self.to.moved.notify_all();
     }
 }

@@ -116,8 +116,7 @@ impl Control {
     }
 
     pub(super) fn metrics(&self, total: Option<u64>) -> PipelineMetrics {
-        let output = lock(&self.board.output).clone();
-        PipelineMetrics::new(&self.offices(), output.as_deref(), self.began.elapsed(), total)
+        PipelineMetrics::new(&self.offices(), self.began.elapsed(), total)
     }
 
     /// Done once the run is aborted. Every wait inside a run ends with it.

@@ -189,6 +189,7 @@ impl Desk {
             starved,
             blocked,
             alive: starved + blocked + busy,
+            longest: starved + blocked + busy,
         }
     }
 

@@ -20,7 +20,7 @@ pub struct PipelineMetrics {
     pub elapsed: Duration,
     /// How many items the source will make, if it says so.
     pub total: Option<u64>,
-    /// The share of the time in which whoever takes the output keeps the last stage waiting.
+    /// The share of the time in which the last stage waits for whoever takes the output.
     output: f64,
 }
 
@@ -84,24 +84,18 @@ pub(super) fn name_all(at_work: &[AtWork], f: &mut fmt::Formatter<'_>) -> fmt::R
 pub struct Bottleneck {
     /// Its name; `source` if that is what keeps everybody waiting, `output` if it is whoever takes the output.
     pub stage: Arc<str>,
-    /// The share of the time in which it is at work, from 0 to 1. In a run in the background, of whose output nobody knows when it is at work, the
-    /// share in which the last stage waits for that.
+    /// The share of the time in which it is at work, from 0 to 1; of the time in which the last stage waits for it, if it is the
+    /// output.
     pub share: f64,
 }
 
 impl PipelineMetrics {
-    /// Of a run with these offices, and that of whoever takes the output, if it is a thread of the run.
-    pub(super) fn new(
-        offices: &[Arc<Office>],
-        output: Option<&Office>,
-        elapsed: Duration,
-        total: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(offices: &[Arc<Office>], elapsed: Duration, total: Option<u64>) -> Self {
         let stages = offices.iter().enumerate().map(|(at, office)| {
             let so_far = StageReport::now(office);
             let counts = so_far.counts();
             let starved = share(counts.starved, counts.alive);
-            let waits_for = if blocked_share(office, counts, elapsed) > starved {
+            let waits_for = if blocked_share(office, counts) > starved {
                 Some(
                     offices
                         .get(at + 1)
@@ -126,14 +120,7 @@ impl PipelineMetrics {
                 so_far,
             }
         });
-        let output = match (output, offices.last()) {
-            (Some(output), _) => {
-                let counts = output.counts();
-                share(counts.busy(), counts.alive)
-            }
-            (None, Some(last)) => blocked_share(last, &last.counts(), elapsed),
-            (None, None) => 0.0,
-        };
+        let output = offices.last().map_or(0.0, |last| blocked_share(last, &last.counts()));
         Self { stages: stages.collect(), elapsed, total, output }
     }
 
@@ -149,8 +136,8 @@ impl PipelineMetrics {
         begun.saturating_sub(over + last.so_far.out())
     }
 
-    /// The stage that the others wait for: the one whose workers are at work for the largest share of their time; or the output, if that is for a larger
-    /// one.
+    /// The stage that the others wait for: the one whose workers are at work for the largest share of their time. If the
+    /// last stage waits for the output for longer than that, it is the output.
     ///
     /// More workers, or a quicker function, help there, and nowhere else. `None` before anything was done.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
@@ -170,9 +157,10 @@ fn share(part: Duration, whole: Duration) -> f64 {
 
 /// The share of the time in which what is behind a stage keeps it waiting. Of workers in front of an ordered point one at a time can be blocked, whoever hands on
 /// for all, while the others starve beside a full window.
-fn blocked_share(office: &Office, counts: &Counts, elapsed: Duration) -> f64 {
-    let whole = if office.has_one_way_out { elapsed } else { counts.alive };
-    share(counts.blocked, whole)
+fn blocked_share(office: &Office, counts: &Counts) -> f64 {
+    let whole = if office.has_one_way_out { counts.longest } else { counts.alive };
+    // Of several that came and went, none may have been there all the time.
+    share(counts.blocked, whole).min(1.0)
 }
 
 /// The name under which whoever takes the output appears.
@@ -204,6 +192,11 @@ mod tests {
     fn the_output_behind_an_ordered_stage_is_seen_to_hold_it_up() {
         for is_ordered in [true, false] {
             let began = Instant::now();
+            let long = || {
+                // So long that whatever held us up before is little beside it.
+                let (before, start) = (began.elapsed(), Instant::now());
+                while start.elapsed() < Duration::from_millis(5).max(before * 10) {}
+            };
             let mut office = Office::new(&"stage".into(), 1, Staff::fixed(5), true);
             office.has_one_way_out = is_ordered;
             let desks: Vec<_> = (0..5).map(|_| office.desk()).collect();
@@ -211,8 +204,8 @@ mod tests {
             let (bottleneck, waits_for) = desks[0].during(Wait::Blocked, || {
                 desks[1].during(Wait::Starved, || {
                     desks[2].during(Wait::Starved, || {
-                        while began.elapsed() < Duration::from_millis(5) {}
-                        let metrics = PipelineMetrics::new(&offices, None, began.elapsed(), None);
+                        long();
+                        let metrics = PipelineMetrics::new(&offices, began.elapsed(), None);
                         (metrics.bottleneck(), metrics.stages[0].waits_for.clone())
                     })
                 })

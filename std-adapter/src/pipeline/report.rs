@@ -245,6 +245,8 @@ pub(super) struct Counts {
     pub(super) blocked: Duration,
     /// From each party's first step to its last.
     pub(super) alive: Duration,
+    /// The longest of these.
+    pub(super) longest: Duration,
 }
 
 impl Counts {
@@ -281,5 +283,6 @@ impl AddAssign for Counts {
         self.starved += other.starved;
         self.blocked += other.blocked;
         self.alive += other.alive;
+        self.longest = self.longest.max(other.longest);
     }
 }

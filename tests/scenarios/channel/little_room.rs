@@ -1,7 +1,7 @@
 //! Channels with room for a value or two: a sender waits with its value, which moves in when there is a place, and a thread that
 //! receives is handed one.
 
-use crate::support::{Counter, Drops, Sleepers, poll};
+use crate::support::{Counter, Drops, Sleepers, eventually, poll};
 use aqueduct::channel::{
     Receiver, RecvError, RecvTimeoutError, Select, SendError, Sender, TryRecvError, TrySendError,
     bounded,
@@ -282,7 +282,7 @@ fn what_is_there_when_the_time_is_up_is_received() {
             let sleepers = Sleepers::default();
             let late = scope.spawn(sleepers.call(|| receiver.recv_deadline(end))).unwrap();
             // It comes to stand behind the task, and hears of nothing.
-            sleepers.until_asleep(1);
+            eventually("it sleeps, or is late", || sleepers.are_asleep(1) || Instant::now() >= end);
             sender.send(7).unwrap();
             let in_time = Instant::now() < end;
             let received = late.join().unwrap();

@@ -35,7 +35,10 @@ fn who_takes_anothers_list_apart_is_seen_at_its_item() {
             if n == 0 {
                 // Until the second list has been left at the ordered point, for whoever brings the first.
                 let controller: &Controller = first_waits.wait();
-                eventually("the other is done", || controller.metrics().stages[1].starved == 1);
+                eventually("the other is done", || {
+                    let list = &controller.metrics().stages[1];
+                    (list.so_far.received(), list.starved) == (2, 1)
+                });
             }
             let stuck = (n == 1).then(|| (begun.clone(), wait.clone()));
             std::iter::once_with(move || {
