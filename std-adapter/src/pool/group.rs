@@ -6,7 +6,7 @@ use super::outcome::{JobError, JobResult, Outcome};
 use super::places;
 use super::queue::Entry;
 use super::shared::Shared;
-use super::submit::{Refusal, SubmitError};
+use super::submit::{Refusal, SubmitError, Submitter};
 use super::worker;
 use crate::core::wait::{Growable, WaitQueue};
 use crate::foreign::discard;
@@ -77,8 +77,10 @@ struct State<R> {
 }
 
 enum Member<R> {
-    /// It is being submitted, and may wait for room in the pool.
+    /// It is being submitted.
     Coming,
+    /// The same, but whoever submits it waits for room in the pool, or runs another job first.
+    HeldUp,
     /// Itself, for whoever waits on a worker, until somebody has begun it.
     OnItsWay(Option<Entry>),
     Over(Outcome<R>),
@@ -159,17 +161,11 @@ impl<R: Send + 'static> Group<R> {
         let tally = Arc::clone(&self.tally);
         let sink: Sink<R> = Box::new(move |outcome| tally.arrive(number, outcome));
         let Job { work, options } = job;
-        match self.pool.accept(work, &options, Some(&self.tally.context), Some(sink)) {
+        let on_hold = || self.tally.note(number, Member::HeldUp);
+        let submitter = Submitter { context: Some(&self.tally.context), on_hold: Some(&on_hold) };
+        match self.pool.accept(work, &options, submitter, Some(sink)) {
             Ok(handle) => {
-                let mut state = lock(&self.tally.state);
-                if let Some(member @ Member::Coming) = state.jobs.get_mut(&number) {
-                    *member = Member::OnItsWay(Some(handle.entry()));
-                }
-                let is_wanted = state.helpers > 0;
-                drop(state);
-                if is_wanted {
-                    self.tally.news.notify_all();
-                }
+                self.tally.note(number, Member::OnItsWay(Some(handle.entry())));
                 Ok(number)
             }
             Err(SubmitError { job: work, reason }) => {
@@ -223,24 +219,23 @@ impl<R: Send + 'static> Group<R> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] on a worker, while another thread submits to the group, and waits perhaps until this very worker makes room: if none may come in its
-    /// place.
+    /// [`Refusal::Full`] on a worker, while whoever submits to the group is held up, perhaps until this very worker makes room: if none may come in its place.
     fn wait_for<T>(&self, mut look: impl FnMut(&mut State<R>) -> Option<T>) -> Result<T, Refusal> {
         let is_worker = worker::may_help(&self.pool);
         loop {
             // Of all that happens from here on it hears at the end of the round.
             let (news, turns) = (self.tally.news.wait(), self.pool.lines.news.wait());
             let mut from = 0;
-            let is_one_coming = loop {
+            let is_one_held_up = loop {
                 let mut state = lock(&self.tally.state);
                 if let Some(found) = look(&mut state) {
                     return Ok(found);
                 }
-                let is_one_coming = is_worker && state.is_one_coming();
+                let is_one_held_up = is_worker && state.is_one_held_up();
                 let next = if is_worker { state.to_help(from) } else { None };
                 state.helpers += usize::from(is_worker && next.is_none());
                 drop(state);
-                let Some((number, job)) = next else { break is_one_coming };
+                let Some((number, job)) = next else { break is_one_held_up };
                 worker::help(&self.pool, &job);
                 // One that stands in the line of its key, behind one that runs, can be helped later.
                 if job.line().is_none() {
@@ -249,7 +244,7 @@ impl<R: Send + 'static> Group<R> {
                 discard(job);
                 from = number + 1;
             };
-            let section = if is_one_coming { self.pool.begin_blocking_here() } else { None };
+            let section = if is_one_held_up { self.pool.begin_blocking_here() } else { None };
             if section.as_ref().is_some_and(|section| !section.is_made_up_for()) {
                 lock(&self.tally.state).helpers -= 1;
                 return Err(Refusal::Full);
@@ -273,12 +268,12 @@ impl<R> State<R> {
     fn to_help(&self, from: usize) -> Option<(usize, Entry)> {
         self.jobs.range(from..).find_map(|(&number, member)| match member {
             Member::OnItsWay(job) => job.as_ref().map(|job| (number, Arc::clone(job))),
-            Member::Coming | Member::Over(_) => None,
+            Member::Coming | Member::HeldUp | Member::Over(_) => None,
         })
     }
 
-    fn is_one_coming(&self) -> bool {
-        self.jobs.values().any(|member| matches!(member, Member::Coming))
+    fn is_one_held_up(&self) -> bool {
+        self.jobs.values().any(|member| matches!(member, Member::HeldUp))
     }
 
     /// Somebody has begun the job of this number.
@@ -291,6 +286,19 @@ impl<R> State<R> {
 }
 
 impl<R> Tally<R> {
+    /// How far the job of this number has come, unless it is over; workers that wait for something to help with look again.
+    fn note(&self, number: usize, how_far: Member<R>) {
+        let mut state = lock(&self.state);
+        if let Some(member @ (Member::Coming | Member::HeldUp)) = state.jobs.get_mut(&number) {
+            *member = how_far;
+        }
+        let is_wanted = state.helpers > 0;
+        drop(state);
+        if is_wanted {
+            self.news.notify_all();
+        }
+    }
+
     /// The job of this number was not accepted.
     fn withdraw(&self, number: usize) {
         let mut state = lock(&self.state);
@@ -379,3 +387,52 @@ impl<R: Send + 'static> Iterator for InOrder<R> {
 }
 
 impl<R: Send + 'static> FusedIterator for InOrder<R> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{JobHandle, Pool};
+
+    fn until(what: impl Fn() -> bool) {
+        while !what() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// A group at its limit because of a job that another thread is about to submit; and a worker that submits to it as well, and waits.
+    fn a_worker_behind_one_that_comes(pool: &Pool) -> (Arc<Group<()>>, JobHandle<Option<Refusal>>) {
+        let group = Arc::new(pool.group(1));
+        let mut state = lock(&group.tally.state);
+        (state.next, state.in_flight) = (1, 1);
+        state.jobs.insert(0, Member::Coming);
+        drop(state);
+        let inner = Arc::clone(&group);
+        let job = move || inner.submit(|| ()).err().map(|error| error.reason);
+        let job = pool.submit(job).unwrap();
+        until(|| lock(&group.tally.state).helpers > 0 || job.is_finished());
+        (group, job)
+    }
+
+    fn pool_of_one() -> Pool {
+        Pool::builder().max_workers(1).max_compensation(0).build().unwrap()
+    }
+
+    #[test]
+    fn a_worker_waits_for_whoever_is_about_to_submit() {
+        let pool = pool_of_one();
+        let (group, job) = a_worker_behind_one_that_comes(&pool);
+        group.tally.withdraw(0);
+        assert_eq!(job.join().unwrap().value, None);
+        let group = Arc::into_inner(group).expect("the job has dropped its hold");
+        assert_eq!(group.join_all().len(), 1);
+    }
+
+    #[test]
+    fn a_worker_does_not_wait_for_whoever_waits_for_room() {
+        let pool = pool_of_one();
+        let (group, job) = a_worker_behind_one_that_comes(&pool);
+        group.tally.note(0, Member::HeldUp);
+        assert_eq!(job.join().unwrap().value, Some(Refusal::Full));
+        group.tally.withdraw(0);
+    }
+}

@@ -12,7 +12,7 @@ use super::outcome::JobError;
 use super::phase::End;
 use super::queue::Queued;
 use super::shared::Shared;
-use super::submit::{Refusal, SubmitError};
+use super::submit::{Refusal, SubmitError, Submitter};
 use super::trace::Trace;
 use super::worker::{Slot, run_on_this_worker};
 use crate::core::channel::TrySendError;
@@ -144,7 +144,8 @@ impl Shared {
             }
             Err(TrySendError::Closed(refused)) => Err(self.refuse(refused, Refusal::ShutDown)),
             Err(TrySendError::Full(light)) => {
-                match self.place_in_full(Priority::Normal, light, settings.full, None) {
+                let submitter = Submitter::default();
+                match self.place_in_full(Priority::Normal, light, settings.full, submitter) {
                     Ok(_) => Ok(()),
                     Err((light, reason)) => Err(self.refuse(light, reason)),
                 }

@@ -123,6 +123,27 @@ impl<J> fmt::Debug for SubmitError<J> {
 
 impl<J> Error for SubmitError<J> {}
 
+/// Whoever submits a job, while there is no place for it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Submitter<'a> {
+    /// It waits for room no longer than until this is done.
+    pub(super) context: Option<&'a Context>,
+    /// It hears before this that it is held up: it waits for room, or runs a job itself.
+    pub(super) on_hold: Option<&'a dyn Fn()>,
+}
+
+impl<'a> Submitter<'a> {
+    fn with(context: Option<&'a Context>) -> Self {
+        Self { context, on_hold: None }
+    }
+
+    fn is_held_up(self) {
+        if let Some(hear) = self.on_hold {
+            hear();
+        }
+    }
+}
+
 /// Where an accepted job is.
 pub(super) enum Placed {
     Queued,
@@ -136,7 +157,7 @@ impl Shared {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let handle = self.accept(Plain(f), &Options::default(), None, None);
+        let handle = self.accept(Plain(f), &Options::default(), Submitter::default(), None);
         handle.map_err(|error| error.map(|Plain(f)| f))
     }
 
@@ -146,7 +167,7 @@ impl Shared {
         context: Option<&Context>,
     ) -> Result<JobHandle<W::Output>, SubmitError<Job<W>>> {
         let Job { work, options } = job;
-        let handle = self.accept(work, &options, context, None);
+        let handle = self.accept(work, &options, Submitter::with(context), None);
         handle.map_err(|error| error.map(|work| Job { work, options }))
     }
 
@@ -155,20 +176,20 @@ impl Shared {
         self: &Arc<Self>,
         work: W,
         options: &Options,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
         sink: Option<Sink<W::Output>>,
     ) -> Result<JobHandle<W::Output>, SubmitError<W>> {
         let id = JobId(self.numbers.give());
         let cell = Cell::new(id, work, options, self, sink);
-        if let Some(context) = context {
+        if let Some(context) = submitter.context {
             cell.heed(context);
         }
-        match self.place(&cell, options, context) {
+        match self.place(&cell, options, submitter) {
             Ok(Placed::Queued) => {
                 if let Some(limit) = options.queue_timeout.or(self.settings.queue_timeout) {
                     cell.limit_wait(self, limit);
                 }
-                if let Some(context) = context {
+                if let Some(context) = submitter.context {
                     cell.tie(self, context);
                 }
                 Ok(self.handle(cell))
@@ -177,6 +198,7 @@ impl Shared {
             Err(reason) => match cell.reclaim(self) {
                 Some((job, turn)) => {
                     if let Some(key) = turn {
+                        submitter.is_held_up();
                         self.pass_turn_on(key);
                     }
                     Err(SubmitError { job, reason })
@@ -195,18 +217,18 @@ impl Shared {
         self: &Arc<Self>,
         cell: &Arc<Cell<W>>,
         options: &Options,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<Placed, Refusal> {
-        if context.is_some_and(Context::is_done) {
+        if submitter.context.is_some_and(Context::is_done) {
             return Err(Refusal::Cancelled);
         }
         let full = options.full.unwrap_or(self.settings.full);
         let entry = || -> Entry { Arc::clone(cell) as Entry };
         if let Some(door) = &self.door {
-            return self.hand_over(door, cell, options.key, full, context);
+            return self.hand_over(door, cell, options.key, full, submitter);
         }
         if let Some(key) = options.key {
-            return self.place_keyed(key, entry(), full, context);
+            return self.place_keyed(key, entry(), full, submitter);
         }
         let priority = options.priority;
         match self.queues.push(priority, entry()) {
@@ -215,7 +237,7 @@ impl Shared {
                 Ok(Placed::Queued)
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
-            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
+            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, submitter),
         }
     }
 
@@ -225,9 +247,9 @@ impl Shared {
         job: Queued,
         priority: Priority,
         full: Full,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<Placed, Refusal> {
-        let placed = self.place_in_full(priority, job, full, context);
+        let placed = self.place_in_full(priority, job, full, submitter);
         placed.map_err(|(_, reason)| reason)
     }
 
@@ -237,8 +259,11 @@ impl Shared {
         priority: Priority,
         job: Queued,
         full: Full,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<Placed, (Queued, Refusal)> {
+        if !matches!(full, Full::Reject | Full::DropNewest) {
+            submitter.is_held_up();
+        }
         let limit = match full {
             Full::Reject => return Err((job, Refusal::Full)),
             Full::DropNewest => {
@@ -273,7 +298,7 @@ impl Shared {
         };
         let Some(limit) = limit else { return Ok(self.run_or_set_aside(job)) };
         let mut room = self.queues.level(priority).send(job);
-        match self.wait_for(&mut room, limit, context) {
+        match self.wait_for(&mut room, limit, submitter) {
             Ok(Ok(())) => {
                 self.call_if_needed();
                 Ok(Placed::Queued)
@@ -316,7 +341,7 @@ impl Shared {
         key: u64,
         job: Entry,
         full: Full,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<Placed, Refusal> {
         let permit = match self.lines.room.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -341,7 +366,7 @@ impl Shared {
                     return Err(Refusal::Full);
                 }
                 let room = self.lines.room.clone().acquire_owned();
-                self.wait_for(room, limit, context)?.map_err(|_| Refusal::ShutDown)?
+                self.wait_for(room, limit, submitter)?.map_err(|_| Refusal::ShutDown)?
             }
         };
         let Some(job) = self.lines.enter(key, job, permit) else {
@@ -359,10 +384,11 @@ impl Shared {
             }
             Err(TrySendError::Closed(_)) => Err(Refusal::ShutDown),
             Err(TrySendError::Full(job)) if self.door.is_some() => self.let_in(job),
-            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, context),
+            Err(TrySendError::Full(job)) => self.place_job_in_full(job, priority, full, submitter),
         };
         // Dropped: others wait for the turn.
         if let Some(key) = job.take_turn() {
+            submitter.is_held_up();
             self.pass_turn_on(key);
         }
         placed
@@ -416,12 +442,12 @@ impl Shared {
         cell: &Arc<Cell<W>>,
         key: Option<u64>,
         full: Full,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<Placed, Refusal> {
         let priority = cell.meta().priority;
         let settle = |full| {
             let job = Queued::Job(Arc::clone(cell) as Entry);
-            self.place_job_in_full(job, priority, full, context)
+            self.place_job_in_full(job, priority, full, submitter)
         };
         let permit = match Arc::clone(door).try_acquire_owned() {
             Ok(permit) => permit,
@@ -443,12 +469,12 @@ impl Shared {
                     _ => return settle(full),
                 };
                 let entry = Arc::clone(door).acquire_owned();
-                self.wait_for(entry, limit, context)?.map_err(|_| Refusal::ShutDown)?
+                self.wait_for(entry, limit, submitter)?.map_err(|_| Refusal::ShutDown)?
             }
         };
         cell.keep(permit);
         if let Some(key) = key {
-            return self.place_keyed(key, Arc::clone(cell) as Entry, full, context);
+            return self.place_keyed(key, Arc::clone(cell) as Entry, full, submitter);
         }
         match self.queues.push(priority, Arc::clone(cell) as Entry) {
             Ok(()) => {
@@ -467,15 +493,16 @@ impl Shared {
         Ok(Placed::Queued)
     }
 
-    /// Waits for room: up to the limit, if there is one, and until the context is done.
+    /// Waits for room: up to the limit, if there is one, and until the submitter's context is done.
     fn wait_for<F: Future>(
         self: &Arc<Self>,
         room: F,
         limit: Option<Duration>,
-        context: Option<&Context>,
+        submitter: Submitter<'_>,
     ) -> Result<F::Output, Refusal> {
+        submitter.is_held_up();
         let mut room = pin!(room);
-        let mut done = context.map(Context::done);
+        let mut done = submitter.context.map(Context::done);
         let either = poll_fn(|cx| {
             if let Poll::Ready(output) = room.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
