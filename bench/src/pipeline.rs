@@ -97,6 +97,12 @@ impl Sum {
         }
         self.sum = self.sum.wrapping_add(value);
     }
+
+    /// Those of another, where the order does not count.
+    pub(crate) fn and(self, other: Self) -> Self {
+        assert!(!self.ordered, "in order they are summed up by one");
+        Self { sum: self.sum.wrapping_add(other.sum), ..self }
+    }
 }
 
 /// A candidate: `run(ops)` puts the numbers below `ops` through, and sums up.

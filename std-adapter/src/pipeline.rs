@@ -23,14 +23,15 @@
 //!
 //! - **Bounds.** No more items are under way than the buffers and workers add up to: for each stage its
 //!   [`buffer`](Pipeline::buffer) and [`concurrency`](Pipeline::concurrency), the
-//!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer;
+//!   [`output_buffer`](Pipeline::output_buffer), one in the hand of the source and one in that of the consumer (where workers share a
+//!   [bridge](Pipeline::bridge), a [grain](Pipeline::grain) for each instead of buffer and source);
 //!   no more than the [`window`](Pipeline::ordered) in front of each ordered point; and together no more than a
 //!   [cap](Pipeline::max_in_flight) says, to which the output's buffer and the consumer's hand come when the run is [spawned](Pipeline::spawn). A [keyed](Pipeline::keyed) stage has room for one item in front of each of its workers
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
 //! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source, and what would make it another is refused; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
 //! - **Batches that hold nothing up.** Items move in small batches between stages that are busy, and nothing waits in a batch
-//!   for more than 200 us while somebody has nothing to do.
+//!   for more than 200 us while somebody has nothing to do; but for a [grain](Pipeline::grain), where one is asked for.
 //! - **Failures.** An error or a panic is a [`StageError`] with the stage, the item and the cause; a [`Policy`] decides
 //!   what it means. A stage keeps all its workers. Errors that nobody reads stall nobody.
 //! - **Ends.** The end of input passes stage by stage, when the last worker of a stage has done its last item. When
@@ -55,11 +56,14 @@
 //!
 //! # When to use something else
 //!
-//! For data in memory and no stage that waits, rayon's parallel iterators cost less per item. A pipeline is for
-//! sources that stream, stages that block, and outputs that have to come in order or under a bound.
+//! For data in memory and no stage that waits, rayon's parallel iterators cost less per item, since they divide what they know the length of. A pipeline is
+//! for sources that stream, stages that block, and outputs that have to come in order or under a bound. Where the steps are quick, those that cost most are the
+//! queues: [`fuse`](Pipeline::fuse) takes one away between two stages, [`bridge`](Pipeline::bridge) the one behind the source, and
+//! [`reduce`](Pipeline::reduce) the one in front of the output.
 //!
 //! How the end of input, the window and a stop work is told in `pipeline/PROTOCOL.md`.
 
+mod bridge;
 mod build;
 mod cap;
 #[cfg(any(feature = "metrics", feature = "prometheus"))]
@@ -79,6 +83,7 @@ mod parcel;
 mod policy;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+mod reduce;
 mod report;
 mod run;
 mod running;
@@ -95,6 +100,7 @@ mod work;
 #[doc = include_str!("pipeline/PROTOCOL.md")]
 mod protocol {}
 
+pub use bridge::Bridge;
 pub use error::{BoxError, BuildError, Cause, PipelineError, StageError};
 pub use flow::Flow;
 pub use machine::Batch;
@@ -176,7 +182,7 @@ impl Progress {
 }
 
 impl Pipeline {
-    /// Takes the items of an iterator. It is advanced on a thread of its own.
+    /// Takes the items of an iterator. It is advanced on a thread of its own; under [`reduce`](Self::reduce), on the one that called that.
     ///
     /// An iterator that sleeps cannot be woken: a run that is to end waits for it. Where that matters, use
     /// [`source`](Self::source) or [`from_receiver`](Self::from_receiver).
@@ -186,6 +192,35 @@ impl Pipeline {
         I: IntoIterator<IntoIter: Send, Item: Send>,
     {
         Pipeline::new(Source(FromIter(items.into_iter())))
+    }
+
+    /// Takes the items of an iterator, which the workers of the first stage advance themselves, one at a time: there is no thread for the source, and no
+    /// queue between the two. Rayon calls that a [bridge](https://docs.rs/rayon/latest/rayon/iter/trait.ParallelBridge.html), oneTBB a serial input filter.
+    ///
+    /// It is the better choice where the next item is made quickly, and another where it is waited for: while all workers are busy, nobody reads
+    /// ahead, and one that waits for an item cannot be woken, nor can those who wait behind it: a run that is to end waits for it. Of an iterator's end nobody knows
+    /// before one has asked for more than there is. Where something else than a stage comes first, or one whose workers have [keys](Self::keyed), or a number that is found
+    /// [by itself](Self::concurrency_auto), it is as [`from_iter`](Self::from_iter).
+    ///
+    /// What the iterator takes is time of the stage in [metrics](PipelineMetrics), and its [buffer](Self::buffer) is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aqueduct::pipeline::Pipeline;
+    ///
+    /// let (sum, _) = Pipeline::bridge(1..=1_000_u64)
+    ///     .map("square", |n| n * n)
+    ///     .concurrency(2)
+    ///     .reduce(|| 0, |sum, n| sum + n, |a, b| a + b)?;
+    /// assert_eq!(sum, 333_833_500);
+    /// # Ok::<(), aqueduct::pipeline::PipelineError>(())
+    /// ```
+    pub fn bridge<I>(items: I) -> Pipeline<Bridge<I::IntoIter>>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send>,
+    {
+        Pipeline::new(Bridge::new(items.into_iter()))
     }
 
     /// Takes the items of a channel, until it ends. Other receivers of the channel may take their share.
@@ -236,7 +271,7 @@ impl Pipeline {
         Pipeline::new(Source(FromReceiver(receiver)))
     }
 
-    /// Takes what a function sends. The function runs on a thread of its own, and may fail.
+    /// Takes what a function sends. The function runs on a thread of its own (under [`reduce`](Self::reduce), on the one that called that), and may fail.
     ///
     /// Its error, or panic, stops the run as a failed item would under [`Policy::Stop`]: all items sent before are
     /// delivered.
@@ -333,7 +368,7 @@ impl<N: Flow> Pipeline<N> {
     }
 
     /// Calls `tell` after every so many delivered items (at least one), on the thread that delivered the last of them: the one that called
-    /// [`run`](Self::run), or a worker of a run in the background. Nobody is told of fewer: not of the last 10 of 100 where it is every 30. The end is
+    /// [`run`](Self::run), or a worker of a run in the background, or under [`reduce`](Self::reduce). Nobody is told of fewer: not of the last 10 of 100 where it is every 30. The end is
     /// for whoever gets the [`Report`].
     ///
     /// # Examples

@@ -7,6 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// One stage of a random pipeline.
 #[derive(Clone, Debug)]
@@ -102,8 +104,13 @@ struct Run {
     disturbed: bool,
 }
 
-/// What is to be done with a pipeline once it has its stages.
+/// Where a pipeline's items come from, and what is to be done with it once it has its stages.
+#[derive(Clone, Copy, Debug)]
 struct Finish {
+    /// So many at a time, the workers of the first stage take from the source themselves; none: it has a thread.
+    grain: Option<usize>,
+    /// The workers of the last stage gather what comes out. What refuses its output, or is aborted by hand, is undisturbed then.
+    reduced: bool,
     /// In the background. What is drained or aborted by hand is there in any case, and what refuses its output is not.
     spawned: bool,
     output_buffer: usize,
@@ -113,6 +120,11 @@ struct Finish {
 }
 
 impl Finish {
+    /// A cap only where there is an order.
+    fn for_shapes(self, shapes: &[Shape]) -> Self {
+        Self { cap: self.cap.filter(|_| keeps_order(shapes)), ..self }
+    }
+
     fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
         match self.cap {
             None => self.take(pipeline),
@@ -123,6 +135,9 @@ impl Finish {
     fn take(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
         let context = Context::background();
         let pipeline = pipeline.context(&context).output_buffer(self.output_buffer);
+        if self.reduced {
+            return self.gather(pipeline, &context);
+        }
         match self.disturbance {
             Disturbance::Drain(_) | Disturbance::Abort(_) => self.watch(pipeline, &context),
             Disturbance::None | Disturbance::Cancel(_) if self.spawned => {
@@ -130,6 +145,39 @@ impl Finish {
             }
             _ => self.stay(pipeline, &context),
         }
+    }
+
+    /// On the workers.
+    fn gather(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>, context: &Context) -> Run {
+        let drain = Context::background();
+        let delivered = AtomicU64::new(0);
+        let gathered = Mutex::new(Vec::new());
+        let take = |mut all: Vec<_>, pair| {
+            all.push(pair);
+            // Also if the run does not return it.
+            gathered.lock().unwrap().push(pair);
+            let so_far = delivered.fetch_add(1, SeqCst);
+            match self.disturbance {
+                Disturbance::Cancel(at) if so_far == at as u64 => context.cancel(),
+                Disturbance::Drain(at) if so_far == at as u64 => drain.cancel(),
+                _ => {}
+            }
+            all
+        };
+        let merge = |mut some: Vec<_>, mut others: Vec<_>| {
+            some.append(&mut others);
+            some
+        };
+        let result = pipeline.drain_on(&drain).reduce(Vec::new, take, merge);
+        let gathered = gathered.into_inner().unwrap();
+        let (output, result) = match result {
+            Ok((output, report)) => {
+                assert_eq!(BTreeSet::from_iter(&output), BTreeSet::from_iter(&gathered));
+                (output, Ok(report))
+            }
+            Err(error) => (gathered, Err(error)),
+        };
+        Run { result, output, disturbed: context.is_done() }
     }
 
     /// In the background, and ended by hand.
@@ -242,8 +290,11 @@ fn assert_adds_up(report: &Report) {
 }
 
 fn check(shapes: &[Shape], items: u64, finish: &Finish) {
-    let source = Pipeline::from_iter((0..items).map(|item| (item, item)));
-    let run = first(source, shapes, 1, finish);
+    let source = (0..items).map(|item| (item, item));
+    let run = match finish.grain {
+        None => first(Pipeline::from_iter(source), shapes, 1, finish),
+        Some(grain) => first(Pipeline::bridge(source).grain(grain), shapes, 1, finish),
+    };
 
     let report = match &run.result {
         Ok(report) => report,
@@ -300,20 +351,32 @@ fn serial_without_stops(shapes: &[Shape], items: u64) -> BTreeSet<(u64, u64)> {
     serial(&shapes, items).output.into_iter().collect()
 }
 
+fn finish(disturbance: impl Strategy<Value = Disturbance>) -> impl Strategy<Value = Finish> {
+    let grain = option::of(1_usize..9);
+    let cap = option::of(1_usize..5);
+    (grain, any::<bool>(), any::<bool>(), 1_usize..6, cap, disturbance).prop_map(
+        |(grain, reduced, spawned, output_buffer, cap, disturbance)| Finish {
+            grain,
+            reduced,
+            spawned,
+            output_buffer,
+            cap,
+            disturbance,
+        },
+    )
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: share(400) as u32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: share(600) as u32, ..ProptestConfig::default() })]
 
     /// R37: output, order, errors and accounts are those of the serial loop.
     #[test]
     fn a_pipeline_does_what_the_loop_does(
         shapes in vec(shape(false), 0..4),
         items in 0_u64..150,
-        output_buffer in 1_usize..6,
-        cap in option::of(1_usize..5),
-        spawned in any::<bool>(),
+        finish in finish(Just(Disturbance::None)),
     ) {
-        let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance: Disturbance::None });
+        check(&shapes, items, &finish.for_shapes(&shapes));
     }
 
     /// R42: so it is when failures stop it.
@@ -321,12 +384,9 @@ proptest! {
     fn a_pipeline_stops_where_the_loop_stops(
         shapes in vec(shape(true), 1..4),
         items in 0_u64..150,
-        output_buffer in 1_usize..6,
-        cap in option::of(1_usize..5),
-        spawned in any::<bool>(),
+        finish in finish(Just(Disturbance::None)),
     ) {
-        let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance: Disturbance::None });
+        check(&shapes, items, &finish.for_shapes(&shapes));
     }
 
     /// R31: and when it is cancelled, or its output fails, at any point.
@@ -334,12 +394,8 @@ proptest! {
     fn a_pipeline_that_is_cut_short_keeps_its_accounts(
         shapes in vec(shape(true), 0..4),
         items in 0_u64..150,
-        output_buffer in 1_usize..6,
-        cap in option::of(1_usize..5),
-        spawned in any::<bool>(),
-        disturbance in disturbance(),
+        finish in finish(disturbance()),
     ) {
-        let cap = cap.filter(|_| keeps_order(&shapes));
-        check(&shapes, items, &Finish { spawned, output_buffer, cap, disturbance });
+        check(&shapes, items, &finish.for_shapes(&shapes));
     }
 }

@@ -411,3 +411,63 @@ fn a_hand_that_was_full_keeps_no_maker_out() {
         come_and_go([6, 43, 1], &[(true, 2, 0), (true, 5, 2), (true, 3, 0)]).unwrap();
     }
 }
+
+/// Workers that share the source, and take so many at a time; perhaps an ordered point behind them; and a stage.
+fn bridged(
+    workers: usize,
+    grain: usize,
+    window: Option<usize>,
+    buffers: [usize; 2],
+) -> TestCaseResult {
+    let gauge = Arc::new(Gauge::default());
+    let made = Arc::clone(&gauge);
+    let items = (0..).map(move |number| Item::new(number, 1, &made));
+    let first = Pipeline::bridge(items).grain(grain).map("first", |step| step).concurrency(workers);
+    let window = window.map(|room| workers + room);
+    // As many as were taken and not handed on; with a window, those in it, and one that a worker has made and waits with.
+    let taken = window.map_or(workers * grain, |window| window + 1);
+    let bound = taken + buffers.iter().sum::<usize>() + 2 + 1;
+    let enough = Context::background();
+    let mut left = 200_usize;
+    let take = |step: Step| {
+        if left == 200 {
+            gauge.fill(buffers.iter().sum::<usize>() / 4 + 1);
+        }
+        left = left.saturating_sub(1);
+        if left == 0 {
+            enough.cancel();
+        }
+        drop(step);
+    };
+    let report = match window {
+        None => {
+            let second = first.map("second", |step| step).concurrency(2).buffer(buffers[0]);
+            second.output_buffer(buffers[1]).drain_on(&enough).run(take)
+        }
+        Some(window) => {
+            let second =
+                first.ordered(window).map("second", |step| step).concurrency(2).buffer(buffers[0]);
+            second.output_buffer(buffers[1]).drain_on(&enough).run(take)
+        }
+    };
+    prop_assert_eq!(report.expect("nothing stops it").cancelled(), 0, "a drain delivers all");
+    let most = gauge.most_items.load(SeqCst);
+    prop_assert!(most <= bound, "{most} under way, bound {bound}");
+    prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: share(100) as u32, ..ProptestConfig::default() })]
+
+    /// R35: a worker takes no more than its grain, and nobody reads ahead.
+    #[test]
+    fn workers_that_share_a_source_take_what_they_are_allowed(
+        workers in 1_usize..4,
+        grain in 1_usize..20,
+        window in proptest::option::of(0_usize..12),
+        buffers in [buffer(), buffer()],
+    ) {
+        bridged(workers, grain, window, buffers)?;
+    }
+}

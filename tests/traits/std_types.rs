@@ -17,7 +17,7 @@ use aqueduct::fan::{
 use aqueduct::io::{Block, Blocks, OrderedWriter};
 use aqueduct::iter::{ParMap, ParMapOrdered};
 use aqueduct::pipeline::{
-    AtWork, Backoff, Batch, Bottleneck, BuildError, Cause, Controller, Emitter, Pipeline,
+    AtWork, Backoff, Batch, Bottleneck, Bridge, BuildError, Cause, Controller, Emitter, Pipeline,
     PipelineError, PipelineMetrics, Policy, Report, Running, StageError, StageMetrics, StageReport,
     Stopped, Stuck,
 };
@@ -193,6 +193,7 @@ fn pipelines() {
         // Lent to the source's function, in the thread of the source.
         T => Emitter<'static, T>, ["--" "--" "--" "--"], "U--";
         T => Pipeline<T>, ["SS" "S-" "-S" "--"], "UWR";
+        T => Bridge<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Stuck<T>, ["SS" "SS" "--" "--"], "U--";
     }
     plain! {

@@ -11,6 +11,7 @@ use std::thread;
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
     let mut all = vec![
         candidate(OURS, shape, move |ops| aqueduct(shape, ops)),
+        candidate("aqueduct-bridge", shape, move |ops| bridged(shape, ops)),
         candidate("crossbeam-channel", shape, move |ops| by_hand::<Crossbeam>(shape, ops)),
         candidate("crossfire", shape, move |ops| by_hand::<Crossfire>(shape, ops)),
         candidate("kanal", shape, move |ops| by_hand::<Kanal>(shape, ops)),
@@ -54,6 +55,45 @@ fn aqueduct(shape: Shape, ops: u64) -> Sum {
         .concurrency(WORKERS)
         .buffer(BUFFER);
     consume(shape, staged)
+}
+
+/// How many cheap items a worker takes from a source that it shares.
+const GRAIN: usize = 16;
+
+/// The same steps, without a thread that makes items and one that takes them: the first workers share the source, and the last ones add up.
+fn bridged(shape: Shape, ops: u64) -> Sum {
+    let source = Pipeline::bridge(0..ops).grain(if shape.heavy { 1 } else { GRAIN });
+    if shape.fused {
+        let fused = source
+            .map("first", move |n| shape.step(n))
+            .fuse_map("second", move |n| shape.step(n))
+            .fuse_map("third", move |n| shape.step(n))
+            .concurrency(WORKERS);
+        return reduce(shape, fused);
+    }
+    let staged = source
+        .map("first", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .map("second", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .buffer(BUFFER)
+        .map("third", move |n| shape.step(n))
+        .concurrency(WORKERS)
+        .buffer(BUFFER);
+    reduce(shape, staged)
+}
+
+fn reduce(shape: Shape, pipeline: Pipeline<impl Flow<Item = u64>>) -> Sum {
+    let take = |mut sum: Sum, value| {
+        sum.take(value);
+        sum
+    };
+    let done = if shape.ordered {
+        pipeline.ordered(3 * (BUFFER + WORKERS)).reduce(|| Sum::new(shape), take, Sum::and)
+    } else {
+        pipeline.reduce(|| Sum::new(shape), take, Sum::and)
+    };
+    done.expect("nothing fails").0
 }
 
 fn consume(shape: Shape, pipeline: Pipeline<impl Flow<Item = u64>>) -> Sum {

@@ -233,6 +233,8 @@ pub(super) struct Office {
     pub(super) caps: Vec<Cap>,
     /// An ordered point follows: one worker at a time hands on what all have made.
     pub(super) has_one_way_out: bool,
+    /// Its workers share the source: nothing waits in front of them that would say how many it takes.
+    pub(super) shares_source: bool,
     /// Items that wait in front of the stage, or lie in its workers' hands unbegun.
     pub(super) depth: Depth,
     pub(super) staff: Mutex<Staff>,
@@ -281,6 +283,7 @@ impl Office {
             buffer,
             caps: Vec::new(),
             has_one_way_out: false,
+            shares_source: false,
             is_fixed,
             keeps_order: None,
             scales: AtomicCell::new(staff.min < staff.max),
@@ -307,10 +310,11 @@ impl Office {
 
     pub(super) fn counts(&self) -> Counts {
         let desks = lock(&self.desks);
-        desks.open.iter().fold(desks.left, |mut sum, desk| {
-            sum += desk.counts();
-            sum
-        })
+        let mut sum = desks.left;
+        desks.open.iter().for_each(|desk| sum += desk.counts());
+        drop(desks);
+        // What has no thread of its own takes the time of others, who count it.
+        if lock(&self.staff).peak == 0 { sum.without_times() } else { sum }
     }
 
     /// The desks that are in use.

@@ -198,7 +198,8 @@ pub enum BuildError {
         /// The name of the step.
         stage: String,
     },
-    /// The number of a stage's workers cannot change: keys would change hands, or the stage remembers what it has seen.
+    /// The number of a stage's workers cannot change: keys would change hands, or the stage remembers what it has seen. Or it cannot change by itself:
+    /// where workers [share](super::Pipeline::bridge) a source, nothing waits that would say how many it takes.
     FixedConcurrency {
         /// The stage's name.
         stage: String,

@@ -1,5 +1,6 @@
 //! What nests: a source, and what is built around it, as one type that can be checked and launched.
 
+use super::bridge::Bridge;
 use super::cap::Cap;
 use super::control::Control;
 use super::desk::{Desk, Office, Staff};
@@ -57,6 +58,15 @@ pub trait Flow: Sized + Send {
     #[doc(hidden)]
     fn check(&self, asked: Order<'_>) -> Result<(), BuildError>;
 
+    /// The source, if the workers of the stage behind may share it; else all of it.
+    #[doc(hidden)]
+    fn into_shared<'scope>(self) -> Result<Bridge<Items<'scope, Self::Item>>, Self>
+    where
+        Self: 'scope,
+    {
+        Err(self)
+    }
+
     /// Starts the workers, from the last stage to the first, and returns what is left to run: the source.
     ///
     /// On an error the workers that were started already see the end of their input, and end.
@@ -72,8 +82,11 @@ pub trait Flow: Sized + Send {
         S: Sink<Self::Item> + 'scope;
 }
 
-/// The source, ready to run on whatever thread is at hand.
-pub(super) type Pump<'scope> = Box<dyn FnOnce() + Send + 'scope>;
+/// The source, ready to run on whatever thread is at hand; none, if the workers of a stage take from it themselves.
+pub(super) type Pump<'scope> = Option<Box<dyn FnOnce() + Send + 'scope>>;
+
+/// The items of a source that workers share.
+pub(super) type Items<'scope, T> = Box<dyn Iterator<Item = T> + Send + 'scope>;
 
 /// What an item owes: its share of the cap on what is in flight, given back when it, and all that was made of it, is
 /// gone.
@@ -122,6 +135,8 @@ pub struct Launch<'scope, 'env> {
     caps: Vec<Cap>,
     /// An ordered point does.
     pub(super) has_one_way_out: bool,
+    /// What is opened next takes from a bridge.
+    pub(super) shares_source: bool,
     /// Why what is opened next may not have several workers, if so: it hands its items to a part that counts on their order, with no
     /// place between that restores it.
     pub(super) keeps_order: Option<BuildError>,
@@ -162,8 +177,17 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         last: usize,
     ) -> Self {
         let (scope, control, trace) = (scope.clone(), Arc::clone(control), trace.clone());
-        let (caps, has_one_way_out, keeps_order, crews) = (Vec::new(), false, None, Vec::new());
-        Self { scope, control, trace, last, caps, has_one_way_out, keeps_order, crews }
+        Self {
+            scope,
+            control,
+            trace,
+            last,
+            caps: Vec::new(),
+            has_one_way_out: false,
+            shares_source: false,
+            keeps_order: None,
+            crews: Vec::new(),
+        }
     }
 
     /// The part that is opened next is the one in front of this cap.
@@ -183,6 +207,7 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         let mut office = Office::new(name, buffer, staff, is_fixed);
         office.caps = std::mem::take(&mut self.caps);
         office.has_one_way_out = std::mem::take(&mut self.has_one_way_out);
+        office.shares_source = std::mem::take(&mut self.shares_source);
         office.keeps_order.clone_from(&self.keeps_order);
         let office = Arc::new(office);
         self.control.open(&office);
@@ -202,9 +227,9 @@ impl<'scope, 'env> Launch<'scope, 'env> {
         rows
     }
 
-    /// As [`join_workers`](Self::join_workers), and for the source on its own thread.
-    pub(super) fn join(self, source: ScopedJoinHandle<'scope, ()>) -> Vec<Row> {
-        let ended = source.join();
+    /// As [`join_workers`](Self::join_workers), and for the source, if it has a thread.
+    pub(super) fn join(self, source: Option<ScopedJoinHandle<'scope, ()>>) -> Vec<Row> {
+        let ended = source.map_or(Ok(()), ScopedJoinHandle::join);
         self.join_behind(ended)
     }
 

@@ -33,7 +33,7 @@ pub struct StageMetrics {
     /// Items that wait in front of it, wherever: those included that the makers keep until there are enough to hand over together, and
     /// those that its workers have taken and not begun. Of several that a worker takes together all count until it has begun the last.
     pub queued: usize,
-    /// How many may wait there; 0 for the source.
+    /// How many may wait there; 0 for the source, and for a stage that [shares](super::Pipeline::bridge) it.
     pub buffer: usize,
     /// The bound of the [cap](super::Pipeline::max_in_flight) behind it, in items or in weight, if there is one; of several, of that which is nearest to
     /// its bound.
@@ -137,13 +137,22 @@ impl PipelineMetrics {
     }
 
     /// The stage that the others wait for: the one whose workers are at work for the largest share of their time. If the
-    /// last stage waits for the output for longer than that, it is the output.
+    /// last stage waits for the output for longer than that, it is the output; if the workers that [share](super::Pipeline::bridge) a source
+    /// wait for each other there, it is the source.
     ///
     /// More workers, or a quicker function, help there, and nowhere else. `None` before anything was done.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        let stages = self.stages.iter().map(|stage| Bottleneck {
-            stage: stage.so_far.shared_name(),
-            share: share(stage.so_far.busy(), stage.so_far.counts().alive),
+        let stages = self.stages.iter().enumerate().map(|(at, stage)| {
+            let counts = stage.so_far.counts();
+            let share = match self.stages.get(at + 1) {
+                // One of those who share a source is in it, and the others wait for it.
+                Some(next) if stage.so_far.concurrency() == 0 => {
+                    let next = next.so_far.counts();
+                    share(next.starved, next.longest).min(1.0)
+                }
+                _ => share(stage.so_far.busy(), counts.alive),
+            };
+            Bottleneck { stage: stage.so_far.shared_name(), share }
         });
         let output = Bottleneck { stage: OUTPUT.into(), share: self.output };
         let most = stages.chain([output]).max_by(|a, b| a.share.total_cmp(&b.share))?;

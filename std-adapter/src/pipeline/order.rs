@@ -122,6 +122,16 @@ impl Clone for Gate {
 }
 
 impl Gate {
+    /// How many seats were taken and are not used yet.
+    pub(super) fn seats(&self) -> usize {
+        self.mine
+    }
+
+    /// Uses one of them.
+    pub(super) fn use_one(&mut self) {
+        self.mine -= 1;
+    }
+
     /// Takes a seat; waits while there is none. False after an abort, and from then on, though seats may be given back: no number may follow one
     /// that was left out.
     ///
@@ -144,7 +154,7 @@ impl Gate {
         if self.is_shut {
             return false;
         }
-        self.mine -= 1;
+        self.use_one();
         true
     }
 }

@@ -19,6 +19,13 @@ pub struct Parcel<T> {
     pub(super) fare: Fare,
 }
 
+impl<T> Parcel<T> {
+    /// An item that the source has made, of this number.
+    pub(super) fn of_source(seq: u64, item: T) -> Self {
+        Self { seq, item: seq, done: seq + 1, load: Some(item), fare: None }
+    }
+}
+
 /// What a stage, or the source, hands its parcels to.
 ///
 /// Each party has one of its own. The end of input is the drop of the last.

@@ -135,7 +135,7 @@ impl StageReport {
         &self.name
     }
 
-    /// How many workers it had, at most at a time.
+    /// How many workers it had, at most at a time; 0 for a source that is [shared](super::Pipeline::bridge), which takes the time of those who share it.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
@@ -257,6 +257,11 @@ impl Counts {
 
     pub(super) fn failed(&self) -> u64 {
         self.skipped + self.collected + self.buried + self.stopped
+    }
+
+    pub(super) fn without_times(self) -> Self {
+        let none = Duration::ZERO;
+        Self { starved: none, blocked: none, alive: none, longest: none, ..self }
     }
 
     pub(super) fn busy(&self) -> Duration {

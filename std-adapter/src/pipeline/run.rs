@@ -98,8 +98,10 @@ impl<N: Flow> Pipeline<N> {
             let (entrance, mut exit) = edge(&control, &office, 1, flow.makers(false), 1);
             let pump = flow.launch(&mut launch, entrance, Below::default())?;
             let span = trace.stage(source::NAME, 0);
-            let pump = move || span.within(pump);
-            let source = Builder::new().name(source::NAME).spawn_scoped(scope, pump)?;
+            let source = pump.map(|pump| {
+                Builder::new().name(source::NAME).spawn_scoped(scope, move || span.within(pump))
+            });
+            let source = source.transpose()?;
             let desk = office.desk();
             let (progress, start) = (settings.progress, settings.start);
             let consume = || {
@@ -216,7 +218,9 @@ impl<N: Flow> Pipeline<N> {
                 let deliver = Deliver { sender, control, progress, total, is_shut: false };
                 let pump = flow.launch(&mut launch, deliver, Below::default())?;
                 let _ = ready.send(());
-                let pumped = of_stages.stage(source::NAME, 0).within(|| thread::catch(pump));
+                let pumped = pump.map_or(Ok(()), |pump| {
+                    of_stages.stage(source::NAME, 0).within(|| thread::catch(pump))
+                });
                 Ok(launch.join_behind(pumped))
             });
             run.end_of_errors();
@@ -234,7 +238,10 @@ impl<N: Flow> Pipeline<N> {
 
 impl Settings {
     /// Looks for what cannot run; if there is nothing, the control of the run and where it leaves errors.
-    fn check(&self, flow: &impl Flow) -> Result<(Arc<Control>, Receiver<StageError>), BuildError> {
+    pub(super) fn check(
+        &self,
+        flow: &impl Flow,
+    ) -> Result<(Arc<Control>, Receiver<StageError>), BuildError> {
         flow.check(Order::Any)?;
         if !can_hold(self.output_buffer) {
             return Err(BuildError::Buffer { stage: "output".into(), items: self.output_buffer });

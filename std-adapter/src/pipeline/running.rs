@@ -286,7 +286,7 @@ impl Controller {
     /// # Errors
     ///
     /// [`BuildError`] for 0 workers, for a range that is empty, for a stage that is not there, for one that is
-    /// [keyed](super::Pipeline::keyed), and for several workers in front of a [cap](super::Pipeline::max_in_flight), or of a step that must see its items in
+    /// [keyed](super::Pipeline::keyed), for more than one number for a stage that [shares](super::Pipeline::bridge) its source, and for several workers in front of a [cap](super::Pipeline::max_in_flight), or of a step that must see its items in
     /// order ([`StepOutOfOrder`](BuildError::StepOutOfOrder)), with no ordered point between.
     ///
     /// # Examples
@@ -312,7 +312,7 @@ impl Controller {
         let Some(office) = offices.iter().skip(1).find(|office| *office.name == *stage) else {
             return Err(BuildError::NoSuchStage { stage });
         };
-        if office.is_fixed {
+        if office.is_fixed || (office.shares_source && min < max) {
             return Err(BuildError::FixedConcurrency { stage });
         }
         if max > 1

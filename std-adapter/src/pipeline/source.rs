@@ -7,7 +7,7 @@ use super::flow::{Below, Flow, Launch, Leave, Order, Pump};
 use super::order::Gate;
 use super::parcel::{Parcel, Sink};
 use crate::channel::Receiver;
-use crate::thread::{self, SpawnError};
+use crate::thread::{self, Panicked, SpawnError};
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
@@ -53,10 +53,7 @@ where
     type Item = I::Item;
 
     fn total(&self) -> Option<u64> {
-        match self.0.size_hint() {
-            (least, Some(most)) if least == most => Some(most as u64),
-            _ => None,
-        }
+        exact_size(&self.0)
     }
 
     fn produce(self, emitter: &mut Emitter<'_, I::Item>) -> Result<(), BoxError> {
@@ -64,6 +61,14 @@ where
         // Before `next`: an item that is made is an item that has to be sent.
         emitter.check()?;
         items.try_for_each(|item| Ok(emitter.send(item)?))
+    }
+}
+
+/// How many items there will be, if it says so.
+pub(super) fn exact_size(items: &impl Iterator) -> Option<u64> {
+    match items.size_hint() {
+        (least, Some(most)) if least == most => Some(most as u64),
+        _ => None,
     }
 }
 
@@ -188,67 +193,118 @@ impl<O: Origin> Flow for Source<O> {
         Self: 'scope,
         S: Sink<Self::Item> + 'scope,
     {
-        let control = Arc::clone(&launch.control);
-        let crew = launch.open(&NAME.into(), 0, Staff::fixed(1), true);
-        let office = Arc::clone(&crew.office);
-        Ok(Box::new(move || {
-            let desk = office.desk();
-            let _leave = Leave { office, desk: Arc::clone(&desk) };
-            pump(self.0, sink, below.gate, &desk, &control);
-        }))
+        let register = Register::open(launch, below.gate, 1);
+        Ok(Some(Box::new(move || pump(self.0, sink, register))))
     }
 }
 
-/// Numbers what the origin makes, and sends it on its way.
-fn pump<O, S>(origin: O, mut sink: S, mut gate: Option<Gate>, desk: &Desk, control: &Control)
+/// Makes all items, and sends them on their way.
+fn pump<O, S>(origin: O, mut sink: S, mut register: Register)
 where
     O: Origin,
     S: Sink<O::Item>,
 {
-    let _abort = AbortOnUnwind(control);
-    let mut seq = 0;
-    // Who asks what a run is stuck at is told of an item that is not there yet.
-    let makes = |seq| {
+    let (control, desk) = (Arc::clone(&register.control), Arc::clone(&register.desk));
+    let _abort = AbortOnUnwind(&control);
+    let mut send = |item| {
+        if let Some(parcel) = register.admit(item, &desk) {
+            sink.put(parcel, &desk);
+        }
         if O::WORKS {
-            desk.is_at(seq);
+            register.expect();
         }
     };
-    let mut send = |item| {
+    if O::WORKS {
+        desk.is_at(0);
+    }
+    let mut emitter = Emitter { send: &mut send, control: &control };
+    let outcome = thread::catch(|| origin.produce(&mut emitter));
+    register.end(outcome);
+    sink.finish(&desk);
+}
+
+/// The source's part in the accounts of a run: numbers what is made, and says how it ended.
+pub(super) struct Register {
+    seq: u64,
+    gate: Option<Gate>,
+    desk: Arc<Desk>,
+    control: Arc<Control>,
+    _leave: Leave,
+}
+
+impl Register {
+    /// The source of this run, in front of all that was opened; with so many threads of its own, one or none.
+    pub(super) fn open(launch: &mut Launch<'_, '_>, gate: Option<Gate>, threads: usize) -> Self {
+        let control = Arc::clone(&launch.control);
+        let crew = launch.open(&NAME.into(), 0, Staff::fixed(threads), true);
+        let (office, desk) = (Arc::clone(&crew.office), crew.office.desk());
+        let _leave = Leave { office, desk: Arc::clone(&desk) };
+        Self { seq: 0, gate, desk, control, _leave }
+    }
+
+    /// Whether more items are wanted.
+    pub(super) fn is_open(&self) -> bool {
+        !self.control.intake().is_done()
+    }
+
+    /// How many items more it would let in without waiting for a window.
+    pub(super) fn room(&self) -> usize {
+        self.gate.as_ref().map_or(usize::MAX, Gate::seats)
+    }
+
+    /// One was made, and there was [room](Self::room) for it.
+    pub(super) fn let_in(&mut self) {
+        let Self { seq, gate, desk, .. } = self;
+        *seq += 1;
+        if let Some(gate) = gate {
+            gate.use_one();
+        }
         desk.is_between();
         desk.count(Count::Received);
-        let parcel = Parcel { seq, item: seq, done: seq + 1, load: Some(item), fare: None };
-        seq += 1;
+        desk.count(Count::Put);
+    }
+
+    /// So many were let in, and nobody has begun them.
+    pub(super) fn recall(&self, items: usize) {
+        self.desk.add(Count::Recalled, items as u64);
+    }
+
+    /// The next item is being made: who asks what a run is stuck at is told of one that is not there yet.
+    pub(super) fn expect(&self) {
+        self.desk.is_at(self.seq);
+    }
+
+    /// An item was made. The parcel that it travels in, or it is cancelled; whoever has this desk waits while a window is full.
+    pub(super) fn admit<T>(&mut self, item: T, waits: &Desk) -> Option<Parcel<T>> {
+        let Self { seq, gate, desk, control, .. } = self;
+        desk.is_between();
+        desk.count(Count::Received);
+        let parcel = Parcel::of_source(*seq, item);
+        *seq += 1;
         // No number may follow one that was left out, so an abort is looked for in front of each.
-        let admitted = !control.work().is_done();
-        if admitted && gate.as_mut().is_none_or(|gate| gate.enter(desk)) {
-            desk.count(Count::Put);
-            sink.put(parcel, desk);
-        } else {
-            desk.count(Count::Cancelled);
-        }
-        makes(seq);
-    };
-    makes(0);
-    let outcome = thread::catch(|| origin.produce(&mut Emitter { send: &mut send, control }));
-    desk.is_between();
-    control.end_source();
-    let cause = match outcome {
-        Ok(Ok(())) => {
-            control.exhaust();
-            None
-        }
-        Ok(Err(error)) if error.is::<Stopped>() => None,
-        Ok(Err(error)) => Some(Cause::Failed(error)),
-        Err(panicked) => Some(Cause::Panicked(panicked)),
-    };
-    if let Some(cause) = cause {
+        let admitted =
+            !control.work().is_done() && gate.as_mut().is_none_or(|gate| gate.enter(waits));
+        desk.count(if admitted { Count::Put } else { Count::Cancelled });
+        admitted.then_some(parcel)
+    }
+
+    /// No more are made.
+    pub(super) fn end(&self, outcome: Result<Result<(), BoxError>, Panicked>) {
+        let Self { seq, desk, control, .. } = self;
+        desk.is_between();
+        control.end_source();
+        let cause = match outcome {
+            Ok(Ok(())) => return control.exhaust(),
+            Ok(Err(error)) if error.is::<Stopped>() => return,
+            Ok(Err(error)) => Cause::Failed(error),
+            Err(panicked) => Cause::Panicked(panicked),
+        };
         // The item that was to come next.
         desk.count(Count::Received);
         desk.count(Count::Stopped);
         let kept = control
-            .stop(StageError::new(&NAME.into(), 0, seq, cause))
+            .stop(StageError::new(&NAME.into(), 0, *seq, cause))
             .is_none_or(|error| control.keep(error));
         desk.add(Count::Unkept, u64::from(!kept));
     }
-    sink.finish(desk);
 }

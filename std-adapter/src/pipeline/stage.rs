@@ -1,8 +1,9 @@
 //! One step of the way: a function, and the workers that call it.
 
+use super::bridge::Supply;
 use super::control::{AbortOnUnwind, Control};
 use super::desk::{Count, Desk, Staff};
-use super::edge::{Exit, Taken, can_hold, edge};
+use super::edge::{Taken, can_hold, edge};
 use super::error::{BuildError, Cause, StageError};
 use super::flow::{Below, Crew, Fare, Flow, Launch, Order, Pump};
 use super::keyed::{Key, Lanes, Unkeyed};
@@ -182,18 +183,38 @@ where
         S: Sink<Self::Item> + 'scope,
     {
         let Self { upstream, work, policy, key, plan } = self;
-        let staff = plan.staff();
-        let crew = launch.open(&plan.name, plan.buffer, staff, K::KEYED);
+        let (staff, index) = (plan.staff(), upstream.position() + 1);
+        // By how much waits in front of it a stage finds its number of workers; and a key has a worker of its own.
+        let can_take = !K::KEYED && staff.min == staff.max;
+        let upstream = if can_take { upstream.into_shared() } else { Err(upstream) };
+        launch.shares_source = upstream.is_ok();
+        let buffer = if launch.shares_source { 0 } else { plan.buffer };
+        let crew = launch.open(&plan.name, buffer, staff, K::KEYED);
         let stage = Arc::new(Shared {
             work,
             policy,
             key: key.clone(),
             name: plan.name,
             scaling: plan.scaling,
-            index: upstream.position() + 1,
+            index,
             every_number: below.every_number,
             control: Arc::clone(&launch.control),
         });
+        let hire = |supply, sink| {
+            let (shared, crew) = (Arc::clone(&stage), Arc::clone(&crew));
+            Hire { shared, crew, supply, sink }.start()
+        };
+        let upstream = match upstream {
+            Ok(bridge) => {
+                let source = bridge.open(launch, below.gate, &crew.office);
+                source.let_in(|| {
+                    repeat_n(sink, staff.min)
+                        .try_for_each(|sink| hire(Supply::Source(source.clone()), sink))
+                })?;
+                return Ok(None);
+            }
+            Err(upstream) => upstream,
+        };
         // Each key has one lane for ever; without keys there is one lane for all.
         let lanes = if K::KEYED { staff.min } else { 1 };
         let makers = upstream.makers(below.gate.is_some());
@@ -202,9 +223,7 @@ where
             (0..lanes).map(|_| edge(&launch.control, &crew.office, lanes, makers, takers)).unzip();
         // The last one gets the sink itself: beside a clone for each it would be a maker more, with a shelf that nothing is ever laid on.
         for (number, sink) in repeat_n(sink, staff.min).enumerate() {
-            let exit = exits[number % lanes].clone();
-            let hire = Hire { shared: Arc::clone(&stage), crew: Arc::clone(&crew), exit, sink };
-            hire.start()?;
+            hire(Supply::Edge(exits[number % lanes].clone()), sink)?;
         }
         // Only the workers may hold these ends, or the end of input would never pass.
         drop((exits, crew));
@@ -229,7 +248,7 @@ struct Shared<W, O, K> {
 struct Hire<'scope, 'env, In, W, O, K, S> {
     shared: Arc<Shared<W, O, K>>,
     crew: Arc<Crew<'scope, 'env>>,
-    exit: Exit<In>,
+    supply: Supply<'scope, In>,
     sink: S,
 }
 
@@ -262,7 +281,7 @@ where
         let staff = lock(&self.crew.office.staff);
         let (workers, min, max) = (staff.workers, staff.min, staff.max);
         drop(staff);
-        let (queued, idle) = self.exit.load();
+        let (queued, idle) = self.supply.load();
         let too_few = workers < min;
         if workers >= max || (idle > 0 && !too_few) {
             return;
@@ -287,7 +306,7 @@ where
         let another = Hire {
             shared: Arc::clone(&self.shared),
             crew: Arc::clone(&self.crew),
-            exit: self.exit.clone(),
+            supply: self.supply.clone(),
             sink: self.sink.clone(),
         };
         if another.start().is_err() {
@@ -353,7 +372,7 @@ where
             let office = &self.hire.crew.office;
             let scales = office.scales.load();
             let mut deadline = None;
-            if scales && !is_spare && self.hire.exit.hand_is_empty() {
+            if scales && !is_spare && self.hire.supply.hand_is_empty() {
                 if self.hire.is_one_too_many() {
                     return None;
                 }
@@ -361,7 +380,7 @@ where
                 let goes = staff.workers > staff.min;
                 deadline = goes.then(|| Instant::now().checked_add(KEEP_ALIVE)).flatten();
             }
-            let taken = self.hire.exit.take_until(deadline, &self.desk);
+            let taken = self.hire.supply.take_until(deadline, &self.desk);
             if is_spare {
                 lock(&self.hire.crew.office.staff).spare = false;
             }
@@ -380,7 +399,7 @@ where
                         continue;
                     }
                     // The others may all be busy for an hour: then this one stays. Of several whose time is over together one does.
-                    if staff.spare || self.hire.exit.load().1 > 0 {
+                    if staff.spare || self.hire.supply.load().1 > 0 {
                         staff.workers -= 1;
                         return None;
                     }
