@@ -56,9 +56,13 @@ const fn aim(family: &'static str, begins: &'static str, peers: Peers, limit: f6
 
 const LOCKED_RINGS: Peers = Peers::These(&["crossbeam-queue", "concurrent-queue"]);
 const BY_HAND: Peers = Peers::These(&["crossbeam-channel", "crossfire", "kanal"]);
+const RAYON: Peers = Peers::These(&["rayon-par-bridge"]);
+
+/// Our pipelines whose workers share the source, and add up themselves.
+const BRIDGE: &str = "aqueduct-bridge";
 
 /// The table of README.md.
-const AIMS: [Aim; 28] = [
+const AIMS: [Aim; 32] = [
     Aim { lacks: &["pair", "batch"], ..aim("queue", "", LOCKED_RINGS, 1.25) },
     Aim { lacks: &["pair", "batch"], ..aim("queue", "", Peers::These(&["lfqueue"]), 0.25) },
     Aim {
@@ -90,7 +94,11 @@ const AIMS: [Aim; 28] = [
     aim("pipeline", "cheap/3x2", BY_HAND, 0.6),
     aim("pipeline", "heavy/3x2", Peers::All, 1.0),
     aim("pipeline", "heavy/fused", Peers::All, 1.0),
-    aim("pipeline", "cheap/fused/unordered", Peers::These(&["rayon-par-bridge"]), 1.0),
+    aim("pipeline", "cheap/fused/unordered", RAYON, 1.0),
+    Aim { ours: BRIDGE, ..aim("pipeline", "cheap/3x2", BY_HAND, 0.6) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/3x2", Peers::All, 1.0) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/fused", Peers::All, 1.0) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "cheap/fused/unordered", RAYON, 1.0) },
 ];
 
 impl Aim {

@@ -6,6 +6,7 @@ use aqueduct::pipeline::{Flow, Pipeline};
 use pariter::IteratorExt;
 use rayon::iter::{IntoParallelIterator, ParallelBridge, ParallelIterator};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::thread;
 
 pub(super) fn all(shape: Shape) -> Vec<Candidate> {
@@ -16,6 +17,9 @@ pub(super) fn all(shape: Shape) -> Vec<Candidate> {
         candidate("crossfire", shape, move |ops| by_hand::<Crossfire>(shape, ops)),
         candidate("kanal", shape, move |ops| by_hand::<Kanal>(shape, ops)),
     ];
+    if !shape.ordered {
+        all.push(candidate("crossfire-bridge", shape, move |ops| bridge::<Crossfire>(shape, ops)));
+    }
     if shape.ordered {
         all.push(candidate("pariter", shape, move |ops| pariter(shape, ops)));
     }
@@ -58,7 +62,7 @@ fn aqueduct(shape: Shape, ops: u64) -> Sum {
 }
 
 /// How many cheap items a worker takes from a source that it shares.
-const GRAIN: usize = 16;
+const GRAIN: usize = 32;
 
 /// The same steps, without a thread that makes items and one that takes them: the first workers share the source, and the last ones add up.
 fn bridged(shape: Shape, ops: u64) -> Sum {
@@ -182,6 +186,52 @@ fn stages<C: Channel<T>, T>(
             take(item);
         }
     });
+}
+
+/// Without threads for the source and for what comes out.
+fn bridge<C: Channel<u64>>(shape: Shape, ops: u64) -> Sum {
+    let source = Mutex::new(0..ops);
+    let next = || source.lock().expect("a range does not panic").next();
+    let next = &next;
+    thread::scope(|scope| {
+        let mut last = Vec::new();
+        if shape.fused {
+            for _ in 0..WORKERS {
+                last.push(scope.spawn(move || sum_of(shape, || Some(shape.steps(next()?)))));
+            }
+        } else {
+            // Dropped here, so that the workers' own ends are the last.
+            let (first, second) = (C::bounded(), C::bounded());
+            for _ in 0..WORKERS {
+                let to = first.0.clone();
+                scope.spawn(move || {
+                    while let Some(n) = next() {
+                        C::send(&to, shape.step(n));
+                    }
+                });
+                let (from, to) = (first.1.clone(), second.0.clone());
+                scope.spawn(move || {
+                    while let Some(n) = C::recv(&from) {
+                        C::send(&to, shape.step(n));
+                    }
+                });
+                let from = second.1.clone();
+                last.push(scope.spawn(move || {
+                    sum_of(shape, || Some(shape.step(C::recv(&from)?)))
+                }));
+            }
+        }
+        let sums = last.into_iter().map(|worker| worker.join().expect("it does not panic"));
+        sums.fold(Sum::new(shape), Sum::and)
+    })
+}
+
+fn sum_of(shape: Shape, mut next: impl FnMut() -> Option<u64>) -> Sum {
+    let mut sum = Sum::new(shape);
+    while let Some(value) = next() {
+        sum.take(value);
+    }
+    sum
 }
 
 pub(super) struct Crossbeam;

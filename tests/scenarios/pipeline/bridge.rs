@@ -137,9 +137,8 @@ fn an_iterator_that_panics_when_it_is_dropped_has_failed() {
     }
 
     let last = Last;
-    let items = (0..10).map(move |n| {
-        let _ = &last;
-        n
+    let items = (0..10).inspect(move |_| {
+        let Last = &last;
     });
     let mut output = Vec::new();
     let error = Pipeline::bridge(items)
@@ -382,7 +381,7 @@ fn a_drain_ends_in_the_middle_of_a_grain() {
 #[test]
 fn a_shared_source_that_is_waited_for_is_the_bottleneck() {
     let (send, items) = mpsc::channel();
-    let pipeline = Pipeline::bridge(items.into_iter());
+    let pipeline = Pipeline::bridge(items);
     let running = pipeline.map("work", |n: u32| n).concurrency(3).spawn().unwrap();
     send.send(7).unwrap();
     assert_eq!(running.output().recv(), Ok(7));
