@@ -216,9 +216,7 @@ fn bridge<C: Channel<u64>>(shape: Shape, ops: u64) -> Sum {
                     }
                 });
                 let from = second.1.clone();
-                last.push(scope.spawn(move || {
-                    sum_of(shape, || Some(shape.step(C::recv(&from)?)))
-                }));
+                last.push(scope.spawn(move || sum_of(shape, || Some(shape.step(C::recv(&from)?)))));
             }
         }
         let sums = last.into_iter().map(|worker| worker.join().expect("it does not panic"));
