@@ -78,6 +78,7 @@ fn release(kernel: &str) -> String {
 fn crate_of(candidate: &str) -> &str {
     match candidate {
         "crossbeam-select" => "crossbeam-channel",
+        "crossfire-bridge" => "crossfire",
         "rayon-par-bridge" | "rayon-range" => "rayon",
         "tokio-blocking" => "tokio",
         name => name,
