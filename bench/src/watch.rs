@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_run_that_hangs_is_named() {
         let (called, calls) = mpsc::channel();
-        let watch = Watch::with(Duration::from_millis(20), move |what, _| {
+        let watch = Watch::with(Duration::from_millis(500), move |what, _| {
             called.send(what.to_string()).unwrap();
         });
         watch.over("the first".into(), || ());

@@ -50,7 +50,7 @@ use table::Place;
 /// use std::time::Duration;
 ///
 /// let server = Context::background();
-/// let request = server.with_timeout(Duration::from_secs(5));
+/// let request = server.with_timeout(Duration::from_secs(60));
 /// let query = request.child();
 ///
 /// request.cancel_with("the client hung up");

@@ -20,7 +20,7 @@
 //! use aqueduct::channel::bounded;
 //! use std::time::Duration;
 //!
-//! let context = Context::background().with_timeout(Duration::from_secs(10));
+//! let context = Context::background().with_timeout(Duration::from_secs(60));
 //! let (sender, receiver) = bounded(4);
 //! let producer = std::thread::spawn(move || {
 //!     for n in 1..=10 {

@@ -106,7 +106,8 @@ fn a_timer_in_a_loop_leaves_nothing() {
             drop(timer::call_at(Instant::now() + Duration::from_secs(3600), || ()).unwrap());
         }
         assert_eq!(timer::pending(), 0);
-        assert!(threads() <= before.map(|before| before + 1));
+        // One that has left may be on its way out.
+        eventually("one at most", || threads() <= before.map(|before| before + 1));
     });
 }
 

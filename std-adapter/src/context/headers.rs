@@ -39,7 +39,7 @@ impl Context {
     /// struct Trace(String);
     ///
     /// // Here:
-    /// let context = Context::background().with_timeout(Duration::from_secs(5)).with_value(Trace("7f".into()));
+    /// let context = Context::background().with_timeout(Duration::from_secs(60)).with_value(Trace("7f".into()));
     /// let mut headers = HashMap::new();
     /// context.write_headers(|name, value| drop(headers.insert(name.to_owned(), value.to_owned())));
     /// headers.insert("trace".to_owned(), context.value::<Trace>().unwrap().0.clone());
