@@ -202,10 +202,10 @@ fn under_fair_readers_and_writers_wait_for_one_phase_of_each_other() {
     assert!(write <= READERS * (WRITERS + 1), "{write} readers before a writer that waited");
 }
 
-/// A reader waits for the writer that is inside, and for no other.
+/// A reader waits for the writer that is inside, and for one that is just being handed the lock because it has lost so often.
 #[test]
 fn under_reader_priority_a_reader_waits_for_one_writer() {
     let (longest, _) = longest_waits::<ReaderPriority>(1, 3);
     println!("reader priority: at most {longest} writers came in before a reader that waited");
-    assert!(longest <= 1, "{longest} writers passed a reader that waited");
+    assert!(longest <= 2, "{longest} writers passed a reader that waited");
 }

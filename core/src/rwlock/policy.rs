@@ -41,8 +41,8 @@ impl WriterPriority {
 ///
 /// # Bounds
 ///
-/// - A reader waits for the writer that was inside when it began to wait, and for nobody else: when that one leaves, all
-///   readers that wait are handed the lock at once.
+/// - A reader waits for the writer that was inside when it began to wait, and at most for one that has lost so often that it was just
+///   being handed the lock then: when nobody of these is inside, all readers that wait are handed the lock at once.
 /// - A writer waits until no reader is inside: as long as readers overlap it starves, and that is what the name says.
 /// - A writer, or an upgradable reader, that is woken and finds that somebody else was faster stands in line again; after
 ///   [`PATIENCE`](Self::PATIENCE) such losses no writer and no upgradable reader passes it.
