@@ -8,7 +8,7 @@
 //! let answer = pool.submit(|| 6 * 7)?;
 //! let urgent = Job::with_context(|job| job.is_cancelled())
 //!     .priority(Priority::Urgent)
-//!     .timeout(Duration::from_secs(10));
+//!     .timeout(Duration::from_secs(60));
 //! let urgent = pool.submit_job(urgent)?;
 //! assert_eq!(answer.join()?.value, 42);
 //! assert!(!urgent.join()?.value);

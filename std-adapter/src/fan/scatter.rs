@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// let pool = Pool::builder().max_workers(3).build()?;
 /// let replicas = [Ok(7), Err("down"), Ok(7)];
 /// let read = fan::scatter(&pool)
-///     .timeout(Duration::from_secs(10))
+///     .timeout(Duration::from_secs(60))
 ///     .quorum(2, replicas.map(|replica| Job::fallible(move |_| replica)))?;
 /// assert!(read.values.iter().all(|(_, value)| *value == 7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

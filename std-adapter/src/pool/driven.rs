@@ -32,7 +32,7 @@ where
     /// let pool = Pool::builder().max_workers(1).build()?;
     /// let (sender, receiver) = channel::bounded(1);
     /// let sum = Job::future(async move { receiver.recv_async().await.unwrap_or(0) + 1 });
-    /// let sum = pool.submit_job(sum.timeout(Duration::from_secs(10)))?;
+    /// let sum = pool.submit_job(sum.timeout(Duration::from_secs(60)))?;
     /// pool.execute(move || sender.send(41).unwrap())?;
     /// assert_eq!(sum.join()?.value, 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// let mut limited = pool.submit(|| 2)?;
 /// let awaited = pool.submit(|| 3)?;
 /// assert_eq!(joined.join()?.value, 1);
-/// let outcome = limited.join_timeout(Duration::from_secs(10)).expect("it is quick");
+/// let outcome = limited.join_timeout(Duration::from_secs(60)).expect("it is quick");
 /// assert_eq!(outcome?.value, 2);
 /// assert_eq!(park::block_on(awaited)?.value, 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -87,7 +87,7 @@ impl fmt::Display for Priority {
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder().max_workers(2).build()?;
-/// let job = Job::new(|| 6 * 7).priority(Priority::High).queue_timeout(Duration::from_secs(10));
+/// let job = Job::new(|| 6 * 7).priority(Priority::High).queue_timeout(Duration::from_secs(60));
 /// assert_eq!(pool.submit_job(job)?.join()?.value, 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

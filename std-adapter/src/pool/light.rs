@@ -229,7 +229,10 @@ mod tests {
                 was_shown |= pool.shared().tick.seen() > 0;
             }
             pool.wait_idle();
-            assert_eq!(pool.shared().tick.seen(), 0);
+            // Whoever has counted the last one is about to.
+            while pool.shared().tick.seen() != 0 {
+                std::thread::yield_now();
+            }
         }
         // Not on a machine on which nothing is short.
         println!("a time was shown: {was_shown}");

@@ -259,7 +259,7 @@ mod tests {
 
     /// The outcome, which would never come if nobody came to the job.
     fn joined<R: 'static>(mut job: JobHandle<R>) -> R {
-        let outcome = job.join_timeout(Duration::from_secs(10)).expect("nobody comes to it");
+        let outcome = job.join_timeout(Duration::from_secs(60)).expect("nobody comes to it");
         outcome.unwrap().value
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let (ended, wait) = mpsc::channel();
         let inner = pool.clone();
         std::thread::spawn(move || ended.send(inner.shutdown().is_complete()));
-        assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(true));
+        assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(true));
         assert_eq!(joined(blocked), 7);
         assert!(waits.is_finished());
     }
@@ -311,14 +311,14 @@ mod tests {
         let pool = Pool::builder().max_workers(2).check_interval(Duration::MAX).build().unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let (send, receive) = mpsc::channel();
+        let (tell, begun) = mpsc::channel();
         let first = Job::with_context(move |job| {
+            tell.send(()).unwrap();
             let _ = wait.recv();
             job.blocking(|| receive.recv().unwrap())
         });
         let first = submitted(&pool, first);
-        while pool.metrics().queued != [0; 4] {
-            std::thread::yield_now();
-        }
+        begun.recv().unwrap();
         refuse_threads(&pool, true);
         let waits = pool.submit(move || send.send(7).unwrap()).unwrap();
         assert!(pool.metrics().spawn_failures > 0 && !waits.is_finished());
@@ -329,7 +329,7 @@ mod tests {
             std::thread::yield_now();
         }
         drop(go);
-        assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok(true));
+        assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(true));
         assert_eq!(joined(first), 7);
     }
 

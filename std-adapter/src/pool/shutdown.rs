@@ -349,7 +349,7 @@ mod tests {
             static SLOW: RefCell<Option<Slow>> = const { RefCell::new(None) };
         }
 
-        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let pool = Pool::builder().min_workers(1).max_workers(1).build().unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let (note, ends) = mpsc::channel();
         let slow = Slow(wait, note.clone());

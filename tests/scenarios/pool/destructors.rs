@@ -27,7 +27,8 @@ impl fmt::Display for Bomb {
 impl Error for Bomb {}
 
 fn one_worker() -> Pool {
-    Pool::builder().max_workers(1).keep_alive(Duration::from_secs(3600)).build().unwrap()
+    let long = Duration::from_secs(3600);
+    Pool::builder().max_workers(1).keep_alive(long).check_interval(long).build().unwrap()
 }
 
 /// No worker was lost, and everything was counted.

@@ -450,7 +450,7 @@ fn a_panic_in_a_thread_locals_destructor_ends_the_process() {
     thread_local!(static PANICS: Panics = const { Panics });
 
     if std::env::var_os(CHILD).is_some() {
-        let pool = Pool::builder().max_workers(1).build().unwrap();
+        let pool = Pool::builder().min_workers(1).max_workers(1).build().unwrap();
         // The job itself is done, and its outcome is there before the worker goes.
         pool.submit(|| PANICS.with(|_| ())).unwrap().join().unwrap();
         pool.shutdown();

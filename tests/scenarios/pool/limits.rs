@@ -14,7 +14,13 @@ const LONG: Duration = Duration::from_secs(3600);
 /// back.
 #[test]
 fn a_late_job_is_reported_and_replaced() {
-    let pool = Pool::builder().max_workers(1).max_compensation(1).build().unwrap();
+    let pool = Pool::builder()
+        .max_workers(1)
+        .max_compensation(1)
+        .keep_alive(LONG)
+        .check_interval(LONG)
+        .build()
+        .unwrap();
     let gate = Gate::default();
     let inside = gate.clone();
     let (tell, told) = mpsc::channel();
@@ -229,7 +235,13 @@ fn a_job_that_has_waited_too_long_is_not_begun_though_its_timer_is_late() {
 /// A job that blocks in a section that says so is replaced meanwhile.
 #[test]
 fn a_blocking_section_is_replaced() {
-    let pool = Pool::builder().max_workers(1).max_compensation(1).build().unwrap();
+    let pool = Pool::builder()
+        .max_workers(1)
+        .max_compensation(1)
+        .keep_alive(LONG)
+        .check_interval(LONG)
+        .build()
+        .unwrap();
     let gate = Gate::default();
     let inside = gate.clone();
     let blocks = Job::with_context(move |job| job.blocking(|| inside.pass()));
@@ -245,7 +257,13 @@ fn a_blocking_section_is_replaced() {
 /// One that came in the place of a blocked one is not called any more when that one goes on, though it is there and rests.
 #[test]
 fn after_a_blocking_section_no_more_work_than_may() {
-    let pool = Pool::builder().max_workers(1).max_compensation(1).keep_alive(LONG).build().unwrap();
+    let pool = Pool::builder()
+        .max_workers(1)
+        .max_compensation(1)
+        .keep_alive(LONG)
+        .check_interval(LONG)
+        .build()
+        .unwrap();
     let gate = Gate::default();
     let (inside, inner) = (gate.clone(), pool.clone());
     let blocks = Job::with_context(move |job| {

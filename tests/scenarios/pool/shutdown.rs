@@ -362,7 +362,7 @@ fn a_destructor_of_a_worker_that_goes_shuts_its_pool_down() {
     }
 
     let (note, noted) = mpsc::channel();
-    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let pool = Pool::builder().min_workers(1).max_workers(1).build().unwrap();
     let ends = Ends(pool.clone(), note.clone());
     pool.submit(move || ENDS.set(Some(ends))).unwrap().join().unwrap();
     std::thread::spawn(move || {
