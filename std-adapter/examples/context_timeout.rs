@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // To another process the deadline goes along as what is left of it.
     let mut headers = BTreeMap::new();
-    let call = server.with_timeout(Duration::from_secs(5));
+    let call = server.with_timeout(Duration::from_secs(3600));
     call.write_headers(|name, value| drop(headers.insert(name.to_owned(), value.to_owned())));
     let there = Context::from_headers(&Context::background(), |name| {
         headers.get(name).map(String::as_str)

@@ -29,7 +29,7 @@ where
 /// use std::time::Duration;
 ///
 /// let mut batches = Vec::new();
-/// let rows = Batch::of(3).within(Duration::from_secs(5));
+/// let rows = Batch::of(3).within(Duration::from_secs(3600));
 /// Pipeline::from_iter(1..=7).batch("rows", rows).run(|batch| batches.push(batch))?;
 /// assert_eq!(batches, [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
 ///

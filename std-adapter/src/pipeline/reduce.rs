@@ -15,7 +15,7 @@ use crate::thread::{self, Panicked};
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl<N: Flow> Pipeline<N> {
-    /// Runs to the end, and makes one value of all items, as [`fold`](Self::fold); but on the workers of the last stage. Each begins with `init()` and
+    /// Runs to the end, and makes one value of all items, as [`fold`](Self::fold); but on the workers of the last stage. Each begins with `init()`, or with what one has left that is gone, and
     /// adds to it what it has made, and in the end `merge` makes one of their values, in no order, on this thread.
     ///
     /// It saves the queue in front of the output, and what each item costs there. Behind an [ordered](Self::ordered) point all items go into one value, in

@@ -17,6 +17,8 @@ use std::time::Duration;
 #[test]
 fn a_run_can_be_ended_any_number_of_times() {
     let running = Pipeline::from_iter(0_u64..).map("same", |n| n).concurrency(2).spawn().unwrap();
+    // It stays there, so that the run is no empty one when it ends.
+    eventually("something is made", || !running.output().is_empty());
     let controllers = [(); 8].map(|()| running.controller());
     thread::scope(|scope| {
         for controller in &controllers {

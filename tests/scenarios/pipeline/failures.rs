@@ -254,7 +254,8 @@ fn a_failure_behind_the_one_that_stopped_changes_nothing() {
     let (stopped, three_has_stopped) = channel::bounded(1);
     let error = Pipeline::source(move |out| {
         for n in 0..5 {
-            out.send(n)?;
+            // The last may be late: three has failed by then.
+            let _ = out.send(n);
         }
         out.context().wait();
         stopped.send(())?;
@@ -373,7 +374,8 @@ fn the_failure_that_stopped_a_run_is_told_however_it_ends() {
     fn held(gate: Receiver<()>, stopped: Sender<()>) -> Pipeline<impl Flow<Item = u64> + 'static> {
         let source = Pipeline::source(move |out| {
             out.send(0)?;
-            out.send(1)?;
+            // It may have failed before this returns.
+            let _ = out.send(1);
             out.context().wait();
             let _ = stopped.send(());
             Ok(())

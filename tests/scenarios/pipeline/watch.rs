@@ -117,10 +117,9 @@ fn a_run_that_does_not_end_says_who_is_stuck() {
         .unwrap();
     has_begun.recv().unwrap();
     let stuck = running.wait_timeout(Duration::ZERO).unwrap_err();
-    // The others may be at the last items.
-    let at_work: Vec<_> = stuck.at_work.iter().filter(|at| at.item <= 7).collect();
-    let [at_work] = &at_work[..] else { panic!("{stuck:?}") };
-    assert_eq!((&*at_work.stage, at_work.item), ("stuck", 7));
+    // The others may be at the items behind it, or about to leave that one.
+    assert!(stuck.at_work.iter().all(|at| at.item >= 7), "{stuck:?}");
+    assert!(stuck.at_work.iter().any(|at| (&*at.stage, at.item) == ("stuck", 7)), "{stuck:?}");
     drop(go);
     let report = stuck.running.wait().unwrap();
     assert_adds_up(&report);
@@ -208,7 +207,10 @@ fn a_source_and_an_output_that_are_stuck_are_named() {
     let full = Pipeline::from_iter(0..10).output_buffer(1).context(&context).spawn().unwrap();
     eventually("it waits for room", || full.metrics().stages[0].blocked == 1);
     context.cancel();
-    assert_eq!(named(&full.wait().unwrap_err()), []);
+    // It may have seen that before anybody asked who is at work.
+    let error = full.wait().unwrap_err();
+    let at_work = named(&error);
+    assert!(at_work.is_empty() || at_work == [("source", 2)], "{at_work:?}");
 }
 
 /// A deadline that ends a run says which stage was at work, and on which item, when it came.
@@ -520,7 +522,9 @@ fn a_scale_policy_may_look_at_its_run() {
 
     impl ScalePolicy for Looks {
         fn on_submit(&self, load: &Load) -> bool {
-            let controller = self.0.lock().unwrap().clone().expect("the run has started");
+            let controller = self.0.lock().unwrap().clone();
+            // The first item may come before the run has said that it has started.
+            let Some(controller) = controller else { return false };
             // A panic in here is a no, of which nobody hears: so what was seen is counted.
             let workers = controller.metrics().stages[1].workers;
             self.1.fetch_add(usize::from((load.workers..=load.max).contains(&workers)), SeqCst);
