@@ -1,4 +1,4 @@
-//! A source without a thread: the workers of the first stage take its items themselves, one at a time.
+//! A source without a thread: the workers of the first stage take its items themselves, a grain at a time.
 
 use super::Pipeline;
 use super::desk::{Desk, Office, Wait};
@@ -41,7 +41,8 @@ impl<I> Pipeline<Bridge<I>> {
     ///
     /// To take an item costs about as much as a lock does, twenty nanoseconds and more. Where the work on it costs no more than that, a dozen at a time cost
     /// hardly more than one. But those that a worker has taken are its own: they wait until all are there, and then until it has worked on those in front of
-    /// them, though others have nothing to do. So it is not for iterators that wait, least of all for what comes of their own items. Where the next item would have to wait for a place in a [window](Self::ordered), it takes fewer.
+    /// them, though others have nothing to do. So it is not for iterators that wait, least of all for what comes of their own items. Where the next item
+    /// would have to wait for a place in a [window](Self::ordered), it takes fewer.
     ///
     /// # Examples
     ///
