@@ -19,6 +19,14 @@ mod turns;
 use aqueduct::pool::{Job, JobHandle, Pool};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// One worker, and so many in its place while it is stuck. None is sent away for want of work, however long a test is held up.
+fn one_worker(max_compensation: usize) -> Pool {
+    let long = Duration::from_secs(3600);
+    let pool = Pool::builder().max_workers(1).max_compensation(max_compensation);
+    pool.keep_alive(long).check_interval(long).build().unwrap()
+}
 
 /// What jobs wait at until a test lets them pass.
 #[derive(Clone, Default)]

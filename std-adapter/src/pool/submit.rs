@@ -261,9 +261,6 @@ impl Shared {
         full: Full,
         submitter: Submitter<'_>,
     ) -> Result<Placed, (Queued, Refusal)> {
-        if !matches!(full, Full::Reject | Full::DropNewest) {
-            submitter.is_held_up();
-        }
         let limit = match full {
             Full::Reject => return Err((job, Refusal::Full)),
             Full::DropNewest => {
@@ -271,6 +268,7 @@ impl Shared {
                 return Ok(Placed::Settled);
             }
             Full::DropOldest => {
+                submitter.is_held_up();
                 // The oldest is nowhere else than in these hands for a moment.
                 let _clearing = Clearing::unless_worker(self);
                 return match self.queues.level(priority).force_send(job) {
@@ -296,7 +294,10 @@ impl Shared {
             Full::Block => Some(None),
             Full::BlockTimeout(limit) => Some(Some(limit)),
         };
-        let Some(limit) = limit else { return Ok(self.run_or_set_aside(job)) };
+        let Some(limit) = limit else {
+            submitter.is_held_up();
+            return Ok(self.run_or_set_aside(job));
+        };
         let mut room = self.queues.level(priority).send(job);
         match self.wait_for(&mut room, limit, submitter) {
             Ok(Ok(())) => {

@@ -1,6 +1,6 @@
 //! Time limits and cancelling: reported when they come, and no capacity is lost.
 
-use super::Gate;
+use super::{Gate, one_worker};
 use crate::support::{FOR_EVER, eventually};
 use aqueduct::pool::{self, Cancel, Full, Job, JobError, Limit, Pool, Refusal};
 use aqueduct::{Context, timer};
@@ -8,19 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
-const LONG: Duration = Duration::from_secs(3600);
-
 /// R16: A job that runs too long is reported when its time is over, is asked to stop, and its worker is replaced until it comes
 /// back.
 #[test]
 fn a_late_job_is_reported_and_replaced() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(1)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(1);
     let gate = Gate::default();
     let inside = gate.clone();
     let (tell, told) = mpsc::channel();
@@ -235,13 +227,7 @@ fn a_job_that_has_waited_too_long_is_not_begun_though_its_timer_is_late() {
 /// A job that blocks in a section that says so is replaced meanwhile.
 #[test]
 fn a_blocking_section_is_replaced() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(1)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(1);
     let gate = Gate::default();
     let inside = gate.clone();
     let blocks = Job::with_context(move |job| job.blocking(|| inside.pass()));
@@ -257,13 +243,7 @@ fn a_blocking_section_is_replaced() {
 /// One that came in the place of a blocked one is not called any more when that one goes on, though it is there and rests.
 #[test]
 fn after_a_blocking_section_no_more_work_than_may() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(1)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(1);
     let gate = Gate::default();
     let (inside, inner) = (gate.clone(), pool.clone());
     let blocks = Job::with_context(move |job| {
@@ -293,8 +273,7 @@ fn a_late_job_that_comes_back_takes_its_place_under_load() {
         }
     }
 
-    let pool = Pool::builder().max_workers(1).max_compensation(1).check_interval(LONG);
-    let pool = pool.keep_alive(LONG).build().unwrap();
+    let pool = one_worker(1);
     let gate = Gate::default();
     let late = Job::new(gate.job()).timeout(Duration::from_millis(1));
     assert!(pool.submit_job(late).unwrap().join().is_err());

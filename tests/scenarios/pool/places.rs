@@ -1,6 +1,6 @@
 //! Who comes in the place of a worker that is late or waits: one each, whatever the policy says, and also while the pool ends.
 
-use super::Gate;
+use super::{Gate, one_worker};
 use crate::support::{FOR_EVER, eventually};
 use aqueduct::pool::{
     Builder, Decision, Full, Job, JobError, JobHandle, LatencyTarget, Limit, Load, Pool,
@@ -51,13 +51,7 @@ fn blocks(gate: &Gate) -> Job<impl aqueduct::pool::Work<Output = ()>> {
 /// R16: A worker runs the job that it joins, and that is late: another comes in its place, as if it had taken it from the queue.
 #[test]
 fn a_late_job_inside_of_another_is_made_up_for() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(1)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(1);
     let gate = Gate::default();
     let (inner, inside) = (pool.clone(), gate.clone());
     let outer = pool.submit(move || {
@@ -76,13 +70,7 @@ fn a_late_job_inside_of_another_is_made_up_for() {
 /// R16: Both of the jobs inside of each other are late. It is one worker that is stuck, until the last of them is back.
 #[test]
 fn a_worker_that_is_late_twice_is_made_up_for_once() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(4)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(4);
     let (first, second) = (Gate::default(), Gate::default());
     let (inner, inside, outside) = (pool.clone(), first.clone(), second.clone());
     let limit = Duration::from_millis(1);
@@ -123,13 +111,7 @@ fn at_most_one_works(pool: &Pool) {
 /// R16: Late, and in a blocking section, and in one inside of that: one worker that is stuck, and one in its place.
 #[test]
 fn a_worker_that_is_late_where_it_blocks_is_made_up_for_once() {
-    let pool = Pool::builder()
-        .max_workers(1)
-        .max_compensation(4)
-        .keep_alive(LONG)
-        .check_interval(LONG)
-        .build()
-        .unwrap();
+    let pool = one_worker(4);
     let gate = Gate::default();
     let inside = gate.clone();
     let late = Job::with_context(move |job| job.blocking(|| job.blocking(|| inside.pass())));
