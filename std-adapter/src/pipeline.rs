@@ -63,6 +63,7 @@
 //!
 //! How the end of input, the window and a stop work is told in `pipeline/PROTOCOL.md`.
 
+mod boxed;
 mod bridge;
 mod build;
 mod cap;
@@ -100,6 +101,7 @@ mod work;
 #[doc = include_str!("pipeline/PROTOCOL.md")]
 mod protocol {}
 
+pub use boxed::Boxed;
 pub use bridge::Bridge;
 pub use error::{BoxError, BuildError, Cause, PipelineError, StageError};
 pub use flow::Flow;

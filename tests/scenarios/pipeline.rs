@@ -1,5 +1,6 @@
 //! Pipelines: what goes through, what fails, how they end, and whether the accounts are right.
 
+mod boxed;
 mod bridge;
 mod commits;
 mod destructors;

@@ -1,7 +1,7 @@
 //! Pipelines of random shape against the loop that they stand for.
 
 use aqueduct::Context;
-use aqueduct::pipeline::{Flow, Pipeline, PipelineError, Policy, Report};
+use aqueduct::pipeline::{Boxed, Pipeline, PipelineError, Policy, Report};
 use aqueduct_tests::share;
 use proptest::collection::vec;
 use proptest::option;
@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// A pipeline of numbers and what was made of them, whatever its shape.
+type Pairs = Pipeline<Boxed<'static, (u64, u64)>>;
 
 /// One stage of a random pipeline.
 #[derive(Clone, Debug)]
@@ -107,7 +110,7 @@ struct Run {
 /// Where a pipeline's items come from, and what is to be done with it once it has its stages.
 #[derive(Clone, Copy, Debug)]
 struct Finish {
-    /// So many at a time, the workers of the first stage take from the source themselves, of two stages at most; none: it has a thread.
+    /// So many at a time, the workers of the first stage take from the source themselves; none: it has a thread.
     grain: Option<usize>,
     /// And the workers of the last one gather what comes out. What refuses its output, or is aborted by hand, is undisturbed then.
     reduced: bool,
@@ -125,14 +128,15 @@ impl Finish {
         Self { cap: self.cap.filter(|_| keeps_order(shapes)), ..self }
     }
 
-    fn run(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
-        match self.cap {
-            None => self.take(pipeline),
-            Some(cap) => self.take(pipeline.max_in_flight(cap)),
-        }
+    fn run(&self, pipeline: Pairs) -> Run {
+        let pipeline = match self.cap {
+            None => pipeline,
+            Some(cap) => pipeline.max_in_flight(cap).boxed(),
+        };
+        if self.reduced { self.gather(pipeline) } else { self.take(pipeline) }
     }
 
-    fn take(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
+    fn take(&self, pipeline: Pairs) -> Run {
         let context = Context::background();
         let pipeline = pipeline.context(&context).output_buffer(self.output_buffer);
         match self.disturbance {
@@ -144,12 +148,8 @@ impl Finish {
         }
     }
 
-    fn run_shared(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>) -> Run {
-        if self.reduced { self.gather(pipeline) } else { self.take(pipeline) }
-    }
-
     /// On the workers.
-    fn gather(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>) -> Run {
+    fn gather(&self, pipeline: Pairs) -> Run {
         let (context, drain) = (Context::background(), Context::background());
         let delivered = AtomicU64::new(0);
         let gathered = Mutex::new(Vec::new());
@@ -182,11 +182,7 @@ impl Finish {
     }
 
     /// In the background, and ended by hand.
-    fn watch(
-        &self,
-        pipeline: Pipeline<impl Flow<Item = (u64, u64)> + 'static>,
-        context: &Context,
-    ) -> Run {
+    fn watch(&self, pipeline: Pairs, context: &Context) -> Run {
         let running = pipeline.spawn().expect("it can be built");
         let mut output = Vec::new();
         let mut disturbed = false;
@@ -209,7 +205,7 @@ impl Finish {
     }
 
     /// On this thread.
-    fn stay(&self, pipeline: Pipeline<impl Flow<Item = (u64, u64)>>, context: &Context) -> Run {
+    fn stay(&self, pipeline: Pairs, context: &Context) -> Run {
         let mut output = Vec::new();
         let mut disturbed = false;
         let result = pipeline.try_run(|pair| {
@@ -231,52 +227,25 @@ impl Finish {
     }
 }
 
-/// Adds a stage, with or without an ordered point, and goes on with the next. Each way is another type, so there is a
-/// function for each length. `widest` is the largest concurrency since the last ordered point.
-macro_rules! add_stage {
-    ($name:ident, then $next:ident, or $end:ident) => {
-        fn $name<N>(pipeline: Pipeline<N>, shapes: &[Shape], widest: usize, finish: &Finish) -> Run
-        where
-            N: Flow<Item = (u64, u64)> + 'static,
-        {
-            let Some((shape, rest)) = shapes.split_first() else { return finish.$end(pipeline) };
-            let widest = widest.max(shape.concurrency);
-            let this = shape.clone();
-            let staged = pipeline
-                .stage(stringify!($name), move |(item, value)| {
-                    work(&this, item, value).map(|value| (item, value))
-                })
-                .concurrency(shape.concurrency)
-                .buffer(shape.buffer)
-                .on_error(if shape.stops { Policy::Stop } else { Policy::Collect });
-            match shape.ordered {
-                None => $next(staged, rest, widest, finish),
-                Some(room) => $next(staged.ordered(widest + room), rest, 1, finish),
-            }
-        }
-    };
-}
-
-add_stage!(first, then second, or run);
-add_stage!(second, then third, or run);
-add_stage!(third, then no_more, or run);
-add_stage!(shared, then last, or run_shared);
-add_stage!(last, then no_more_shared, or run_shared);
-
-fn no_more<N>(pipeline: Pipeline<N>, shapes: &[Shape], _: usize, finish: &Finish) -> Run
-where
-    N: Flow<Item = (u64, u64)> + 'static,
-{
-    assert!(shapes.is_empty(), "three stages at most");
-    finish.run(pipeline)
-}
-
-fn no_more_shared<N>(pipeline: Pipeline<N>, shapes: &[Shape], _: usize, finish: &Finish) -> Run
-where
-    N: Flow<Item = (u64, u64)> + 'static,
-{
-    assert!(shapes.is_empty(), "two stages at most");
-    finish.run_shared(pipeline)
+/// The stages, one after the other; each has a window with room enough for those since the last ordered point.
+fn staged(mut pipeline: Pairs, shapes: &[Shape]) -> Pairs {
+    let mut widest = 1;
+    for (number, shape) in shapes.iter().enumerate() {
+        widest = widest.max(shape.concurrency);
+        let this = shape.clone();
+        let stage = pipeline
+            .stage(format!("stage {number}"), move |(item, value)| {
+                work(&this, item, value).map(|value| (item, value))
+            })
+            .concurrency(shape.concurrency)
+            .buffer(shape.buffer)
+            .on_error(if shape.stops { Policy::Stop } else { Policy::Collect });
+        pipeline = match shape.ordered {
+            None => stage.boxed(),
+            Some(room) => stage.ordered(std::mem::replace(&mut widest, 1) + room).boxed(),
+        };
+    }
+    pipeline
 }
 
 /// Whether the output has to be in the order of the source: behind the last ordered point nothing overtakes.
@@ -302,12 +271,11 @@ fn assert_adds_up(report: &Report) {
 
 fn check(shapes: &[Shape], items: u64, finish: &Finish) {
     let source = (0..items).map(|item| (item, item));
-    // Each length is another type, for each source and each end: to compile them all takes long.
-    let shapes = if finish.grain.is_some() { &shapes[..shapes.len().min(2)] } else { shapes };
-    let run = match finish.grain {
-        None => first(Pipeline::from_iter(source), shapes, 1, finish),
-        Some(grain) => shared(Pipeline::bridge(source).grain(grain), shapes, 1, finish),
+    let source = match finish.grain {
+        None => Pipeline::from_iter(source).boxed(),
+        Some(grain) => Pipeline::bridge(source).grain(grain).boxed(),
     };
+    let run = finish.run(staged(source, shapes));
 
     let report = match &run.result {
         Ok(report) => report,
@@ -385,7 +353,7 @@ proptest! {
     /// R37: output, order, errors and accounts are those of the serial loop.
     #[test]
     fn a_pipeline_does_what_the_loop_does(
-        shapes in vec(shape(false), 0..4),
+        shapes in vec(shape(false), 0..6),
         items in 0_u64..150,
         finish in finish(Just(Disturbance::None)),
     ) {
@@ -395,7 +363,7 @@ proptest! {
     /// R42: so it is when failures stop it.
     #[test]
     fn a_pipeline_stops_where_the_loop_stops(
-        shapes in vec(shape(true), 1..4),
+        shapes in vec(shape(true), 1..6),
         items in 0_u64..150,
         finish in finish(Just(Disturbance::None)),
     ) {
@@ -405,7 +373,7 @@ proptest! {
     /// R31: and when it is cancelled, or its output fails, at any point.
     #[test]
     fn a_pipeline_that_is_cut_short_keeps_its_accounts(
-        shapes in vec(shape(true), 0..4),
+        shapes in vec(shape(true), 0..6),
         items in 0_u64..150,
         finish in finish(disturbance()),
     ) {

@@ -3,7 +3,7 @@
 
 use aqueduct::Context;
 use aqueduct::pipeline::{
-    Backoff, BuildError, Flow, Pipeline, PipelineError, Policy, Report, StageError,
+    Backoff, Boxed, BuildError, Pipeline, PipelineError, Policy, Report, StageError,
 };
 use aqueduct_tests::share;
 use proptest::collection::vec;
@@ -197,50 +197,34 @@ struct Run {
     cancelled: bool,
 }
 
-/// Adds a stage and goes on with the next. Each way is another type, so there is a function for each length.
-macro_rules! add_stage {
-    ($name:ident, $index:literal, then $next:ident) => {
-        fn $name<N>(pipeline: Pipeline<N>, shared: &Shared<'_>, whole: &Whole, widest: usize) -> Run
-        where
-            N: Flow<Item = Step>,
-        {
-            let Some(shape) = shared.shapes.get($index - 1) else {
-                return finish(pipeline, shared, whole);
-            };
-            let widest = widest.max(shape.most());
-            let staged = pipeline
-                .flat_map(stringify!($name), move |step| shared.work($index, step))
-                .concurrency_auto(shape.least..=shape.most())
-                .buffer(shape.buffer)
-                .on_error(shared.policy($index))
-                .dead_letters(move |step, _| {
-                    assert!(shared.buried.lock().unwrap().insert(($index, step)), "buried twice");
-                });
-            // A flat-map puts its lists in order inside, within the window that follows.
-            match (shape.keyed, shape.ordered) {
-                (false, None) => $next(staged, shared, whole, widest),
-                (false, Some(room)) => $next(staged.ordered(widest + room), shared, whole, 1),
-                (true, None) => $next(staged.keyed(|step: &Step| step.1), shared, whole, widest),
-                (true, Some(room)) => {
-                    let keyed = staged.keyed(|step: &Step| step.1);
-                    $next(keyed.ordered(widest + room), shared, whole, 1)
-                }
-            }
-        }
-    };
+/// The stages, one after the other; each has a window with room enough for those since the last ordered point.
+fn staged<'a>(
+    mut pipeline: Pipeline<Boxed<'a, Step>>,
+    shared: &'a Shared<'a>,
+) -> Pipeline<Boxed<'a, Step>> {
+    let mut widest = 1;
+    for (shape, index) in shared.shapes.iter().zip(1..) {
+        widest = widest.max(shape.most());
+        let stage = pipeline
+            .flat_map(format!("stage {index}"), move |step| shared.work(index, step))
+            .concurrency_auto(shape.least..=shape.most())
+            .buffer(shape.buffer)
+            .on_error(shared.policy(index))
+            .dead_letters(move |step, _| {
+                assert!(shared.buried.lock().unwrap().insert((index, step)), "buried twice");
+            });
+        let stage =
+            if shape.keyed { stage.keyed(|step: &Step| step.1).boxed() } else { stage.boxed() };
+        // A flat-map puts its lists in order inside, within the window that follows.
+        pipeline = match shape.ordered {
+            None => stage,
+            Some(room) => stage.ordered(std::mem::replace(&mut widest, 1) + room).boxed(),
+        };
+    }
+    pipeline
 }
 
-add_stage!(first, 1, then second);
-add_stage!(second, 2, then finish_after_two);
-
-fn finish_after_two<N>(pipeline: Pipeline<N>, shared: &Shared<'_>, whole: &Whole, _: usize) -> Run
-where
-    N: Flow<Item = Step>,
-{
-    finish(pipeline, shared, whole)
-}
-
-fn finish(pipeline: Pipeline<impl Flow<Item = Step>>, shared: &Shared<'_>, whole: &Whole) -> Run {
+fn finish(pipeline: Pipeline<Boxed<'_, Step>>, shared: &Shared<'_>, whole: &Whole) -> Run {
     let mut output = Vec::new();
     let pipeline = pipeline.context(&shared.context).output_buffer(whole.output_buffer);
     let result = pipeline.keep_errors(10_000).run(|step| {
@@ -283,10 +267,11 @@ fn check(shapes: &[Shape], items: u64, whole: &Whole) {
         }
         (item, 0)
     }));
-    let run = match whole.cap {
-        Some(cap) => first(source.max_in_flight(cap), &shared, whole, 1),
-        None => first(source, &shared, whole, 1),
+    let source = match whole.cap {
+        Some(cap) => source.max_in_flight(cap).boxed(),
+        None => source.boxed(),
     };
+    let run = finish(staged(source, &shared), &shared, whole);
     let report = match &run.result {
         Ok(report) => report,
         Err(error) => error.report().expect("it can be built"),
@@ -340,7 +325,7 @@ proptest! {
     /// R37, R42: output, order, retries, dead letters, errors and accounts are those of the serial loop.
     #[test]
     fn lists_retries_and_dead_letters_are_those_of_the_loop(
-        shapes in vec(shape(), 0..3),
+        shapes in vec(shape(), 0..4),
         items in 0_u64..120,
         whole in whole(false),
     ) {
@@ -350,7 +335,7 @@ proptest! {
     /// R31: and the accounts hold wherever it is cut.
     #[test]
     fn the_books_balance_wherever_a_run_is_cut(
-        shapes in vec(shape(), 0..3),
+        shapes in vec(shape(), 0..4),
         items in 0_u64..120,
         whole in whole(true),
     ) {

@@ -1,7 +1,7 @@
 //! How much of a pipeline of random shape is under way at a time: never more than its buffers, workers, windows and caps add up to.
 
 use aqueduct::Context;
-use aqueduct::pipeline::{Backoff, Batch, Flow, Pipeline, Policy, StageError};
+use aqueduct::pipeline::{Backoff, Batch, Boxed, Pipeline, Policy, StageError};
 use aqueduct_tests::share;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,6 +27,9 @@ struct Item {
 }
 
 type Step = Arc<Item>;
+
+/// A pipeline of them, whatever its shape.
+type Steps = Pipeline<Boxed<'static, Step>>;
 
 impl Item {
     fn new(number: usize, weight: usize, gauge: &Arc<Gauge>) -> Step {
@@ -124,12 +127,15 @@ impl Shape {
 
 /// A batch in front of an ordered point wants its items in order: behind workers that overtake each other it is given an ordered point in front.
 fn in_order_where_it_has_to_be(mut shapes: Vec<Shape>) -> Vec<Shape> {
-    for at in 1..shapes.len() {
+    let mut in_order = true;
+    for at in 0..shapes.len() {
         let asked = shapes[at..].iter().any(|shape| shape.ordered.is_some());
-        if asked && matches!(shapes[at].kind, Kind::Batch(_)) {
-            let before = &mut shapes[at - 1];
-            before.ordered = before.ordered.or((before.most() > 1).then_some(0));
+        if asked && matches!(shapes[at].kind, Kind::Batch(_)) && !in_order {
+            // Not the first: the source is in order.
+            shapes[at - 1].ordered = Some(0);
+            in_order = true;
         }
+        in_order = shapes[at].ordered.is_some() || in_order && shapes[at].most() == 1;
     }
     shapes
 }
@@ -243,55 +249,50 @@ struct Shared<'a> {
     gauge: &'a Gauge,
 }
 
-/// Adds a stage and goes on with the next. Each way is another type, so there is a function for each length.
-macro_rules! add_stage {
-    ($name:ident, $index:literal, then $next:ident) => {
-        fn $name<N: Flow<Item = Step> + 'static>(pipeline: Pipeline<N>, shared: &Shared<'_>) {
-            let Some(shape) = shared.shapes.get($index) else { return finish(pipeline, shared) };
-            let (workers, buffer) = (shape.least..=shape.most(), shape.buffer);
-            macro_rules! and_then {
-                ($staged:expr) => {{
-                    let staged = $staged.concurrency_auto(workers).buffer(buffer);
-                    match shape.window(shared.shapes) {
-                        None => $next(staged, shared),
-                        Some(window) => $next(staged.ordered(window), shared),
-                    }
-                }};
+/// The stages, one after the other.
+fn staged(mut pipeline: Steps, shapes: &[Shape]) -> Steps {
+    for (number, shape) in shapes.iter().enumerate() {
+        let name = format!("stage {number}");
+        let (workers, buffer) = (shape.least..=shape.most(), shape.buffer);
+        let stage = match shape.kind {
+            Kind::Map => {
+                let stage = pipeline.map(name, |step| step);
+                stage.concurrency_auto(workers).buffer(buffer).boxed()
             }
-            let name = stringify!($name);
-            match shape.kind {
-                Kind::Map => and_then!(pipeline.map(name, |step| step)),
-                Kind::Keyed => {
-                    and_then!(pipeline.map(name, |step| step).keyed(|step: &Step| step.number % 5))
-                }
-                Kind::List(makes) => {
-                    let again = |error: &StageError| match error.attempt() {
-                        1 => Policy::Retry(Backoff::new(2, Duration::ZERO, Duration::ZERO)),
-                        _ => Policy::Skip,
-                    };
-                    let tries = AtomicUsize::new(0);
-                    let list = move |step: Step| {
-                        let fails =
-                            step.number.is_multiple_of(5) && tries.fetch_add(1, SeqCst) % 3 < 2;
-                        assert!(!fails, "on purpose");
-                        vec![Arc::clone(&step); makes[step.number % 3]]
-                    };
-                    and_then!(pipeline.flat_map(name, list).on_error_keeping(again))
-                }
-                Kind::Batch(several) => {
-                    let batches = pipeline.batch("batch", Batch::of(several)).buffer(buffer);
-                    and_then!(batches.flat_map(name, |steps: Vec<Step>| steps))
-                }
+            Kind::Keyed => {
+                let stage = pipeline.map(name, |step| step).keyed(|step: &Step| step.number % 5);
+                stage.concurrency_auto(workers).buffer(buffer).boxed()
             }
-        }
-    };
+            Kind::List(makes) => {
+                let again = |error: &StageError| match error.attempt() {
+                    1 => Policy::Retry(Backoff::new(2, Duration::ZERO, Duration::ZERO)),
+                    _ => Policy::Skip,
+                };
+                let tries = AtomicUsize::new(0);
+                let list = move |step: Step| {
+                    let fails = step.number.is_multiple_of(5) && tries.fetch_add(1, SeqCst) % 3 < 2;
+                    assert!(!fails, "on purpose");
+                    vec![Arc::clone(&step); makes[step.number % 3]]
+                };
+                let stage = pipeline.flat_map(name, list).on_error_keeping(again);
+                stage.concurrency_auto(workers).buffer(buffer).boxed()
+            }
+            Kind::Batch(several) => {
+                let batches = pipeline.batch("batch", Batch::of(several)).buffer(buffer);
+                let stage = batches.flat_map(name, |steps: Vec<Step>| steps);
+                stage.concurrency_auto(workers).buffer(buffer).boxed()
+            }
+        };
+        pipeline = match shape.window(shapes) {
+            None => stage,
+            Some(window) => stage.ordered(window).boxed(),
+        };
+    }
+    pipeline
 }
 
-add_stage!(first, 0, then second);
-add_stage!(second, 1, then finish);
-
 /// Runs it: the output is taken when it can hold no more, and then until enough has come.
-fn finish<N: Flow<Item = Step> + 'static>(pipeline: Pipeline<N>, shared: &Shared<'_>) {
+fn finish(pipeline: Steps, shared: &Shared<'_>) {
     let enough = Context::background();
     let mut taken = 0;
     let pipeline = pipeline.output_buffer(shared.whole.output_buffer).drain_on(&enough);
@@ -322,7 +323,7 @@ proptest! {
     /// R35, R79: from an endless source, into an output that is not taken until it is full.
     #[test]
     fn no_more_is_under_way_than_the_bounds_add_up_to(
-        shapes in vec(shape(), 0..3).prop_map(in_order_where_it_has_to_be),
+        shapes in vec(shape(), 0..4).prop_map(in_order_where_it_has_to_be),
         whole in whole(),
     ) {
         let gauge = Arc::new(Gauge::default());
@@ -330,7 +331,8 @@ proptest! {
         let items = (0..).map(move |number| Item::new(number, of_all.weight(number), &made));
         let source = Pipeline::from_iter(items)
             .max_weight_in_flight(whole.cap(), |step: &Step| step.weight);
-        first(source, &Shared { shapes: &shapes, whole: &whole, gauge: &gauge });
+        let shared = Shared { shapes: &shapes, whole: &whole, gauge: &gauge };
+        finish(staged(source.boxed(), &shapes), &shared);
 
         let most = gauge.most_items.load(SeqCst);
         let bound = bound(&shapes, whole.output_buffer);
@@ -440,17 +442,12 @@ fn bridged(
         }
         drop(step);
     };
-    let report = match window {
-        None => {
-            let second = first.map("second", |step| step).concurrency(2).buffer(buffers[0]);
-            second.output_buffer(buffers[1]).drain_on(&enough).run(take)
-        }
-        Some(window) => {
-            let second =
-                first.ordered(window).map("second", |step| step).concurrency(2).buffer(buffers[0]);
-            second.output_buffer(buffers[1]).drain_on(&enough).run(take)
-        }
+    let first = match window {
+        None => first.boxed(),
+        Some(window) => first.ordered(window).boxed(),
     };
+    let second = first.map("second", |step| step).concurrency(2).buffer(buffers[0]);
+    let report = second.output_buffer(buffers[1]).drain_on(&enough).run(take);
     prop_assert_eq!(report.expect("nothing stops it").cancelled(), 0, "a drain delivers all");
     let most = gauge.most_items.load(SeqCst);
     prop_assert!(most <= bound, "{most} under way, bound {bound}");

@@ -1,7 +1,7 @@
 //! Pipelines of random shape with a step that remembers, against the loop that they stand for: what comes out, in which order, how far it is
 //! committed, and what is refused.
 
-use aqueduct::pipeline::{Batch, BuildError, Flow, Pipeline, PipelineError, Policy, Report};
+use aqueduct::pipeline::{Batch, Boxed, BuildError, Flow, Pipeline, PipelineError, Policy, Report};
 use aqueduct_tests::share;
 use proptest::option;
 use proptest::prelude::*;
@@ -214,35 +214,25 @@ fn run(watch: &Arc<Watch>, mode: Mode) -> Run {
         .concurrency(shape.work.workers)
         .buffer(shape.work.buffer)
         .on_error(shape.work.policy());
-    match shape.keyed {
-        true => then_order(work.keyed(|item| item % 3), watch, mode),
-        false => then_order(work, watch, mode),
-    }
-}
-
-fn then_order<N>(pipeline: Pipeline<N>, watch: &Arc<Watch>, mode: Mode) -> Run
-where
-    N: Flow<Item = u64> + 'static,
-{
-    match watch.shape.ordered {
-        Some(window) => then_step(pipeline.ordered(window), watch, mode),
-        None => then_step(pipeline, watch, mode),
-    }
-}
-
-fn then_step<N>(pipeline: Pipeline<N>, watch: &Arc<Watch>, mode: Mode) -> Run
-where
-    N: Flow<Item = u64> + 'static,
-{
+    let work = match shape.keyed {
+        true => work.keyed(|item| item % 3).boxed(),
+        false => work.boxed(),
+    };
+    let ordered = match shape.ordered {
+        Some(window) => work.ordered(window).boxed(),
+        None => work,
+    };
     let maker = Arc::clone(watch);
-    let lists = pipeline.flat_map("lists", move |item| maker.shape.list(item));
-    match watch.shape.step {
-        Step::Scan => then_store(lists.scan("step", 0, scan), watch, mode),
-        Step::Batch(of) => then_store(lists.batch("step", Batch::of(of)), watch, mode),
-    }
+    let lists = ordered.flat_map("lists", move |item| maker.shape.list(item));
+    let stored = match shape.step {
+        Step::Scan => stored(lists.scan("step", 0, scan), watch),
+        Step::Batch(of) => stored(lists.batch("step", Batch::of(of)), watch),
+    };
+    finish(stored, mode)
 }
 
-fn then_store<N>(pipeline: Pipeline<N>, watch: &Arc<Watch>, mode: Mode) -> Run
+/// The stage behind the step, and perhaps a commit point.
+fn stored<N>(pipeline: Pipeline<N>, watch: &Arc<Watch>) -> Pipeline<Boxed<'static, Made>>
 where
     N: Flow<Item: Into<Made>> + 'static,
 {
@@ -254,12 +244,12 @@ where
         .buffer(stage.buffer)
         .on_error(stage.policy());
     match watch.shape.commits {
-        Some(window) => finish(stored.commit_point(window, move |n| commit.commit(n)), mode),
-        None => finish(stored, mode),
+        Some(window) => stored.commit_point(window, move |n| commit.commit(n)).boxed(),
+        None => stored.boxed(),
     }
 }
 
-fn finish(pipeline: Pipeline<impl Flow<Item = Made> + 'static>, mode: Mode) -> Run {
+fn finish(pipeline: Pipeline<Boxed<'static, Made>>, mode: Mode) -> Run {
     let (mut output, mut disturbed) = (Vec::new(), false);
     if let Mode::Run = mode {
         let result = pipeline.run(|made| output.push(made));

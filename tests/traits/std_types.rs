@@ -17,9 +17,9 @@ use aqueduct::fan::{
 use aqueduct::io::{Block, Blocks, OrderedWriter};
 use aqueduct::iter::{ParMap, ParMapOrdered};
 use aqueduct::pipeline::{
-    AtWork, Backoff, Batch, Bottleneck, Bridge, BuildError, Cause, Controller, Emitter, Pipeline,
-    PipelineError, PipelineMetrics, Policy, Report, Running, StageError, StageMetrics, StageReport,
-    Stopped, Stuck,
+    AtWork, Backoff, Batch, Bottleneck, Boxed, Bridge, BuildError, Cause, Controller, Emitter,
+    Pipeline, PipelineError, PipelineMetrics, Policy, Report, Running, StageError, StageMetrics,
+    StageReport, Stopped, Stuck,
 };
 use aqueduct::pool::{
     self, Cancel, Completed, Decision, Driven, Fallible, Full, Group, Histogram, InOrder, Informed,
@@ -193,6 +193,8 @@ fn pipelines() {
         // Lent to the source's function, in the thread of the source.
         T => Emitter<'static, T>, ["--" "--" "--" "--"], "U--";
         T => Pipeline<T>, ["SS" "S-" "-S" "--"], "UWR";
+        // What is in it may be sent, or it would be no pipeline's.
+        T => Boxed<'static, T>, ["S-" "S-" "S-" "S-"], "U--";
         T => Bridge<T>, ["SS" "S-" "-S" "--"], "UWR";
         T => Stuck<T>, ["SS" "SS" "--" "--"], "U--";
     }
