@@ -227,6 +227,10 @@ impl Pipeline {
 
     /// Takes the items of a channel, until it ends. Other receivers of the channel may take their share.
     ///
+    /// A run that is drained, stopped or aborted before that takes no more, and leaves what is in the channel to its other receivers. If there are none,
+    /// it closes the channel and takes what is in it, since its senders were told that it is sent: in a drain it is delivered, else counted
+    /// as cancelled.
+    ///
     /// # Examples
     ///
     /// ```

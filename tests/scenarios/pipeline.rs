@@ -20,6 +20,8 @@ fn assert_adds_up(report: &Report) {
     for stage in stages {
         let sum = stage.out() + stage.filtered() + stage.failed() + stage.cancelled();
         assert_eq!(stage.received() + stage.added(), sum, "{report:#?}");
+        let failed = [stage.skipped(), stage.collected(), stage.dead_lettered(), stage.stopped()];
+        assert_eq!(stage.failed(), failed.iter().sum(), "{report:#?}");
     }
     for pair in stages.windows(2) {
         assert_eq!(pair[0].out(), pair[1].received(), "{report:#?}");

@@ -375,19 +375,22 @@ fn come_and_go(buffers: [usize; 3], resizes: &[Resize]) -> TestCaseResult {
         workers.max().unwrap_or(1)
     };
     let bound = 1 + buffers.iter().sum::<usize>() + most(true) + most(false) + 1;
+    let mut received = 0;
     for (of_a, min, more) in resizes {
         let stage = if *of_a { "a" } else { "b" };
         controller.resize(stage, *min..=min + more).expect("it can be resized");
         // It gets full again with the workers that it has now.
         for _ in 0..4 * (min + more) {
             drop(running.output().recv().expect("there are endlessly many"));
+            received += 1;
         }
         // Half of the places may be those of hands that are empty, and of shelves that nobody fills.
         gauge.fill(buffers.iter().sum::<usize>() / 8);
     }
     running.drain();
-    running.output().iter().for_each(drop);
-    running.wait().expect("it was drained");
+    received += running.output().iter().count() as u64;
+    let report = running.wait().expect("it was drained");
+    prop_assert_eq!(report.stages()[0].received(), received, "{:#?}", report);
     let most = gauge.most_items.load(SeqCst);
     prop_assert!(most <= bound, "{most} under way, bound {bound}");
     prop_assert_eq!(gauge.items.load(SeqCst), 0, "something is left");

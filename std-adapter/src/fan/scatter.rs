@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 ///
-/// Two of three, and no longer than ten seconds:
+/// Two of three, and no longer than a minute:
 ///
 /// ```
 /// use aqueduct::{fan, pool::{Job, Pool}};
@@ -251,7 +251,7 @@ impl Scatter<'_> {
                 Ok(end) => Some(end),
                 // What has come by now has come in time.
                 Err(error) => {
-                    let last = round.sweep(|handle| handle.try_join().filter(Outcome::is_ok));
+                    let last = round.sweep(JobHandle::try_join);
                     Some(last.unwrap_or(GatherEnd::Done(error)))
                 }
             };

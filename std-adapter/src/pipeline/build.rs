@@ -225,7 +225,8 @@ impl<N: Flow> Pipeline<N> {
         self.serial(name.into(), Batching::new(batch, |_| 1))
     }
 
-    /// As [`batch`](Self::batch), with the limit in whatever `weigh` says of each item: bytes, rows, cost.
+    /// As [`batch`](Self::batch), with the limit in whatever `weigh` says of each item: bytes, rows, cost. What weighs nothing counts as 1, or there
+    /// might be no end of it. A batch is handed on with the item that reaches the limit, and is heavier than that by what this one weighs too much.
     ///
     /// # Errors
     ///
@@ -263,6 +264,9 @@ impl<N: Flow> Pipeline<N> {
 
     /// Lets an item pass when no other has come for so long after it; the ones before it count as
     /// [`filtered`](super::StageReport::filtered). At the end of input the last one passes at once.
+    ///
+    /// The time is between the moments in which the step takes them: while one that passes waits for room, those that come behind it wait in the buffer, and
+    /// have come together when it goes on.
     ///
     /// # Errors
     ///

@@ -86,7 +86,8 @@ where
     }
 
     fn take(&mut self, item: T) -> Option<Vec<T>> {
-        self.weight = self.weight.saturating_add((self.weigh)(&item));
+        // What weighs nothing takes room all the same: else there might be no end of it.
+        self.weight = self.weight.saturating_add((self.weigh)(&item).max(1));
         if self.items.is_empty() {
             let end = |time| Instant::now().checked_add(time);
             self.until = self.batch.within.and_then(end);

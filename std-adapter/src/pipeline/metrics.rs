@@ -59,7 +59,8 @@ pub struct StageMetrics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AtWork {
-    /// The stage; `source`, which is at work on its next item, or `output` for the function that takes what comes out.
+    /// The stage; `source`, which is at work on its next item, or `output` for the function that takes what comes out, and for whoever does not
+    /// receive it while all others wait for that.
     pub stage: Arc<str>,
     /// The item's position in what the source made.
     pub item: u64,
@@ -175,7 +176,7 @@ fn blocked_share(office: &Office, counts: &Counts) -> f64 {
 /// The name under which whoever takes the output appears.
 pub(super) const OUTPUT: &str = "output";
 
-/// Who is at work on an item now.
+/// Who is at work on an item now. If nobody is, and the last stage cannot hand its items on, it is whoever should take the output.
 pub(super) fn at_work(offices: &[Arc<Office>]) -> Vec<AtWork> {
     let of = |office: &Arc<Office>| {
         let items: Vec<u64> = office
@@ -187,7 +188,14 @@ pub(super) fn at_work(offices: &[Arc<Office>]) -> Vec<AtWork> {
         let stage = Arc::clone(&office.name);
         items.into_iter().map(move |item| AtWork { stage: Arc::clone(&stage), item })
     };
-    offices.iter().flat_map(of).collect()
+    let mut at_work: Vec<_> = offices.iter().flat_map(of).collect();
+    if at_work.is_empty() {
+        let last = offices.last().map_or_else(Vec::new, |office| office.desks());
+        let blocked = last.iter().filter(|desk| desk.waits() == Some(Wait::Blocked));
+        let first = blocked.filter_map(|desk| desk.item()).min();
+        at_work.extend(first.map(|item| AtWork { stage: OUTPUT.into(), item }));
+    }
+    at_work
 }
 
 #[cfg(test)]

@@ -150,7 +150,8 @@ impl StageReport {
         self.counts.handed_on()
     }
 
-    /// How many items failed, by an error or a panic.
+    /// How many items failed, by an error or a panic: those [`skipped`](Self::skipped), [`collected`](Self::collected),
+    /// [`dead_lettered`](Self::dead_lettered) and [`stopped`](Self::stopped) at.
     pub fn failed(&self) -> u64 {
         self.counts.failed()
     }
@@ -177,9 +178,20 @@ impl StageReport {
         self.counts.skipped
     }
 
+    /// How many items failed and were left out, with their errors among those that are [kept](Report::errors):
+    /// [`Policy::Collect`](super::Policy::Collect).
+    pub fn collected(&self) -> u64 {
+        self.counts.collected
+    }
+
     /// How many items failed and went to the stage's dead letters.
     pub fn dead_lettered(&self) -> u64 {
         self.counts.buried
+    }
+
+    /// How many items failed and stopped the run: [`Policy::Stop`](super::Policy::Stop). Several may, where workers do so at the same time.
+    pub fn stopped(&self) -> u64 {
+        self.counts.stopped
     }
 
     /// How many attempts were made beyond the first of each item.

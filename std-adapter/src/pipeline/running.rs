@@ -152,6 +152,7 @@ impl<T> Running<T> {
         mut self,
         timeout: Duration,
     ) -> Result<Result<Report, PipelineError>, Stuck<T>> {
+        self.look_at_output();
         let Some(host) = &mut self.host else { unreachable!("only `wait` and `drop` take it") };
         match host.join_timeout(timeout) {
             Some(joined) => {
@@ -172,11 +173,23 @@ impl<T> Running<T> {
     }
 
     fn conclude(&mut self) -> Result<Report, PipelineError> {
+        self.look_at_output();
         // Received until the end, or a full output would keep the run from ending.
         let (undelivered, left) = self.give_up_output();
         let Some(host) = self.host.take() else { unreachable!("only `wait` and `drop` take it") };
         let joined = host.join().unwrap_or_else(Err);
         self.report(joined, undelivered + left.count())
+    }
+
+    /// Whose output was closed by those who receive it, and not by its end, is aborted: it may never come to an item that would find that out.
+    fn look_at_output(&self) {
+        if self
+            .output
+            .as_ref()
+            .is_some_and(|output| output.is_closed() && output.sender_count() > 0)
+        {
+            self.control.lose_output();
+        }
     }
 
     fn sum_up(&mut self, rows: Result<Rows, Panicked>) -> Result<Report, PipelineError> {

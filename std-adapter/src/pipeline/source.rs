@@ -78,14 +78,19 @@ impl<T: Send> Origin for FromReceiver<T> {
     const WORKS: bool = false;
 
     fn produce(self, emitter: &mut Emitter<'_, T>) -> Result<(), BoxError> {
-        loop {
-            emitter.check()?;
-            match self.0.recv_ctx(emitter.control.intake()) {
-                Ok(item) => emitter.send(item)?,
-                // Cancelled, or the channel has ended.
-                Err(_) => return Ok(emitter.check()?),
+        // Ends with the channel, or once no more is wanted: that wins over an item that is there.
+        while let Ok(item) = self.0.recv_ctx(emitter.control.intake()) {
+            let _ = emitter.send(item);
+        }
+        let ended = emitter.check();
+        if ended.is_err() && self.0.receiver_count() == 1 {
+            // Nobody else would ever receive what its senders were told is sent.
+            self.0.close();
+            while let Ok(item) = self.0.try_recv() {
+                let _ = emitter.send(item);
             }
         }
+        Ok(ended?)
     }
 }
 

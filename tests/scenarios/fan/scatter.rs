@@ -1,6 +1,7 @@
 //! One question to many.
 
 use crate::pool::Gate;
+use crate::support::eventually;
 use aqueduct::Context;
 use aqueduct::context::ContextError;
 use aqueduct::fan::{self, GatherEnd, Unanswered};
@@ -98,6 +99,44 @@ fn a_quorum_is_reached_or_hopeless() {
     assert_eq!((refused.end, refused.failed.len()), (GatherEnd::Hopeless, 2));
 }
 
+/// Neither answers nor failures are counted twice, or against what was decided before them.
+#[test]
+fn a_quorum_is_decided_by_the_answer_that_decides() {
+    // One after the other.
+    let pool = Pool::builder().max_workers(1).build().unwrap();
+    let ask = |answers: &[bool]| {
+        let jobs: Vec<_> = answers
+            .iter()
+            .map(|is_ok| {
+                let is_ok = *is_ok;
+                Job::fallible(move |_| if is_ok { Ok(()) } else { Err("no") })
+            })
+            .collect();
+        let gathered = fan::scatter(&pool).quorum(2, jobs);
+        pool.wait_idle();
+        gathered
+    };
+    for (answers, is_reached) in [
+        (&[true, true, false, false, false][..], true),
+        (&[true, false, true, false, false], true),
+        (&[false, false, false, true, true], true),
+        (&[true, false, false, false, false], false),
+        (&[false, true, false, false, false], false),
+    ] {
+        let (reached, gathered) = match ask(answers) {
+            Ok(gathered) => (true, gathered),
+            Err(gathered) => (false, gathered),
+        };
+        assert_eq!(reached, is_reached, "{answers:?}: {gathered:?}");
+        assert!(gathered.values.iter().all(|(nth, ())| answers[*nth]), "{answers:?}: {gathered:?}");
+        assert!(gathered.failed.iter().all(|(nth, _)| !answers[*nth]), "{answers:?}: {gathered:?}");
+        let end = if is_reached { GatherEnd::Enough } else { GatherEnd::Hopeless };
+        assert_eq!((gathered.end, gathered.values.len()), (end, if is_reached { 2 } else { 1 }));
+        let all = gathered.values.len() + gathered.failed.len() + gathered.unfinished.len();
+        assert_eq!(all, 5);
+    }
+}
+
 /// When it is time, what is there is there, and the late are named; a job that does not look is not waited for.
 #[test]
 fn at_the_deadline_the_late_are_named() {
@@ -133,6 +172,29 @@ fn at_the_deadline_the_late_are_named() {
     pool.shutdown();
     let closed = fan::scatter(&pool).first([Job::new(|| 1)]).unwrap_err();
     assert!(matches!(closed.failed[..], [(0, Unanswered::Refused(Refusal::ShutDown))]));
+}
+
+/// Whoever had failed by then has failed, though nobody had looked before the time was up.
+#[test]
+fn at_the_deadline_a_failure_is_a_failure() {
+    let pool = Pool::builder().max_workers(2).build().unwrap();
+    for round in 1..=100 {
+        let (context, gate) = (Context::background(), Gate::default());
+        let jobs = (0..2).map(|n| {
+            let (pool, done, gate) = (pool.clone(), context.clone(), gate.clone());
+            Job::new(move || {
+                assert_ne!(n, 0, "on purpose");
+                eventually("the other has failed", || pool.metrics().panicked == round);
+                done.cancel();
+                gate.pass();
+            })
+        });
+        let gathered = fan::scatter(&pool).context(&context).each(jobs);
+        gate.open();
+        pool.wait_idle();
+        assert_eq!((gathered.values.len(), &gathered.unfinished[..]), (0, &[1][..]));
+        assert!(matches!(gathered.failed[..], [(0, Unanswered::Failed(_))]), "{gathered:?}");
+    }
 }
 
 /// A job may ask others on the only worker.

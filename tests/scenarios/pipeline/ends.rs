@@ -193,6 +193,101 @@ fn producers_that_race_the_end_get_their_items_back() {
     assert_eq!(sent, report.delivered() + left);
 }
 
+/// What was sent to a run that alone receives is taken, however it ends; and its senders are told when no more is.
+///
+/// R31, R32
+#[test]
+fn what_only_the_run_can_receive_is_delivered_or_counted() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum End {
+        Drained,
+        Stopped,
+        Aborted,
+    }
+    for end in [End::Drained, End::Stopped, End::Aborted] {
+        for others_receive in [false, true] {
+            let (sender, receiver) = channel::bounded(16);
+            let other = others_receive.then(|| receiver.clone());
+            let (begun, has_begun) = channel::bounded(1);
+            let (go, gone) = channel::bounded::<()>(1);
+            let running = Pipeline::from_receiver(receiver)
+                .stage("work", move |n: u32| {
+                    if n == 0 {
+                        begun.send(()).unwrap();
+                        gone.recv().unwrap_err();
+                    }
+                    if n == 0 && end == End::Stopped { Err("stop") } else { Ok(n) }
+                })
+                .buffer(1)
+                .output_buffer(20)
+                .spawn()
+                .unwrap();
+            for n in 0..10 {
+                sender.send(n).unwrap();
+            }
+            has_begun.recv().unwrap();
+            match end {
+                End::Drained => running.drain(),
+                End::Stopped => {}
+                End::Aborted => running.abort(),
+            }
+            drop(go);
+            let mut accepted = 10;
+            if other.is_none() {
+                eventually("no more is taken", || {
+                    let is_over = sender.send_timeout(10, FOR_EVER).is_err();
+                    accepted += u64::from(!is_over);
+                    is_over
+                });
+            }
+            let output: Vec<_> = running.output().iter().collect();
+            let result = running.wait();
+            let report = match &result {
+                Ok(report) => report,
+                Err(error) => error.report().unwrap(),
+            };
+            assert_adds_up(report);
+            let made = report.stages()[0].received();
+            match other {
+                None => assert_eq!(made, accepted, "{end:?}: {report:#?}"),
+                Some(other) => {
+                    let left = other.try_iter().count() as u64;
+                    assert_eq!(made + left, 10, "{end:?}: {report:#?}");
+                }
+            }
+            match end {
+                End::Drained => assert_eq!(output.len() as u64, made, "{report:#?}"),
+                End::Stopped => assert_eq!((output.len(), report.cancelled() + 1), (0, made)),
+                End::Aborted => assert_eq!((output.len(), report.cancelled()), (0, made)),
+            }
+        }
+    }
+}
+
+/// A run whose output was closed is over for whoever waits for it, though it may never come to an item that finds that out.
+///
+/// R78
+#[test]
+fn a_run_whose_output_is_closed_is_not_waited_for() {
+    let (sender, receiver) = channel::bounded::<u64>(1);
+    let idle = Pipeline::from_receiver(receiver).spawn().unwrap();
+    idle.output().close();
+    let busy = Pipeline::from_iter(0_u64..).filter("none", |_| false).spawn().unwrap();
+    busy.output().close();
+    for running in [idle, busy] {
+        let error = running.wait_timeout(FOR_EVER).unwrap().unwrap_err();
+        assert!(matches!(error, PipelineError::Aborted { .. }), "{error:?}");
+        assert_error_adds_up(&error);
+    }
+    assert!(sender.send(1).is_err());
+
+    // One that has come to its end has not been aborted by that.
+    let done = Pipeline::from_iter(0..3).spawn().unwrap();
+    assert_eq!(done.output().iter().count(), 3);
+    done.output().close();
+    assert!(done.wait().unwrap().is_complete());
+}
+
 /// Whatever way a run ends, it leaves no thread.
 ///
 /// R38, R75, R78

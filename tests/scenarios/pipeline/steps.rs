@@ -1,6 +1,7 @@
 //! Steps of all kinds: what they make, in which order, and what they count.
 
-use super::assert_adds_up;
+use super::{assert_adds_up, assert_error_adds_up};
+use crate::support::FOR_EVER;
 use aqueduct::channel;
 use aqueduct::pipeline::{
     Backoff, Batch, BuildError, Pipeline, PipelineError, Policy, StageError, StageReport,
@@ -113,6 +114,78 @@ fn of_a_burst_the_last_one_passes() {
     assert_eq!(output, [49]);
     assert_adds_up(&report);
     assert_eq!(report.stages()[1].filtered(), 49);
+}
+
+/// And it passes when its time is over, though more may come.
+#[test]
+fn what_is_quiet_for_long_enough_passes() {
+    let (sender, receiver) = channel::bounded(4);
+    let quiet = Pipeline::from_receiver(receiver).debounce("quiet", Duration::from_millis(1));
+    let running = quiet.spawn().unwrap();
+    for n in 0..3 {
+        sender.send(n).unwrap();
+        assert_eq!(running.output().recv_timeout(FOR_EVER), Ok(n), "it waits for the next");
+    }
+    drop(sender);
+    assert_eq!(running.wait().unwrap().delivered(), 3);
+}
+
+/// A batch ends with what makes it heavy enough, whatever that weighs, and what weighs nothing is not taken for ever.
+///
+/// R79
+#[test]
+fn a_batch_ends_by_what_its_items_weigh() {
+    let batches = |limit, words: &'static [&'static str]| {
+        let mut batches = Vec::new();
+        let lengths = Pipeline::from_iter(words).batch_by("words", Batch::of(limit), |s| s.len());
+        assert_adds_up(&lengths.run(|batch| batches.push(batch.len())).unwrap());
+        batches
+    };
+    assert_eq!(
+        batches(4, &["a", "bc", "d", "efgh", "ijklmn", "o", "pqrstu", "v"]),
+        [3, 1, 1, 2, 1]
+    );
+    assert_eq!(batches(3, &[""; 8]), [3, 3, 2]);
+
+    // One that cannot be weighed stops the run, as any panic of a step.
+    let weigh = |n: &u32| if *n == 5 { panic!("on purpose") } else { 1 };
+    let mut output = Vec::new();
+    let error = Pipeline::from_iter(0..100_u32)
+        .batch_by("heavy", Batch::of(2), weigh)
+        .run(|batch| output.push(batch))
+        .unwrap_err();
+    let PipelineError::Stopped { error: stage, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((stage.stage(), stage.item()), ("heavy", 5));
+    // What came before it is delivered.
+    assert!(output.iter().flatten().eq(&[0, 1, 2, 3, 4]));
+    assert_error_adds_up(&error);
+}
+
+/// Items of one key stay in order, also where some of them are tried again and again.
+///
+/// R37, R42
+#[test]
+fn a_key_keeps_its_order_while_its_items_are_tried_again() {
+    let attempts = Mutex::new(BTreeMap::<u64, u32>::new());
+    let backoff = Backoff::new(4, Duration::from_micros(1), Duration::from_micros(50));
+    let mut last = [None; 5];
+    let report = Pipeline::from_iter(0..500_u64)
+        .stage("flaky", |n| {
+            let mut attempts = attempts.lock().unwrap();
+            let attempt = attempts.entry(n).or_default();
+            *attempt += 1;
+            if u64::from(*attempt) <= n % 4 { Err("not yet") } else { Ok(n) }
+        })
+        .concurrency(3)
+        .keyed(|n| n % 5)
+        .on_error_keeping(move |_: &StageError| Policy::Retry(backoff.then(Policy::Stop)))
+        .run(|n| {
+            let last = &mut last[(n % 5) as usize];
+            assert!(last.replace(n) < Some(n), "{n} came late");
+        })
+        .unwrap();
+    assert_eq!((report.delivered(), report.stages()[1].retried()), (500, 125 * 6));
+    assert_adds_up(&report);
 }
 
 /// A failure is tried again as often as the policy says, and no more; then it goes where the policy says.

@@ -154,6 +154,23 @@ fn a_cancelled_context_names_who_was_at_work() {
     assert_error_adds_up(&error);
 }
 
+/// Where all wait for room in an output that nobody receives, that is who is named, with the item that it should take.
+///
+/// R41
+#[test]
+fn an_output_that_nobody_receives_is_named() {
+    let full = Pipeline::from_iter(0..10).map("fine", |n| n).output_buffer(1).spawn().unwrap();
+    full.drain();
+    eventually("it waits for room", || full.metrics().stages[1].blocked == 1);
+    let mut running = Some(full);
+    eventually("the source has ended, and the output is named", || {
+        let stuck = running.take().unwrap().wait_timeout(Duration::ZERO).unwrap_err();
+        let is_named = stuck.to_string() == "the pipeline does not end: stage `output` at item 1";
+        running = Some(stuck.running);
+        is_named
+    });
+}
+
 /// A source that does not come to its next item is named with it, and so is whoever does not come back from an item of the output. One that only waits, for room or
 /// for a channel, is not.
 ///
