@@ -70,8 +70,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex of ours, poisoned or not.
 ///
-/// No mutex of this crate is held while foreign code (a waker, a callback, a destructor) runs, and our own
-/// code does not panic between two states, so poison would tell nothing about the data.
+/// Foreign code (a waker, a callback, a destructor) runs while none is held, but for those that the protocols of pools and pipelines
+/// name, whose data say what a panic leaves; and our own code does not panic between two states. So poison would tell nothing about the data.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -326,7 +326,7 @@ impl<N: Flow> Pipeline<N> {
     ///
     /// # Errors
     ///
-    /// 0 is a [`BuildError`] when the pipeline is run.
+    /// 0, and more than a channel can have, is a [`BuildError`] when the pipeline is run.
     pub fn output_buffer(mut self, items: usize) -> Self {
         self.settings.output_buffer = items;
         self

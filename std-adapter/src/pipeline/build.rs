@@ -320,7 +320,7 @@ impl<N: Flow> Pipeline<N> {
     ///
     /// # Errors
     ///
-    /// A window of 0, one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, and a step that remembers behind
+    /// A window of 0, or of more than a channel can have, one smaller than the [`concurrency`](Pipeline::concurrency) of a stage in front of it, and a step that remembers behind
     /// workers that overtake each other, are a [`BuildError`](super::BuildError) when the pipeline is run.
     pub fn ordered(self, window: usize) -> Pipeline<Ordered<N>> {
         self.with(|upstream| Ordered { upstream, window, commit: () })

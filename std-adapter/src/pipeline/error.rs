@@ -162,9 +162,9 @@ pub enum BuildError {
         stage: String,
     },
     /// A buffer is of a size that a channel cannot have: 0, or above
-    /// [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY).
+    /// [`MAX_CAPACITY`](aqueduct_core::queue::MAX_CAPACITY). So is a [grain](super::Pipeline::grain) above that.
     Buffer {
-        /// The name of the stage behind the buffer; `output` for the output's.
+        /// The name of the stage behind the buffer; `output` for the output's, `source` for a grain.
         stage: String,
         /// The size that was asked for, in items.
         items: usize,
@@ -183,7 +183,7 @@ pub enum BuildError {
         /// The most.
         max: usize,
     },
-    /// A number that has to be at least 1 is 0: the size of a batch, a rate, a cap.
+    /// A number that has to be at least 1 is 0: the size of a batch, a rate, a cap, a grain (of the `source`).
     Zero {
         /// The name of the stage.
         stage: String,
@@ -225,7 +225,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::ZeroConcurrency { stage } => write!(f, "stage `{stage}` has a concurrency of 0"),
             Self::Buffer { stage, items } => {
-                write!(f, "the buffer of `{stage}` cannot be of {items} items")
+                write!(f, "what waits at `{stage}` cannot be {items} items")
             }
             Self::Window { items } => write!(f, "an ordered window cannot be of {items} items"),
             Self::Range { stage, min, max } => {

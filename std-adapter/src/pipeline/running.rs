@@ -299,7 +299,7 @@ impl Controller {
     /// # Errors
     ///
     /// [`BuildError`] for 0 workers, for a range that is empty, for a stage that is not there, for one that is
-    /// [keyed](super::Pipeline::keyed), for more than one number for a stage that [shares](super::Pipeline::bridge) its source, and for several workers in front of a [cap](super::Pipeline::max_in_flight), or of a step that must see its items in
+    /// [keyed](super::Pipeline::keyed) or a step that remembers, for more than one number for a stage that [shares](super::Pipeline::bridge) its source, and for several workers in front of a [cap](super::Pipeline::max_in_flight), or of a step that must see its items in
     /// order ([`StepOutOfOrder`](BuildError::StepOutOfOrder)), with no ordered point between.
     ///
     /// # Examples

@@ -72,7 +72,7 @@ impl<N: Staged> Pipeline<N> {
     ///
     /// # Errors
     ///
-    /// 0 is a [`BuildError`](super::BuildError) when the pipeline is run.
+    /// 0, and more than a channel can have, is a [`BuildError`](super::BuildError) when the pipeline is run.
     pub fn buffer(mut self, items: usize) -> Self {
         self.flow.plan().buffer = items;
         self
