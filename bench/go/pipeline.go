@@ -33,7 +33,7 @@ func pipelines(workload string, ops uint64) {
 	}
 	rounds, stages, times := 1, 3, 1
 	if parts[0] == "heavy" {
-		rounds = 1400
+		rounds = 2000
 	}
 	if parts[1] == "fused" {
 		stages, times = 1, 3

@@ -56,6 +56,9 @@ const fn aim(family: &'static str, begins: &'static str, peers: Peers, limit: f6
 
 const LOCKED_RINGS: Peers = Peers::These(&["crossbeam-queue", "concurrent-queue"]);
 const BY_HAND: Peers = Peers::These(&["crossbeam-channel", "crossfire", "kanal"]);
+/// Of those the best, where nobody has a thread but the steps'.
+const BY_HAND_AND_BRIDGED: Peers =
+    Peers::These(&["crossbeam-channel", "crossfire", "crossfire-bridge", "kanal"]);
 const RAYON: Peers = Peers::These(&["rayon-par-bridge"]);
 
 /// Our pipelines whose workers share the source, and add up themselves.
@@ -92,12 +95,12 @@ const AIMS: [Aim; 32] = [
     aim("pool", "empty", Peers::These(&["rayon"]), 0.5),
     aim("pool", "", Peers::All, 1.0),
     aim("pipeline", "cheap/3x2", BY_HAND, 0.6),
-    aim("pipeline", "heavy/3x2", Peers::All, 1.0),
-    aim("pipeline", "heavy/fused", Peers::All, 1.0),
+    aim("pipeline", "heavy/3x2", Peers::AllAndGo, 1.0),
+    aim("pipeline", "heavy/fused", Peers::AllAndGo, 1.0),
     aim("pipeline", "cheap/fused/unordered", RAYON, 1.0),
-    Aim { ours: BRIDGE, ..aim("pipeline", "cheap/3x2", BY_HAND, 0.6) },
-    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/3x2", Peers::All, 1.0) },
-    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/fused", Peers::All, 1.0) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "cheap/3x2", BY_HAND_AND_BRIDGED, 0.6) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/3x2", Peers::AllAndGo, 1.0) },
+    Aim { ours: BRIDGE, ..aim("pipeline", "heavy/fused", Peers::AllAndGo, 1.0) },
     Aim { ours: BRIDGE, ..aim("pipeline", "cheap/fused/unordered", RAYON, 1.0) },
 ];
 

@@ -64,7 +64,7 @@ impl Shape {
     #[inline(always)]
     pub(crate) fn step(self, value: u64) -> u64 {
         // A dependent chain, so that the compiler can neither shorten nor widen it.
-        let rounds = if self.heavy { 1_400 } else { 1 };
+        let rounds = if self.heavy { 2_000 } else { 1 };
         let mut value = value;
         for _ in 0..rounds {
             value = black_box(value).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

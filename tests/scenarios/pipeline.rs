@@ -2,6 +2,7 @@
 
 mod boxed;
 mod bridge;
+mod channels;
 mod commits;
 mod destructors;
 mod ends;

@@ -7,7 +7,7 @@ use super::side::ReceiverSide;
 use crate::lock;
 use crate::park::Impatience;
 use aqueduct_core::channel::{self as core, Channel, ForceSendError, Progress};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::{mem, thread};
 
 /// The greatest capacity of a channel under a lock. With more room the ring makes so few context switches that its shorter path
@@ -21,7 +21,11 @@ pub(super) struct Shared<T> {
     pub(super) desk: Desk<T>,
     /// How many values were in when the last receiver went. Held while each is taken out, and not while it is dropped.
     discarded: Mutex<usize>,
+    /// Whom to tell that it is closed, each time that somebody closes it.
+    at_close: OnceLock<Hook>,
 }
+
+pub(super) type Hook = Box<dyn Fn() + Send + Sync>;
 
 #[allow(clippy::large_enum_variant, reason = "one per channel; a box would cost each call a hop")]
 pub(super) enum Flavor<T> {
@@ -51,7 +55,7 @@ impl<T> Shared<T> {
             ..=LOCKED_UP_TO => Flavor::Locked(Locked::new(capacity)),
             _ => Flavor::Ring(Channel::with_progress(capacity)),
         };
-        Self { flavor, desk: Desk::new(), discarded: Mutex::new(0) }
+        Self { flavor, desk: Desk::new(), discarded: Mutex::new(0), at_close: OnceLock::new() }
     }
 
     #[inline]
@@ -79,7 +83,25 @@ impl<T> Shared<T> {
         }
     }
 
+    /// From now on `hook` is told of each close, that by the last handle of a side included. There is one for ever.
+    pub(super) fn at_close(&self, hook: Hook) {
+        let set = self.at_close.set(hook);
+        debug_assert!(set.is_ok(), "somebody is told already");
+    }
+
     pub(super) fn close(&self) -> bool {
+        /// Also if closing wakes somebody whose waker panics.
+        struct Tell<'a>(Option<&'a Hook>);
+
+        impl Drop for Tell<'_> {
+            fn drop(&mut self) {
+                if let Some(hook) = self.0 {
+                    hook();
+                }
+            }
+        }
+
+        let _then = Tell(self.at_close.get());
         match &self.flavor {
             Flavor::Ring(ring) => ring.close(),
             Flavor::Locked(locked) => locked.close(),

@@ -355,6 +355,21 @@ impl<T> Receiver<T> {
     }
 
     /// What nobody will have received when all receivers are gone.
+    /// Calls `hook` when receivers close the channel, or the last of them goes, with senders there: once at the least. For the one who makes the channel, and
+    /// only once.
+    pub(crate) fn at_loss(&self, hook: impl Fn() + Send + Sync + 'static)
+    where
+        T: Send + 'static,
+    {
+        let senders = self.side.senders();
+        self.channel.at_close(Box::new(move || {
+            // Closed by its end, there is none.
+            if senders.strong_count() > 0 {
+                hook();
+            }
+        }));
+    }
+
     pub(crate) fn leftover(&self) -> Leftover<T> {
         Leftover { channel: Arc::clone(&self.channel), receivers: Arc::downgrade(&self.side) }
     }

@@ -48,6 +48,10 @@ impl<T> SenderSide<T> {
 }
 
 impl<T> ReceiverSide<T> {
+    pub(super) fn senders(&self) -> Weak<SenderSide<T>> {
+        Weak::clone(&self.senders)
+    }
+
     pub(super) fn sender_count(&self) -> usize {
         self.senders.strong_count()
     }

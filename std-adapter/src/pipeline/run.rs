@@ -207,6 +207,11 @@ impl<N: Flow> Pipeline<N> {
         let _ = control.work().after_func(move || {
             let _ = closer.upgrade().map(|sender| sender.close());
         });
+        // And where nobody can receive it any more, the run is of no use, also if it never comes to an item that finds that out.
+        let lost = Arc::downgrade(&control);
+        output.at_loss(move || {
+            let _ = lost.upgrade().map(|run| run.lose_output());
+        });
         let (run, of_stages) = (Arc::clone(&control), trace.clone());
         // What is asked of the run, from now on, is asked of all its stages.
         let (ready, launched) = channel::bounded::<()>(1);

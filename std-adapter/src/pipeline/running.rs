@@ -6,6 +6,7 @@ use super::metrics::{AtWork, Bottleneck, PipelineMetrics, at_work, name_all};
 use super::report::Report;
 use super::run::{Rows, conclude};
 use super::trace;
+use crate::Context;
 use crate::channel::{Leftover, Receiver};
 use crate::lock;
 use crate::thread::{JoinHandle, Panicked};
@@ -13,7 +14,10 @@ use std::error::Error;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The thread of a run's source, which joins the others.
+pub(super) type Host = JoinHandle<Result<Rows, Panicked>>;
 
 /// A pipeline at work in the background. Made by [`Pipeline::spawn`](super::Pipeline::spawn).
 ///
@@ -26,7 +30,7 @@ pub struct Running<T> {
     pub(super) errors: Receiver<StageError>,
     pub(super) control: Arc<Control>,
     /// None once it is joined.
-    pub(super) host: Option<JoinHandle<Result<Rows, Panicked>>>,
+    pub(super) host: Option<Host>,
     pub(super) total: Option<u64>,
     pub(super) trace: trace::Run,
 }
@@ -35,7 +39,7 @@ impl<T> Running<T> {
     /// Where the items come out. It ends when the run does.
     ///
     /// Clones of it share the items; use them to receive on several threads, or on another one while this one [`wait`](Self::wait)s. Whoever
-    /// [closes](Receiver::close) it aborts the run, with the next item that comes out.
+    /// [closes](Receiver::close) it aborts the run.
     pub fn output(&self) -> &Receiver<T> {
         self.output.as_ref().unwrap_or_else(|| unreachable!("only who takes the run takes it"))
     }
@@ -93,7 +97,7 @@ impl<T> Running<T> {
     ///
     /// If there are clones of the [output](Self::output), it is theirs: receive on other threads, since a full output keeps the run from ending;
     /// what is in it at the end can still be received, and counts as delivered. When the last clone goes before the end, the run is
-    /// aborted with the next item that comes out. If there are none, what comes out is dropped, and counted as undelivered. To have it, receive it first.
+    /// aborted. If there are none, what comes out is dropped, and counted as undelivered. To have it, receive it first.
     ///
     /// # Examples
     ///
@@ -149,12 +153,40 @@ impl<T> Running<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_timeout(
-        mut self,
+        self,
         timeout: Duration,
     ) -> Result<Result<Report, PipelineError>, Stuck<T>> {
-        self.look_at_output();
+        self.wait_for(|host| host.join_timeout(timeout))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    pub fn wait_deadline(
+        self,
+        deadline: Instant,
+    ) -> Result<Result<Report, PipelineError>, Stuck<T>> {
+        self.wait_for(|host| host.join_deadline(deadline))
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), until `context` is done at most. It is the wait that this ends, and not the run; for that,
+    /// give the context to the [pipeline](super::Pipeline::context).
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    pub fn wait_ctx(self, context: &Context) -> Result<Result<Report, PipelineError>, Stuck<T>> {
+        self.wait_for(|host| host.join_ctx(context).ok())
+    }
+
+    fn wait_for(
+        mut self,
+        join: impl FnOnce(&mut Host) -> Option<Result<Result<Rows, Panicked>, Panicked>>,
+    ) -> Result<Result<Report, PipelineError>, Stuck<T>> {
         let Some(host) = &mut self.host else { unreachable!("only `wait` and `drop` take it") };
-        match host.join_timeout(timeout) {
+        match join(host) {
             Some(joined) => {
                 self.host = None;
                 Ok(self.sum_up(joined.unwrap_or_else(Err)))
@@ -173,23 +205,11 @@ impl<T> Running<T> {
     }
 
     fn conclude(&mut self) -> Result<Report, PipelineError> {
-        self.look_at_output();
         // Received until the end, or a full output would keep the run from ending.
         let (undelivered, left) = self.give_up_output();
         let Some(host) = self.host.take() else { unreachable!("only `wait` and `drop` take it") };
         let joined = host.join().unwrap_or_else(Err);
         self.report(joined, undelivered + left.count())
-    }
-
-    /// Whose output was closed by those who receive it, and not by its end, is aborted: it may never come to an item that would find that out.
-    fn look_at_output(&self) {
-        if self
-            .output
-            .as_ref()
-            .is_some_and(|output| output.is_closed() && output.sender_count() > 0)
-        {
-            self.control.lose_output();
-        }
     }
 
     fn sum_up(&mut self, rows: Result<Rows, Panicked>) -> Result<Report, PipelineError> {
