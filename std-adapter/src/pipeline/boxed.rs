@@ -149,7 +149,7 @@ impl<'a, T: Send + 'a> Flow for Boxed<'a, T> {
     where
         Self: 'scope,
     {
-        Ok(self.0.into_shared()?)
+        self.0.into_shared()
     }
 
     fn launch<'scope, S>(
