@@ -130,8 +130,16 @@ fn a_quorum_is_decided_by_the_answer_that_decides() {
         assert_eq!(reached, is_reached, "{answers:?}: {gathered:?}");
         assert!(gathered.values.iter().all(|(nth, ())| answers[*nth]), "{answers:?}: {gathered:?}");
         assert!(gathered.failed.iter().all(|(nth, _)| !answers[*nth]), "{answers:?}: {gathered:?}");
-        let end = if is_reached { GatherEnd::Enough } else { GatherEnd::Hopeless };
-        assert_eq!((gathered.end, gathered.values.len()), (end, if is_reached { 2 } else { 1 }));
+        // With the last answer it is complete as well as decided.
+        let ends = if is_reached {
+            [GatherEnd::Enough, GatherEnd::Complete]
+        } else {
+            [GatherEnd::Hopeless; 2]
+        };
+        assert!(ends.contains(&gathered.end), "{answers:?}: {gathered:?}");
+        // Hopeless may be seen before an answer that came earlier.
+        let values = gathered.values.len();
+        assert!(if is_reached { values == 2 } else { values < 2 }, "{answers:?}: {gathered:?}");
         let all = gathered.values.len() + gathered.failed.len() + gathered.unfinished.len();
         assert_eq!(all, 5);
     }
