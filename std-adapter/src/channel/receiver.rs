@@ -354,7 +354,6 @@ impl<T> Receiver<T> {
         self.side.sender_count()
     }
 
-    /// What nobody will have received when all receivers are gone.
     /// Calls `hook` when receivers close the channel, or the last of them goes, with senders there: once at the least. For the one who makes the channel, and
     /// only once.
     pub(crate) fn at_loss(&self, hook: impl Fn() + Send + Sync + 'static)
@@ -370,6 +369,7 @@ impl<T> Receiver<T> {
         }));
     }
 
+    /// What nobody will have received when all receivers are gone.
     pub(crate) fn leftover(&self) -> Leftover<T> {
         Leftover { channel: Arc::clone(&self.channel), receivers: Arc::downgrade(&self.side) }
     }

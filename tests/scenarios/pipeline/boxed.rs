@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Fails at every tenth, puts them in order, and makes batches.
+/// Fails at every tenth.
 fn work(n: u32) -> Result<u32, String> {
     if n.is_multiple_of(10) { Err(format!("{n} is refused")) } else { Ok(n * 2) }
 }
