@@ -27,6 +27,13 @@
 //! compete with those that never slept: a value goes to whoever comes first. A sleeper that finds
 //! nothing goes to sleep again, at the end of the line.
 //!
+//! # Memory ordering
+//!
+//! What happened before a value was sent happens before what follows its receive. Besides, what is sent and what is received has claimed its
+//! place with a `SeqCst` read-modify-write; and a `try_send` that finds no room, and a `try_recv` that finds nothing, have looked for claims with `SeqCst`
+//! loads. So who wants to wait somewhere else, in a [`WaitQueue`] of its own, has what that [asks for](WaitQueue::notify): send, then notify; stand in
+//! line there, then try once more.
+//!
 //! # Cancel safety
 //!
 //! Every future of this module may be dropped at any time: no value is lost, and a wake-up that was meant

@@ -100,8 +100,8 @@ pub use weak::{WeakReceiver, WeakSender};
 
 #[cfg(doc)]
 use crate::Context;
-pub(crate) use flavor::Leftover;
 use flavor::Shared;
+pub(crate) use flavor::{Leftover, Ring};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;

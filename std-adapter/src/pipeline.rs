@@ -30,8 +30,8 @@
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
 //! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source, and what would make it another is refused; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
-//! - **Batches that hold nothing up.** Items move in small batches between stages that are busy, and nothing waits in a batch
-//!   for more than 200 us while somebody has nothing to do; but for a [grain](Pipeline::grain), where one is asked for.
+//! - **Nothing kept back.** An item waits for a worker where all workers of its stage find it, from when it is made until it is begun; but for a
+//!   [grain](Pipeline::grain), where one is asked for.
 //! - **Failures.** An error or a panic is a [`StageError`] with the stage, the item and the cause; a [`Policy`] decides
 //!   what it means. A stage keeps all its workers. Errors that nobody reads stall nobody.
 //! - **Ends.** The end of input passes stage by stage, when the last worker of a stage has done its last item. When
@@ -70,6 +70,7 @@ mod cap;
 #[cfg(any(feature = "metrics", feature = "prometheus"))]
 mod columns;
 mod control;
+mod depth;
 mod desk;
 mod edge;
 mod error;
@@ -80,6 +81,7 @@ mod keyed;
 mod machine;
 mod metrics;
 mod order;
+mod pair;
 mod parcel;
 mod policy;
 #[cfg(feature = "prometheus")]
@@ -89,7 +91,6 @@ mod report;
 mod run;
 mod running;
 mod serial;
-mod shelf;
 mod source;
 mod stage;
 mod trace;

@@ -36,10 +36,10 @@ pub(super) enum Flavor<T> {
 }
 
 /// Faster than the lock-free one, for threads and tasks.
-pub(super) type Ring<T> = Channel<T, Yield>;
+pub(crate) type Ring<T> = Channel<T, Yield>;
 
 /// Who meets a party half-way through gives the CPU away: that party may have lost this very one.
-pub(super) enum Yield {}
+pub(crate) enum Yield {}
 
 impl Progress for Yield {
     const LOCK_FREE: bool = false;

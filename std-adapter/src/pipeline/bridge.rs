@@ -204,9 +204,9 @@ impl<T> Shared<'_, T> {
         drop(inside);
         let before = std::mem::replace(&mut self.waiting, self.hand.len());
         if before != self.waiting {
-            let moved = &self.stage.depth.moved;
-            moved.fetch_add(self.waiting);
-            moved.fetch_sub(before);
+            let grains = &self.stage.depth.grains;
+            grains.fetch_add(self.waiting);
+            grains.fetch_sub(before);
         }
         first.map_or(Taken::End, Taken::Item)
     }
@@ -214,7 +214,7 @@ impl<T> Shared<'_, T> {
 
 impl<T> Drop for Shared<'_, T> {
     fn drop(&mut self) {
-        self.stage.depth.moved.fetch_sub(self.waiting);
+        self.stage.depth.grains.fetch_sub(self.waiting);
         // There is something in it only if a panic took the owner away.
         if !self.hand.is_empty() {
             lock(&self.source.inside).register.recall(self.hand.len());
@@ -340,10 +340,10 @@ impl<T> Supply<'_, T> {
         }
     }
 
-    /// Whether the next item has to be looked for.
+    /// Whether the next item has to be looked for, and is not in the own hand.
     pub(super) fn hand_is_empty(&self) -> bool {
         match self {
-            Self::Edge(exit) => exit.hand_is_empty(),
+            Self::Edge(_) => true,
             Self::Source(source) => source.hand.is_empty(),
         }
     }

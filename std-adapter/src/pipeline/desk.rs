@@ -1,9 +1,9 @@
 //! What each party of a run writes down about itself, for others to read while it works.
 
 use super::cap::Cap;
+use super::depth::Depth;
 use super::error::BuildError;
 use super::report::Counts;
-use super::shelf::Depth;
 use crate::lock;
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
@@ -235,7 +235,7 @@ pub(super) struct Office {
     pub(super) has_one_way_out: bool,
     /// Its workers share the source: nothing waits in front of them that would say how many it takes.
     pub(super) shares_source: bool,
-    /// Items that wait in front of the stage, or lie in its workers' hands unbegun.
+    /// Items that wait in front of the stage.
     pub(super) depth: Depth,
     pub(super) staff: Mutex<Staff>,
     /// Whether that may change, and has to be looked at.

@@ -110,7 +110,7 @@ impl PipelineMetrics {
             let cap = office.caps.iter().max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
             let waits = |wait| office.desks().iter().filter(|d| d.waits() == Some(wait)).count();
             StageMetrics {
-                queued: office.depth.items(),
+                queued: office.depth.items(office.buffer),
                 buffer: office.buffer,
                 cap: cap.map(Cap::most),
                 under_cap: cap.map_or(0, Cap::used),

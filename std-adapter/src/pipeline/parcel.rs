@@ -34,7 +34,7 @@ pub trait Sink<T>: Clone + Send {
     #[doc(hidden)]
     fn put(&mut self, parcel: Parcel<T>, desk: &Desk);
 
-    /// Whether it is certain that the next [`put`](Self::put) will not wait.
+    /// Whether the next [`put`](Self::put) will not wait, for all that is known: if nobody else puts something meanwhile.
     #[doc(hidden)]
     fn has_room(&self) -> bool {
         false

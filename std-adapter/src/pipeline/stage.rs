@@ -221,12 +221,13 @@ where
         let takers = staff.max / lanes;
         let (entrances, exits): (Vec<_>, Vec<_>) =
             (0..lanes).map(|_| edge(&launch.control, &crew.office, lanes, makers, takers)).unzip();
-        // The last one gets the sink itself: beside a clone for each it would be a maker more, with a shelf that nothing is ever laid on.
-        for (number, sink) in repeat_n(sink, staff.min).enumerate() {
-            hire(Supply::Edge(exits[number % lanes].clone()), sink)?;
+        // Only the workers may hold these ends, or the end of input would never pass. The last one gets the first of them itself: who is the only one is
+        // not to share it.
+        let exits = exits.into_iter().flat_map(|exit| repeat_n(exit, staff.min / lanes));
+        for (exit, sink) in exits.zip(repeat_n(sink, staff.min)) {
+            hire(Supply::Edge(exit), sink)?;
         }
-        // Only the workers may hold these ends, or the end of input would never pass.
-        drop((exits, crew));
+        drop(crew);
         upstream.launch(launch, Lanes::new(entrances, key), below)
     }
 }

@@ -68,7 +68,8 @@ impl<N: Staged> Pipeline<N> {
     }
 
     /// How many items may wait in front of the stage; 64 if nothing is said. Never more; and whoever found it full is called
-    /// once half of it is free, so that it comes for several at a time.
+    /// once half of it is free, so that it comes for several at a time. Its memory is taken when the run begins. Between two stages of one worker each it is
+    /// a [ring](aqueduct_core::queue::spsc) with one end for either; elsewhere a [channel](aqueduct_core::channel).
     ///
     /// # Errors
     ///

@@ -229,11 +229,11 @@ fn a_run_may_borrow() {
     assert_eq!(*refused.lock().unwrap(), 1);
 }
 
-/// An item by itself goes all the way, though its makers could fill a batch: nothing is kept back from those who have nothing to do.
+/// An item by itself goes all the way: nothing is kept back from those who have nothing to do, and who sleeps is woken for it.
 ///
 /// R01
 #[test]
-fn an_item_by_itself_is_not_kept_for_a_batch() {
+fn an_item_by_itself_is_not_kept_back() {
     let (sender, receiver) = channel::bounded(4);
     let running = Pipeline::from_receiver(receiver).map("a", |n: u64| n).map("b", |n| n);
     let running = running.map("c", |n| n).spawn().unwrap();
@@ -241,7 +241,7 @@ fn an_item_by_itself_is_not_kept_for_a_batch() {
         metrics.stages[1..].iter().map(|stage| stage.so_far.starved()).collect()
     };
     for n in 0..20 {
-        // They nap before they sleep, for less time than this.
+        // They give way for a while before they sleep, for less time than this.
         let before = waited(&running.metrics());
         eventually("all have nothing to do", || {
             let now = waited(&running.metrics());

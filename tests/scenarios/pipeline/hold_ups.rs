@@ -54,7 +54,7 @@ fn workers_that_are_busy_keep_no_room() {
     }
 }
 
-/// All places of a buffer are used, the shelf of the one worker in front of it among them.
+/// All places of a buffer are used, by one worker in front of it and by several.
 ///
 /// R35
 #[test]

@@ -36,7 +36,7 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
         assert_eq!(stage.so_far.name(), name);
         (stage.starved, stage.blocked)
     };
-    // Of four places one is the maker's shelf. It is called once two of the other three are free, so it may wait for one.
+    // Whoever waits for room is called once half of the places are free: so one may have become free meanwhile.
     let is_full =
         |metrics: &PipelineMetrics, at: usize| (3..=4).contains(&metrics.stages[at].queued);
     eventually("all wait for `slow`", || {
@@ -64,12 +64,11 @@ fn the_stage_that_all_wait_for_is_named_while_they_wait() {
     assert_error_adds_up(&running.wait().unwrap_err());
 }
 
-/// What several makers have laid down for a stage that stands still is seen to wait there, and not only what has been moved into line: a full
-/// buffer looks full. When all are through, nothing waits anywhere.
+/// What several makers have put in front of a stage that stands still is seen to wait there: a full buffer looks full. When all are through, nothing waits anywhere.
 ///
 /// R41
 #[test]
-fn what_waits_on_the_makers_side_is_seen_to_wait() {
+fn what_waits_in_front_of_a_stage_is_seen_to_wait() {
     const BUFFER: usize = 64;
     const MAKERS: usize = 4;
     let (go, wait) = channel::bounded::<()>(1);
