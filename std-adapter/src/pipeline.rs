@@ -30,7 +30,7 @@
 //!   whatever its buffer is; a [batch](Pipeline::batch) has besides what it collects, and is as many items as are in it.
 //! - **Order.** Behind [`ordered`](Pipeline::ordered), that of the source, and what would make it another is refused; under [`keyed`](Pipeline::keyed), that of each key; without either, none.
 //! - **Accounts.** Each item is delivered, filtered, failed or cancelled, and the [`Report`] adds up.
-//! - **Nothing kept back.** An item waits for a worker where all workers of its stage find it, from when it is made until it is begun; but for a
+//! - **Nothing kept back.** An item waits for a worker where all workers of its stage find it, from when it is made, and there is room for it, until it is begun; but for a
 //!   [grain](Pipeline::grain), where one is asked for.
 //! - **Failures.** An error or a panic is a [`StageError`] with the stage, the item and the cause; a [`Policy`] decides
 //!   what it means. A stage keeps all its workers. Errors that nobody reads stall nobody.

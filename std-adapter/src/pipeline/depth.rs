@@ -12,7 +12,11 @@ pub(super) struct Tally(Arc<CachePadded<AtomicCell<usize>>>);
 impl Tally {
     #[inline]
     pub(super) fn count(&self) {
-        self.0.store(self.0.load().wrapping_add(1));
+        self.0.store(self.read().wrapping_add(1));
+    }
+
+    pub(super) fn read(&self) -> usize {
+        self.0.load()
     }
 }
 
@@ -32,9 +36,16 @@ struct Ends {
     taken: Vec<Tally>,
     /// By those who are gone: put, less taken.
     before: usize,
+    /// How many items fit into the edges.
+    places: usize,
 }
 
 impl Depth {
+    /// One more edge, with so many places.
+    pub(super) fn add_places(&self, places: usize) {
+        lock(&self.ends).places += places;
+    }
+
     pub(super) fn open_entrance(&self) -> Tally {
         let tally = Tally::default();
         lock(&self.ends).put.push(tally.clone());
@@ -57,20 +68,20 @@ impl Depth {
         ends.before = ends.before.wrapping_sub(leave(&mut ends.taken, tally));
     }
 
-    /// How many items there are; no more than the buffers have room for, though one may just have been taken and not been counted.
-    pub(super) fn items(&self, buffer: usize) -> usize {
+    /// How many items there are.
+    pub(super) fn items(&self) -> usize {
         let ends = lock(&self.ends);
-        let sum =
-            |tallies: &[Tally]| tallies.iter().fold(0_usize, |sum, t| sum.wrapping_add(t.0.load()));
-        // What is put meanwhile, and taken, is not to be missed here and counted there.
-        let put = sum(&ends.put);
-        let items = ends.before.wrapping_add(put).wrapping_sub(sum(&ends.taken));
+        let sum = |open: &[Tally]| open.iter().fold(0_usize, |sum, t| sum.wrapping_add(t.read()));
+        // First what was taken: what passes meanwhile is then counted as being there, and no more is there than there is room for.
+        let taken = sum(&ends.taken);
+        let items = ends.before.wrapping_add(sum(&ends.put)).wrapping_sub(taken);
+        // Taken, and not written down as put yet.
         let is_negative = items > usize::MAX / 2;
-        self.grains.load() + if is_negative { 0 } else { items.min(buffer) }
+        self.grains.load() + if is_negative { 0 } else { items.min(ends.places) }
     }
 }
 
 fn leave(open: &mut Vec<Tally>, tally: &Tally) -> usize {
     open.retain(|other| !Arc::ptr_eq(&other.0, &tally.0));
-    tally.0.load()
+    tally.read()
 }

@@ -40,7 +40,7 @@ struct Edge<T> {
     items: Arc<Bell>,
     /// Rung for those who wait for room.
     room: Arc<Bell>,
-    /// How many there are, and how many takers are asleep. On lines of their own: they are written when somebody comes, goes or sleeps.
+    /// How many there are, and how many takers have nothing to do. On lines of their own: they are written when somebody comes, goes or waits.
     parties: CachePadded<Parties>,
     office: Arc<Office>,
 }
@@ -48,7 +48,7 @@ struct Edge<T> {
 struct Parties {
     makers: AtomicCell<usize>,
     takers: AtomicCell<usize>,
-    asleep: AtomicCell<usize>,
+    idle: AtomicCell<usize>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "one per edge; a box would cost each item a hop")]
@@ -77,7 +77,7 @@ pub(super) fn edge<T>(
     let parties = Parties {
         makers: AtomicCell::new(1),
         takers: AtomicCell::new(1),
-        asleep: AtomicCell::new(0),
+        idle: AtomicCell::new(0),
     };
     let edge = Arc::new(Edge {
         line,
@@ -86,6 +86,7 @@ pub(super) fn edge<T>(
         parties: CachePadded::new(parties),
         office: Arc::clone(office),
     });
+    office.depth.add_places(buffer);
     let tally = office.depth.open_entrance();
     let entrance = Entrance { edge: Arc::clone(&edge), own: RefCell::new(inlet), tally };
     let tally = office.depth.open_exit();
@@ -245,8 +246,12 @@ impl<T> Exit<T> {
             }
             Line::Shared(ring) => {
                 let parcel = ring.try_recv()?;
-                if edge.room.has_waiters() && ring.len() <= ring.capacity() / 2 {
-                    edge.room.notify(1);
+                if edge.room.has_waiters() {
+                    let places = ring.capacity();
+                    // Those who never sleep may keep the line full: from time to time somebody else has a try.
+                    if ring.len() <= places / 2 || self.tally.read() % places == 0 {
+                        edge.room.notify(1);
+                    }
                 }
                 parcel
             }
@@ -257,14 +262,15 @@ impl<T> Exit<T> {
 
     #[cold]
     fn wait_and_take(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
+        let edge = Arc::clone(&self.edge);
+        edge.parties.idle.fetch_add(1);
         let patience = Patience::giving_way(TURNS, deadline);
         let mut taken = Err(TryRecvError::Empty);
         while matches!(taken, Err(TryRecvError::Empty)) && patience.wait() {
             taken = self.try_take();
         }
-        let edge = Arc::clone(&self.edge);
-        while let Err(TryRecvError::Empty) = taken {
-            edge.parties.asleep.fetch_add(1);
+        let mut is_late = false;
+        while matches!(taken, Err(TryRecvError::Empty)) && !is_late {
             let mut look = || {
                 if let Line::Pair(pair) = &edge.line {
                     pair.await_items();
@@ -273,18 +279,19 @@ impl<T> Exit<T> {
                 (!matches!(taken, Err(TryRecvError::Empty))).then_some(taken)
             };
             let slept = desk.during(Wait::Starved, || sleep(&edge.items, deadline, &mut look));
-            edge.parties.asleep.fetch_sub(1);
+            is_late = matches!(slept, Slept::Late);
             taken = match slept {
                 Slept::Found(taken) => taken,
-                Slept::Rung => self.try_take(),
+                Slept::Rung | Slept::Late => self.try_take(),
                 Slept::Closed => self.close(),
-                Slept::Late => match self.try_take() {
-                    Err(TryRecvError::Empty) => return Taken::Late,
-                    taken => taken,
-                },
             };
         }
-        taken.map_or(Taken::End, Taken::Item)
+        edge.parties.idle.fetch_sub(1);
+        match taken {
+            Ok(parcel) => Taken::Item(parcel),
+            Err(TryRecvError::Closed) => Taken::End,
+            Err(TryRecvError::Empty) => Taken::Late,
+        }
     }
 
     /// Nobody is to put anything from now on: what comes is recalled by whoever puts it. What is left.
@@ -305,7 +312,7 @@ impl<T> Exit<T> {
             Line::Pair(pair) => pair.len(self.own.borrow().as_ref()),
             Line::Shared(ring) => ring.len(),
         };
-        (items, self.edge.parties.asleep.load())
+        (items, self.edge.parties.idle.load())
     }
 }
 
@@ -364,15 +371,16 @@ fn sleep<R>(
 mod tests {
     use super::super::desk::Staff;
     use super::*;
-    use crate::{Context, lock};
+    use crate::{Context as RunContext, lock};
     use std::sync::Mutex;
+    use std::task::{Context, Waker};
     use std::thread;
 
     const ITEMS: u64 = 3_000;
 
     /// An edge with so much room, and what aborts its run.
     fn open(buffer: usize, makers: usize, takers: usize) -> (Ends, Arc<Office>, Control) {
-        let (control, _errors) = Control::new(&Context::background(), None, 1);
+        let (control, _errors) = Control::new(&RunContext::background(), None, 1);
         let office = Office::new(&"stage".into(), buffer, Staff::fixed(takers), true);
         let office = Arc::new(office);
         (edge(&control, &office, 1, makers, takers), office, control)
@@ -417,7 +425,7 @@ mod tests {
                 let mut taken = taken.into_inner().unwrap();
                 taken.sort_unstable();
                 assert!(taken.into_iter().eq(0..ITEMS), "{buffer} {planned} {come}");
-                assert_eq!(office.depth.items(buffer), 0);
+                assert_eq!(office.depth.items(), 0);
             }
         }
     }
@@ -442,7 +450,7 @@ mod tests {
                     control.abort();
                 });
                 assert_eq!(taken.load() + recalled.load(), makers * 100);
-                assert_eq!(office.depth.items(usize::MAX), 0);
+                assert_eq!(office.depth.items(), 0);
             }
         }
     }
@@ -457,7 +465,7 @@ mod tests {
                 assert!(entrance.has_room());
                 entrance.put(Parcel::of_source(n, n), &desk);
                 assert_eq!(
-                    (office.depth.items(5), exit.load()),
+                    (office.depth.items(), exit.load()),
                     (n as usize + 1, (n as usize + 1, 0))
                 );
             }
@@ -468,8 +476,36 @@ mod tests {
             assert_eq!(desk.counts().recalled, 1);
             drop(entrance);
             assert_eq!(exit.take(&desk).map(|parcel| parcel.item), Some(0));
-            assert_eq!((office.depth.items(5), exit.load().0), (4, 4));
+            assert_eq!((office.depth.items(), exit.load().0), (4, 4));
             assert_eq!(take_all(exit), [1, 2, 3, 4]);
+        }
+    }
+
+    /// A maker sleeps, and another one is always as quick as the taker: no half of the room is ever free.
+    #[test]
+    fn who_sleeps_beside_a_line_that_is_kept_full_has_a_try() {
+        for planned in [1, 2] {
+            let ((mut entrance, mut exit), ..) = open(4, planned, planned);
+            let _another = entrance.clone();
+            let desk = Desk::new();
+            let mut put = |n| entrance.put(Parcel::of_source(n, n), &desk);
+            (0..4).for_each(&mut put);
+            let edge = Arc::clone(&exit.edge);
+            let mut wait = edge.room.wait();
+            let mut is_rung = || {
+                let mut context = Context::from_waker(Waker::noop());
+                Pin::new(&mut wait).poll(&mut context).is_ready()
+            };
+            assert!(!is_rung());
+            if let Line::Pair(pair) = &edge.line {
+                pair.await_room();
+            }
+            let rung = (4..14).find(|n| {
+                assert_eq!(exit.take(&desk).map(|parcel| parcel.item), Some(n - 4));
+                put(*n);
+                is_rung()
+            });
+            assert!(rung.is_some_and(|n| n < 12), "passed by for ever");
         }
     }
 

@@ -117,6 +117,10 @@ impl<T: Send, K: Key<T>> Sink<T> for Lanes<T, K> {
         self.lanes[lane].put(parcel, desk);
     }
 
+    fn has_room(&self) -> bool {
+        matches!(&*self.lanes, [only] if only.has_room())
+    }
+
     fn finish(self, desk: &Desk) {
         for lane in self.lanes {
             lane.finish(desk);

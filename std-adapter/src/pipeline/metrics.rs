@@ -30,8 +30,8 @@ pub struct PipelineMetrics {
 pub struct StageMetrics {
     /// What it has done so far.
     pub so_far: StageReport,
-    /// Items that wait in front of it, wherever: those included that the makers keep until there are enough to hand over together, and
-    /// those that its workers have taken and not begun. Of several that a worker takes together all count until it has begun the last.
+    /// Items that wait in front of it. Where its workers [share](super::Pipeline::bridge) the source, those of their grains: of several that a
+    /// worker takes together all count until it has begun the last.
     pub queued: usize,
     /// How many may wait there; 0 for the source, and for a stage that [shares](super::Pipeline::bridge) it.
     pub buffer: usize,
@@ -110,7 +110,7 @@ impl PipelineMetrics {
             let cap = office.caps.iter().max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
             let waits = |wait| office.desks().iter().filter(|d| d.waits() == Some(wait)).count();
             StageMetrics {
-                queued: office.depth.items(office.buffer),
+                queued: office.depth.items(),
                 buffer: office.buffer,
                 cap: cap.map(Cap::most),
                 under_cap: cap.map_or(0, Cap::used),

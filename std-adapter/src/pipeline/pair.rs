@@ -114,7 +114,8 @@ impl<T> Pair<T> {
             let is_wanted = self.wants_room.fetch_or(false);
             if !is_wanted {
                 outlet.taken = 0;
-            } else if outlet.ring.len() <= half {
+            } else if outlet.ring.len() <= half || outlet.taken >= outlet.ring.capacity() {
+                // The latter where several makers share their end, and those who never sleep keep the line full.
                 outlet.taken = 0;
                 self.wants_room.swap(false);
                 makers.notify_all();

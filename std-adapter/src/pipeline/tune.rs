@@ -71,6 +71,10 @@ impl<N: Staged> Pipeline<N> {
     /// once half of it is free, so that it comes for several at a time. Its memory is taken when the run begins. Between two stages of one worker each it is
     /// a [ring](aqueduct_core::queue::spsc) with one end for either; elsewhere a [channel](aqueduct_core::channel).
     ///
+    /// # Panics
+    ///
+    /// The run does, or the program ends as it does for any memory that there is not, where there is no memory for so many items.
+    ///
     /// # Errors
     ///
     /// 0, and more than a channel can have, is a [`BuildError`](super::BuildError) when the pipeline is run.
