@@ -249,7 +249,7 @@ impl<T> Exit<T> {
                 if edge.room.has_waiters() {
                     let places = ring.capacity();
                     // Those who never sleep may keep the line full: from time to time somebody else has a try.
-                    if ring.len() <= places / 2 || self.tally.read() % places == 0 {
+                    if ring.len() <= places / 2 || self.tally.read().is_multiple_of(places) {
                         edge.room.notify(1);
                     }
                 }
