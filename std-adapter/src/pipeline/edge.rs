@@ -222,10 +222,14 @@ impl<T> Exit<T> {
     /// The next item, if it comes by then.
     #[inline]
     pub(super) fn take_until(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
-        match self.try_take() {
+        let taken = match self.try_take() {
+            Err(TryRecvError::Empty) => self.wait_and_take(deadline, desk),
+            taken => taken,
+        };
+        match taken {
             Ok(parcel) => Taken::Item(parcel),
             Err(TryRecvError::Closed) => Taken::End,
-            Err(TryRecvError::Empty) => self.wait_and_take(deadline, desk),
+            Err(TryRecvError::Empty) => Taken::Late,
         }
     }
 
@@ -260,8 +264,13 @@ impl<T> Exit<T> {
         Ok(parcel)
     }
 
+    /// Still empty is late.
     #[cold]
-    fn wait_and_take(&mut self, deadline: Option<Instant>, desk: &Desk) -> Taken<T> {
+    fn wait_and_take(
+        &mut self,
+        deadline: Option<Instant>,
+        desk: &Desk,
+    ) -> Result<Parcel<T>, TryRecvError> {
         let edge = Arc::clone(&self.edge);
         edge.parties.idle.fetch_add(1);
         let patience = Patience::giving_way(TURNS, deadline);
@@ -287,11 +296,7 @@ impl<T> Exit<T> {
             };
         }
         edge.parties.idle.fetch_sub(1);
-        match taken {
-            Ok(parcel) => Taken::Item(parcel),
-            Err(TryRecvError::Closed) => Taken::End,
-            Err(TryRecvError::Empty) => Taken::Late,
-        }
+        taken
     }
 
     /// Nobody is to put anything from now on: what comes is recalled by whoever puts it. What is left.

@@ -142,29 +142,30 @@ impl<T> Pair<T> {
     pub(super) fn close(&self, own: &mut Option<Outlet<T>>) -> Result<Parcel<T>, TryRecvError> {
         let mut left = lock(&self.outlet);
         self.items.fetch_or(CLOSED);
-        if let Some(outlet) = own.take() {
-            *left = Some(outlet);
-        }
+        leave(own, &mut left);
         let rest = left.as_mut().and_then(|outlet| outlet.ring.pop());
         rest.ok_or(TryRecvError::Closed)
     }
 
     /// From now on several have this end.
     pub(super) fn share_inlet(&self, own: &mut Option<Inlet<T>>) {
-        if let Some(inlet) = own.take() {
-            *lock(&self.inlet) = Some(inlet);
-        }
+        leave(own, &mut lock(&self.inlet));
     }
 
     /// From now on several have this end.
     pub(super) fn share_outlet(&self, own: &mut Option<Outlet<T>>) {
-        if let Some(outlet) = own.take() {
-            *lock(&self.outlet) = Some(outlet);
-        }
+        leave(own, &mut lock(&self.outlet));
     }
 
     pub(super) fn len(&self, own: Option<&Outlet<T>>) -> usize {
         let len = |outlet: &Outlet<T>| outlet.ring.len();
         own.map_or_else(|| lock(&self.outlet).as_ref().map_or(0, len), len)
+    }
+}
+
+/// Lays an end where others find it, unless it lies there already.
+fn leave<E>(own: &mut Option<E>, place: &mut Option<E>) {
+    if let Some(end) = own.take() {
+        *place = Some(end);
     }
 }
